@@ -1,0 +1,75 @@
+"""What can go wrong, by name: each error says what was found and the way out."""
+
+from __future__ import annotations
+
+
+class SycolensError(ValueError):
+    """Base of every error that sycolens raises on purpose."""
+
+
+class LabelError(SycolensError):
+    """Label words or ids that cannot tell the two responses apart."""
+
+
+class PairError(SycolensError):
+    """Contrast pairs that are empty, unequal, identical or malformed."""
+
+
+class DialogueError(SycolensError):
+    """A dialogue that cannot be rendered, or whose parts cannot be located in its tokens."""
+
+
+class QuestionError(SycolensError):
+    """A question source, file or row that cannot be read."""
+
+
+class HeadError(SycolensError):
+    """A head that does not exist, is named twice, or a k larger than the number of heads."""
+
+
+class MetricError(SycolensError):
+    """A metric that is not defined on these logits."""
+
+
+class SampleError(SycolensError):
+    """Too few samples for the statistic asked for."""
+
+
+class FigureError(SycolensError):
+    """A figure that cannot be drawn or written."""
+
+
+class ModelError(SycolensError):
+    """A model that cannot be loaded, or not in the way asked for."""
+
+
+class NoHeadOutputError(ModelError):
+    """A layer that has no ``hook_z``, e.g. a state-space or linear-attention block."""
+
+
+class NoMLPOutputError(ModelError):
+    """A layer whose MLP output has no hook, so that it cannot be frozen."""
+
+
+class PromptError(SycolensError):
+    """A prompt that the model cannot read: too long, or with token ids outside its vocabulary."""
+
+
+class HookError(SycolensError):
+    """An intervention that did not fire, or that changed nothing."""
+
+
+class NotFiniteError(SycolensError):
+    """NaN or infinity where a number was due."""
+
+
+class ReplayError(SycolensError):
+    """A model whose last token cannot be replayed from its residual inputs and head outputs."""
+
+
+class SavedFileError(SycolensError):
+    """A saved result that is missing, cut, altered, or not ours."""
+
+
+class OrganismError(SycolensError):
+    """The embedded model, or its training directory, is not as it should be."""

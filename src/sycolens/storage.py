@@ -1,0 +1,99 @@
+"""How results lie on disk: safetensors for the numbers, JSON for the words and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+
+from sycolens.errors import SavedFileError
+
+TENSORS = "tensors.safetensors"
+RECORD = "record.json"
+
+
+def provenance() -> dict[str, str]:
+    """Versions of what computes the numbers, and the time in UTC."""
+    versions = {}
+    for package in ("sycolens", "transformer-lens", "torch", "transformers"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed as a package"
+    return {**versions, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).chmod(0o644)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def save_result(
+    directory: str | Path, *, kind: str, tensors: Mapping[str, torch.Tensor], fields: Mapping[str, Any]
+) -> Path:
+    """Save tensors and JSON-ready fields under a directory; the record is written last and holds the tensors' hash."""
+    directory = Path(directory)
+    content = save_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    record = {
+        "kind": kind,
+        "fields": dict(fields),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "provenance": provenance(),
+    }
+    text = json.dumps(record, indent=2, ensure_ascii=False)
+    write_bytes(directory / TENSORS, content)
+    write_text(directory / RECORD, text + "\n")
+    return directory
+
+
+def load_result(directory: str | Path, *, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and fields that :func:`save_result` wrote.
+
+    Raises:
+        SavedFileError: a file is missing, cut or altered, or holds another kind of result.
+    """
+    directory = Path(directory)
+    try:
+        record = json.loads((directory / RECORD).read_text())
+        content = (directory / TENSORS).read_bytes()
+    except FileNotFoundError as error:
+        raise SavedFileError(f"{directory} holds no saved {kind}: {Path(error.filename).name} is missing.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, NotADirectoryError) as error:
+        raise SavedFileError(f"{directory / RECORD} is not a record that sycolens wrote: {error}") from error
+    if not isinstance(record, dict) or not {"kind", "fields", "sha256"} <= record.keys():
+        raise SavedFileError(f"{directory / RECORD} is not a record that sycolens wrote: it lacks kind, fields or sha256.")
+    if record["kind"] != kind:
+        raise SavedFileError(f"{directory} holds a saved {record['kind']}, not a {kind}.")
+    if hashlib.sha256(content).hexdigest() != record["sha256"]:
+        raise SavedFileError(f"{directory / TENSORS} was cut or altered after it was saved; make it anew.")
+    try:
+        return load_safetensors(content), record["fields"]
+    except SafetensorError as error:
+        raise SavedFileError(f"{directory / TENSORS} is not a safetensors file: {error}") from error
