@@ -1,0 +1,211 @@
+"""The effect of every head, as measured: label logits, and all that is asked of them afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens import statistics
+from sycolens.errors import HeadError
+from sycolens.find.metrics import RELATIVE, Metric, change
+from sycolens.heads import Head, HeadSet
+from sycolens.storage import load_result, save_result
+
+if TYPE_CHECKING:
+    import pandas
+    import plotly.graph_objects
+
+KIND = "head effects"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadEffects:
+    """Label logits of every pair with each head patched, and without a patch.
+
+    >>> effects.scores("prob_share").shape
+    torch.Size([6, 8])
+    >>> effects.top(3)
+    HeadSet(L1H4, L3H0, L2H5)
+    """
+
+    logits: Float[Tensor, "pair layer head label"]
+    """With one head patched; label 0 is the sycophantic response. NaN where a head was left out."""
+    reference_logits: Float[Tensor, "pair label"]
+    """On X_r without a patch."""
+    counterfactual_logits: Float[Tensor, "pair label"]
+    """On X_c without a patch."""
+    heads: HeadSet
+    """The heads that were patched, by layer and index."""
+    mlps: str
+    """``"live"`` (recomputed) or ``"frozen"`` (held at X_r)."""
+    model_name: str
+    pairs_fingerprint: str
+    """Hash of the token ids and labels that were measured."""
+
+    def __len__(self) -> int:
+        return len(self.reference_logits)
+
+    def __repr__(self) -> str:
+        _, layers, heads, _ = self.logits.shape
+        return f"HeadEffects({len(self)} pairs, {len(self.heads)} of {layers} x {heads} heads, {self.model_name})"
+
+    def per_pair(self, metric: Metric = "logit_share") -> Float[Tensor, "pair layer head"]:
+        """Change of the metric in each pair (Algorithm 1); negative means that the head carries sycophancy.
+
+        A share of the reference value for ``logit_share`` and ``prob_share``, logits for ``logit_diff``.
+
+        Raises:
+            MetricError: ``logit_share`` meets logits that are not positive.
+        """
+        return self._map(self._cells(metric))
+
+    def scores(self, metric: Metric = "logit_share") -> Float[Tensor, "layer head"]:
+        """Mean change over the pairs: the paper's importance score, NaN where a head was left out."""
+        return self._map(self._cells(metric).mean(0))
+
+    def ranking(self, metric: Metric = "logit_share") -> HeadSet:
+        """All patched heads, the most negative score first."""
+        scores = self._cells(metric).mean(0)
+        return HeadSet(self.heads[int(i)] for i in scores.argsort(stable=True))
+
+    def top(self, k: int, *, metric: Metric = "logit_share") -> HeadSet:
+        """The k heads with the most negative scores.
+
+        Raises:
+            HeadError: k is below 1 or above the number of patched heads.
+        """
+        if not 1 <= k <= len(self.heads):
+            raise HeadError(f"k={k}, but {len(self.heads)} heads were patched; choose k from 1 to {len(self.heads)}.")
+        return self.ranking(metric)[:k]
+
+    def confidence_interval(
+        self, metric: Metric = "logit_share", *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    ) -> tuple[Float[Tensor, "layer head"], Float[Tensor, "layer head"]]:
+        """Bootstrap interval of every score over the pairs: low and high.
+
+        Raises:
+            SampleError: there is only one pair.
+        """
+        low, high = statistics.bootstrap_interval(
+            self._cells(metric), confidence=confidence, resamples=resamples, seed=seed
+        )
+        return self._map(low), self._map(high)
+
+    def p_values(
+        self, metric: Metric = "logit_share", *, permutations: int | None = None, seed: int = 0
+    ) -> Float[Tensor, "layer head"]:
+        """Two-sided sign-flip permutation p of every score over the pairs, not corrected for their number.
+
+        ``permutations`` defaults to as many as let one head stand out among all at a false-discovery rate of 5 %.
+        """
+        permutations = permutations or max(10_000, statistics.permutations_needed(len(self.heads)))
+        return self._map(statistics.sign_flip_p(self._cells(metric), permutations=permutations, seed=seed))
+
+    def significant(self, fdr: float = 0.05, *, metric: Metric = "logit_share", seed: int = 0) -> HeadSet:
+        """Heads whose effect, of either sign, survives Benjamini-Hochberg at this rate, most negative first."""
+        q = statistics.benjamini_hochberg(self._patched(self.p_values(metric, seed=seed)))
+        kept = {head for head, value in zip(self.heads, q.tolist(), strict=True) if value <= fdr}
+        return HeadSet(head for head in self.ranking(metric) if head in kept)
+
+    def rank_stability(
+        self, k: int, *, metric: Metric = "logit_share", splits: int = 200, seed: int = 0
+    ) -> statistics.RankStability:
+        """Agreement of the ranking between random halves of the pairs; ``frequency`` is in the order of ``heads``."""
+        return statistics.rank_stability(self._cells(metric), k=k, splits=splits, seed=seed)
+
+    def to_frame(self, metric: Metric = "logit_share") -> pandas.DataFrame:
+        """One row a head, most negative first: head, layer, index, score, low, high, p, q."""
+        import pandas
+
+        low, high = (self._patched(bound) for bound in self.confidence_interval(metric))
+        p = self._patched(self.p_values(metric))
+        frame = pandas.DataFrame(
+            {
+                "head": [str(head) for head in self.heads],
+                "layer": [head.layer for head in self.heads],
+                "index": [head.index for head in self.heads],
+                "score": self._patched(self.scores(metric)).tolist(),
+                "low": low.tolist(),
+                "high": high.tolist(),
+                "p": p.tolist(),
+                "q": statistics.benjamini_hochberg(p).tolist(),
+            }
+        )
+        order = {str(head): place for place, head in enumerate(self.ranking(metric))}
+        return frame.sort_values("head", key=lambda names: names.map(order)).reset_index(drop=True)
+
+    def plot(
+        self, metric: Metric = "logit_share", *, marked: int | HeadSet = 8, **options: Any
+    ) -> plotly.graph_objects.Figure:
+        """The paper's Figure 2(a): score of every head, negative red, the marked heads outlined.
+
+        ``marked`` is how many of the most negative heads to outline, or the heads themselves; ``options`` go to
+        :func:`sycolens.show.heatmap`.
+        """
+        from sycolens.show import heatmap
+
+        chosen = self.ranking(metric)[:marked] if isinstance(marked, int) else marked
+        low, high = self.confidence_interval(metric) if len(self) > 1 else (None, None)
+        return heatmap(
+            self.scores(metric),
+            low=low,
+            high=high,
+            marked=[(head.layer, head.index) for head in chosen],
+            n_pairs=len(self),
+            **{"unit": "%" if metric in RELATIVE else "logits", **options},
+        )
+
+    def save(self, directory: str | Path) -> Path:
+        """Write safetensors and JSON under a directory, whole or not at all."""
+        return save_result(
+            directory,
+            kind=KIND,
+            tensors={
+                "logits": self.logits,
+                "reference_logits": self.reference_logits,
+                "counterfactual_logits": self.counterfactual_logits,
+            },
+            fields={
+                "heads": [str(head) for head in self.heads],
+                "mlps": self.mlps,
+                "model_name": self.model_name,
+                "pairs_fingerprint": self.pairs_fingerprint,
+            },
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> HeadEffects:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            SavedFileError: a file is missing, cut, altered, or of another kind.
+        """
+        tensors, fields = load_result(directory, kind=KIND)
+        return cls(**tensors, **{**fields, "heads": HeadSet(fields["heads"])})
+
+    def _cells(self, metric: Metric) -> Float[Tensor, "pair cell"]:
+        layers, indices = _coordinates(self.heads)
+        return change(self.logits[:, layers, indices], self.reference_logits, metric)
+
+    def _patched(self, grid: Float[Tensor, "layer head"]) -> Float[Tensor, " cell"]:
+        return grid[_coordinates(self.heads)]
+
+    def _map(self, cells: Float[Tensor, "*pair cell"]) -> Float[Tensor, "*pair layer head"]:
+        grid = torch.full((*cells.shape[:-1], *self.logits.shape[1:3]), torch.nan)
+        layers, indices = _coordinates(self.heads)
+        grid[..., layers, indices] = cells
+        return grid
+
+
+def _coordinates(heads: HeadSet) -> tuple[list[int], list[int]]:
+    return [head.layer for head in heads], [head.index for head in heads]
+
+
+def all_heads(n_layers: int, n_heads: int) -> HeadSet:
+    """Every head of a model of that shape, by layer and index."""
+    return HeadSet(Head(layer, index) for layer in range(n_layers) for index in range(n_heads))

@@ -1,0 +1,62 @@
+"""How sycophantic a pair of label logits is: Eq. 2 of the paper, and two measures that are always defined."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.errors import MetricError
+
+Metric = Literal["logit_share", "prob_share", "logit_diff"]
+"""``logit_share``: Eq. 2 on raw logits. ``prob_share``: the same share of the two-way softmax. ``logit_diff``: logits
+of label 0 minus label 1."""
+
+RELATIVE = ("logit_share", "prob_share")
+"""Metrics whose change is told as a share of the reference value, as in Algorithm 1."""
+
+
+def measure(logits: Float[Tensor, "*case label"], metric: Metric) -> Float[Tensor, "*case"]:
+    """The metric of label logits; label 0 is the sycophantic response, label 1 the other.
+
+    Raises:
+        MetricError: the metric is unknown, or ``logit_share`` meets a logit that is not positive: with mixed signs
+            Eq. 2 leaves [0, 1] and has a pole, and with two negative logits it runs backwards.
+
+    >>> measure(torch.tensor([3.0, 1.0]), "logit_share").item()
+    0.75
+    """
+    sycophantic, other = logits.unbind(-1)
+    if metric == "prob_share":
+        return (sycophantic - other).sigmoid()
+    if metric == "logit_diff":
+        return sycophantic - other
+    if metric != "logit_share":
+        raise MetricError(f"metric={metric!r} is unknown; choose one of {', '.join(map(repr, get_args(Metric)))}.")
+    wrong = (logits <= 0).any(-1)
+    if wrong.any():
+        example = logits[wrong][0].tolist()
+        raise MetricError(
+            f"'logit_share' (Eq. 2) needs positive label logits, but {int(wrong.sum())} of {wrong.numel()} cases are not "
+            f"so, e.g. {example[0]:.3g} and {example[1]:.3g}: their share is not a share. Use metric='prob_share', the "
+            "same ratio on the two-way softmax, which is always defined."
+        )
+    return sycophantic / (sycophantic + other)
+
+
+def change(
+    patched: Float[Tensor, "pair cell label"], reference: Float[Tensor, "pair label"], metric: Metric
+) -> Float[Tensor, "pair cell"]:
+    """What the patch did to each pair: (F(y_c) - F(y_o)) / F(y_o) of Algorithm 1, or the plain difference of logits.
+
+    Raises:
+        MetricError: as :func:`measure`.
+
+    >>> change(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[3.0, 1.0]]), "logit_share").item()
+    -0.3333333432674408
+    """
+    before = measure(reference.double(), metric).unsqueeze(-1)
+    after = measure(patched.double(), metric)
+    return ((after - before) / before if metric in RELATIVE else after - before).float()

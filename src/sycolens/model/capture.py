@@ -1,0 +1,203 @@
+"""What a prompt leaves at its last token: residual input, head outputs and logits, and never a whole-sequence cache."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sycolens.errors import HookError, ModelError, NotFiniteError
+from sycolens.model.hooked import Geometry, HookedModel, HookFunction, mlp_name, resid_name, z_name
+
+TokenIds = Sequence[int]
+
+SHORTEST_SHARED_PREFIX = 16
+"""A common prefix below this many tokens costs more in calls than it saves in tokens."""
+
+
+@dataclass(frozen=True)
+class LastToken:
+    """The last token of a batch of prompts; tensors stay on the device of the layer they were read from."""
+
+    resid_pre: Float[Tensor, "prompt d_model"]
+    """Residual input of layer 0."""
+    z: tuple[Float[Tensor, "prompt head d_head"], ...]
+    """Head outputs of every layer, after attention and before W_O."""
+    mlp_out: tuple[Float[Tensor, "prompt d_model"], ...]
+    """MLP outputs of every layer; empty unless asked for."""
+    logits: Float[Tensor, "prompt d_vocab"]
+
+    def __getitem__(self, rows: slice) -> LastToken:
+        return LastToken(
+            self.resid_pre[rows],
+            tuple(z[rows] for z in self.z),
+            tuple(out[rows] for out in self.mlp_out),
+            self.logits[rows],
+        )
+
+
+def capture_last_token(
+    model: HookedModel, geometry: Geometry, prompts: Sequence[TokenIds], *, mlp_outputs: bool = False, cache: Any = None
+) -> LastToken:
+    """Run prompts of any lengths in one batch and keep their last token.
+
+    Shorter prompts are padded on the right, where a causal model cannot see: no mask and no shifted positions are
+    needed, so that batched equals one by one on every architecture. With ``cache`` the prompts continue the cached
+    prefix, which must be as long in every row.
+
+    Raises:
+        HookError: a hook did not fire.
+        NotFiniteError: an activation or a logit is NaN or infinite.
+        ModelError: the head outputs do not have the shape that the model's configuration states.
+    """
+    lengths = [len(prompt) for prompt in prompts]
+    longest = max(lengths)
+    device = input_device(model)
+    tokens = torch.tensor([[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts], device=device)
+    read: dict[str, Tensor] = {}
+
+    def keep_last(name: str) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> None:
+            rows = torch.arange(len(lengths), device=value.device)
+            read[name] = value[rows, torch.tensor(lengths, device=value.device) - 1].clone()
+
+        return hook
+
+    layers = range(geometry.n_layers)
+    names = [resid_name(0), *map(z_name, layers), *(map(mlp_name, layers) if mlp_outputs else ())]
+    with (
+        _unembed_only(model, torch.tensor(lengths) - 1),
+        model.hooks(fwd_hooks=[(name, keep_last(name)) for name in names]),
+    ):
+        logits = run(model, tokens, cache=cache)
+    if missing := [name for name in names if name not in read]:
+        raise HookError(
+            f"{geometry.name}: {', '.join(missing)} did not fire in a forward pass, so nothing was measured there. "
+            "This architecture is not (fully) hooked by the installed TransformerLens."
+        )
+    captured = LastToken(
+        read[resid_name(0)],
+        tuple(_per_head(read[z_name(layer)], geometry, layer) for layer in layers),
+        tuple(read[mlp_name(layer)] for layer in layers) if mlp_outputs else (),
+        logits[:, 0],
+    )
+    _require_finite(captured, geometry)
+    return captured
+
+
+def capture_pairs(
+    model: HookedModel,
+    geometry: Geometry,
+    references: Sequence[TokenIds],
+    counterfactuals: Sequence[TokenIds],
+    *,
+    mlp_outputs: bool = False,
+) -> tuple[LastToken, LastToken]:
+    """Last tokens of both prompts of each pair; a prefix common to the two is run once."""
+    shared = min(map(shared_prefix, references, counterfactuals))
+    cache = None
+    if shared >= SHORTEST_SHARED_PREFIX:
+        cache = new_cache(model, len(references))
+    if cache is None:
+        reference = capture_last_token(model, geometry, references, mlp_outputs=mlp_outputs)
+        return reference, capture_last_token(model, geometry, counterfactuals)
+    prefixes = torch.tensor([list(prompt[:shared]) for prompt in references], device=input_device(model))
+    with _unembed_only(model, torch.full((len(references),), shared - 1)):
+        run(model, prefixes, cache=cache)
+    reference = capture_last_token(
+        model, geometry, [prompt[shared:] for prompt in references], mlp_outputs=mlp_outputs, cache=copy.deepcopy(cache)
+    )
+    return reference, capture_last_token(model, geometry, [prompt[shared:] for prompt in counterfactuals], cache=cache)
+
+
+def shared_prefix(reference: TokenIds, counterfactual: TokenIds) -> int:
+    """How many tokens two prompts have in common at the start, leaving each at least its last one."""
+    limit = min(len(reference), len(counterfactual)) - 1
+    return next((i for i in range(limit) if reference[i] != counterfactual[i]), limit)
+
+
+def is_bridge(model: HookedModel) -> bool:
+    """Whether a model is a TransformerBridge, which runs the Hugging Face forward, and not a HookedTransformer."""
+    return hasattr(model, "original_model")
+
+
+def new_cache(model: HookedModel, n_rows: int) -> Any:
+    """An empty key-value cache of the kind the model takes, or None where it takes none."""
+    if is_bridge(model):
+        from transformers import DynamicCache
+
+        return DynamicCache() if _accepts(model, "past_key_values") else None
+    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
+    return TransformerLensKeyValueCache.init_cache(model.cfg, input_device(model), n_rows)
+
+
+def run(model: HookedModel, tokens: Tensor, *, cache: Any = None) -> Tensor:
+    """The model's logits; keys and values are kept only where a cache is given, which then grows."""
+    if is_bridge(model):
+        if cache is not None:
+            return model(tokens, past_key_values=cache)
+        return model(tokens, **({"use_cache": False} if _accepts(model, "use_cache") else {}))
+    # HookedTransformer would otherwise guess a mask from tokens that look like padding.
+    return model(tokens, attention_mask=torch.ones_like(tokens), past_kv_cache=cache)
+
+
+def input_device(model: Any) -> torch.device:
+    """Where token ids must lie: the device of the embedding, also for models over several devices."""
+    weight = next(iter(model.embed.parameters()), None)
+    if weight is None or weight.device.type == "meta":
+        return torch.device(model.cfg.device)
+    return weight.device
+
+
+def _accepts(model: Any, argument: str) -> bool:
+    parameters = inspect.signature(model.original_model.forward).parameters
+    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+@contextmanager
+def _unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
+    """Full-vocabulary logits at one position of each row instead of at all."""
+
+    def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden = args[0]
+        rows = torch.arange(len(hidden), device=hidden.device)
+        return (hidden[rows, positions.to(hidden.device)].unsqueeze(1), *args[1:])
+
+    handle = model.unembed.register_forward_pre_hook(gather)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
+    heads = z if z.dim() == 3 else z.unflatten(-1, (geometry.n_heads, -1)) if _splits(z, geometry) else None
+    if heads is None or heads.shape[1] != geometry.n_heads:
+        raise ModelError(
+            f"{geometry.name}: hook_z of layer {layer} has shape {tuple(z.shape[1:])}, which is not "
+            f"{geometry.n_heads} heads of {geometry.d_head}; models whose layers differ in heads are not supported."
+        )
+    return heads
+
+
+def _splits(z: Tensor, geometry: Geometry) -> bool:
+    return z.shape[-1] == geometry.n_heads * geometry.d_head
+
+
+def _require_finite(captured: LastToken, geometry: Geometry) -> None:
+    for layer, z in enumerate(captured.z):
+        if not torch.isfinite(z).all():
+            raise NotFiniteError(
+                f"{geometry.name}: head outputs of layer {layer} are NaN or infinite. Check the weights, or load the "
+                "model in a wider dtype (float32 or bfloat16)."
+            )
+    if not torch.isfinite(captured.logits).all():
+        raise NotFiniteError(f"{geometry.name}: logits are NaN or infinite. Load the model in a wider dtype.")

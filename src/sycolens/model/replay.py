@@ -1,0 +1,172 @@
+"""The one-token replay: every head patched in its own row, one forward call of the model's own blocks.
+
+Algorithm 1 patches and reads the last token only and holds every other head at its reference value, so no attention
+needs to run over the prompt again. A patched run is one token whose layer-0 residual and whose every ``hook_z`` are
+set from outside; norms, MLPs, gates and soft-caps are the model's own. A row that patches layer l equals the reference
+below l, so it joins the batch only at layer l.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sycolens.errors import HookError, ReplayError
+from sycolens.heads import Head
+from sycolens.model.capture import LastToken, input_device, run
+from sycolens.model.hooked import Geometry, HookedModel, HookFunction, mlp_name, resid_name, z_name
+
+CPU_BUDGET = 2**30
+"""Bytes that the rows of one replay may take on a CPU."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one replay: block 0 is the reference, block i + 1 patches the i-th head; a block has one row a pair."""
+
+    heads: tuple[Head, ...]
+    """In order of layer."""
+    n_pairs: int
+    grow: bool
+    """Whether blocks join at their layer, or are all there from the start."""
+
+    def patched_at(self, layer: int) -> list[int]:
+        """The blocks that patch a head of this layer."""
+        return [block for block, head in enumerate(self.heads, 1) if head.layer == layer]
+
+    def present_at(self, layer: int) -> int:
+        """How many blocks there are once this layer has been entered."""
+        return 1 + (sum(head.layer <= layer for head in self.heads) if self.grow else len(self.heads))
+
+
+def replay(
+    model: HookedModel,
+    geometry: Geometry,
+    reference: LastToken,
+    counterfactual: LastToken,
+    labels: Int[Tensor, "pair label"],
+    heads: Sequence[Head],
+    *,
+    max_rows: int,
+    grow: bool,
+) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
+    """Label logits with each head patched, and without a patch; at most ``max_rows`` rows at a time.
+
+    MLP outputs are held at the reference where ``reference.mlp_out`` was captured.
+
+    Raises:
+        ReplayError: the unpatched row does not give the logits of the model's own forward pass.
+        HookError: a hook did not fire.
+    """
+    order = sorted(heads)
+    patched = torch.empty(len(labels), len(order), labels.shape[1])
+    unpatched = torch.empty(len(labels), labels.shape[1])
+    for pairs, columns in _chunks(len(labels), len(order), max_rows):
+        rows = Rows(tuple(order[columns]), len(labels[pairs]), grow)
+        logits = _replay_rows(model, geometry, reference[pairs], counterfactual[pairs], rows)
+        _require_same(logits[0], reference.logits[pairs], geometry)
+        picked = logits.gather(-1, labels[pairs].to(logits.device).expand(len(logits), -1, -1)).float().cpu()
+        unpatched[pairs] = picked[0]
+        patched[pairs, columns] = picked[1:].transpose(0, 1)
+    place = {head: column for column, head in enumerate(order)}
+    return patched[:, [place[head] for head in heads]], unpatched
+
+
+def _chunks(n_pairs: int, n_heads: int, max_rows: int) -> Iterator[tuple[slice, slice]]:
+    pairs = max(1, min(n_pairs, max_rows // (1 + n_heads)))
+    width = max(1, max_rows // pairs - 1)
+    for first in range(0, n_pairs, pairs):
+        for column in range(0, n_heads, width):
+            yield slice(first, first + pairs), slice(column, column + width)
+
+
+def _replay_rows(
+    model: HookedModel, geometry: Geometry, reference: LastToken, counterfactual: LastToken, rows: Rows
+) -> Float[Tensor, "block pair d_vocab"]:
+    fired: set[str] = set()
+
+    def enter(layer: int) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> Tensor | None:
+            fired.add(resid_name(layer))
+            if layer == 0:
+                start = reference.resid_pre.to(value.device, value.dtype).unsqueeze(1)
+                return start.repeat(rows.present_at(0), 1, 1)
+            joining = rows.present_at(layer) - rows.present_at(layer - 1)
+            return torch.cat([value, value[: rows.n_pairs].repeat(joining, 1, 1)]) if joining else None
+
+        return hook
+
+    def set_heads(layer: int) -> HookFunction:
+        blocks = rows.patched_at(layer)
+        indices = [rows.heads[block - 1].index for block in blocks]
+
+        def hook(value: Tensor, hook: Any) -> Tensor:
+            fired.add(z_name(layer))
+            z = reference.z[layer].to(value.device, value.dtype).repeat(rows.present_at(layer), 1, 1, 1)
+            if blocks:
+                patch = counterfactual.z[layer].to(value.device, value.dtype)
+                z[blocks, :, indices] = patch[:, indices].transpose(0, 1)
+            return z.reshape(-1, *value.shape[1:])
+
+        return hook
+
+    def set_mlp(layer: int) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> Tensor:
+            fired.add(mlp_name(layer))
+            held = reference.mlp_out[layer].to(value.device, value.dtype)
+            return held.repeat(rows.present_at(layer), 1).reshape(-1, *value.shape[1:])
+
+        return hook
+
+    layers = range(geometry.n_layers)
+    hooks = [(resid_name(layer), enter(layer)) for layer in layers] + [(z_name(layer), set_heads(layer)) for layer in layers]
+    if reference.mlp_out:
+        hooks += [(mlp_name(layer), set_mlp(layer)) for layer in layers]
+    n_blocks = 1 + len(rows.heads)
+    start = torch.zeros(1 if rows.grow else n_blocks * rows.n_pairs, 1, dtype=torch.long, device=input_device(model))
+    with model.hooks(fwd_hooks=hooks):
+        logits = run(model, start)
+    if missing := [name for name, _ in hooks if name not in fired]:
+        raise HookError(f"{geometry.name}: {', '.join(missing)} did not fire in the replay; no effect was measured.")
+    return logits[:, -1].unflatten(0, (n_blocks, rows.n_pairs))
+
+
+def _require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:
+    # The floor of 0.1 is for 16-bit types, where two batch shapes already differ by a few per cent.
+    tolerance = min(1e3 * torch.finfo(forward.dtype).eps, 0.1)
+    scale = forward.abs().amax().clamp_min(1e-6)
+    error = ((replayed.to(forward.device) - forward).abs().amax() / scale).item()
+    if not error <= tolerance:
+        raise ReplayError(
+            f"{geometry.name}: replaying the unpatched last token gives logits that differ from the model's own by "
+            f"{error:.1%} of their size (allowed: {tolerance:.2%}). Its blocks pass on something besides the residual "
+            "stream and hook_z, so these effects would be wrong; this architecture is not supported."
+        )
+
+
+def can_grow(model: HookedModel) -> bool:
+    """Whether the batch may grow inside a forward pass; not so where a mask or bias fixes it up front (ALiBi)."""
+
+    def double(value: Tensor, hook: Any) -> Tensor:
+        return value.repeat(2, 1, 1)
+
+    try:
+        with model.hooks(fwd_hooks=[(resid_name(0), double)]):
+            logits = run(model, torch.zeros(1, 1, dtype=torch.long, device=input_device(model)))
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:
+        return False
+    return len(logits) == 2
+
+
+def rows_within_budget(model: HookedModel, geometry: Geometry) -> int:
+    """How many replay rows fit: one gibibyte on a CPU, a quarter of what is free on a GPU."""
+    device = input_device(model)
+    budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else CPU_BUDGET
+    return int(max(64, budget // (4 * (2 * geometry.d_vocab + 6 * geometry.d_mlp + 12 * geometry.d_model))))

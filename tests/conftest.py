@@ -1,0 +1,49 @@
+"""Fixtures shared by all rooms: tiny models of every block kind, made once a session and loaded offline."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+torch.set_num_threads(1)
+
+BACKENDS = ("bridge", "hooked") if version("transformer-lens").startswith("3.") else ("bridge",)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A checkpoint directory of a kind in tests/tiny.py."""
+    made: dict[str, Path] = {}
+
+    def make(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = tiny.make_checkpoint(kind, tmp_path_factory.mktemp(kind))
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(checkpoint: Callable[[str], Path]) -> Callable[..., Any]:
+    """A loaded tiny model of a kind, shared by the tests that do not change it."""
+    from sycolens import load_model
+
+    loaded: dict[tuple[str, str], Any] = {}
+
+    def load(kind: str, backend: str = "bridge") -> Any:
+        if (kind, backend) not in loaded:
+            loaded[kind, backend] = load_model(checkpoint(kind), backend=backend)  # type: ignore[arg-type]
+        return loaded[kind, backend]
+
+    return load
