@@ -1,0 +1,22 @@
+"""The words: questions become dialogues, and dialogues the contrast pairs on which heads are compared."""
+
+from sycolens.prompts.asking import ask, takes_system
+from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
+from sycolens.prompts.pairs import ContrastPair, ContrastPairs
+from sycolens.prompts.questions import Question
+from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
+
+__all__ = [
+    "PAPER",
+    "PARAPHRASES",
+    "ContrastPair",
+    "ContrastPairs",
+    "Dialogue",
+    "Question",
+    "RenderedDialogue",
+    "Role",
+    "Turn",
+    "Wording",
+    "ask",
+    "takes_system",
+]

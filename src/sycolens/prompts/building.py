@@ -1,0 +1,221 @@
+"""How contrast pairs come out of dialogues, questions and the authors' record files."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sycolens.errors import LabelError, PairError
+from sycolens.prompts.asking import HELPFUL, ask, takes_system
+from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue, Template
+from sycolens.prompts.labels import Label, LabelPair, answer_lead, first_token, told_apart
+from sycolens.prompts.questions import Question
+from sycolens.prompts.tokens import encode, start_tokens
+from sycolens.prompts.wording import Wording
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Prompt = tuple[RenderedDialogue, str]
+"""A rendered prompt and the space that the template writes between it and the answer."""
+Fields = dict[str, Any]
+"""The fields of a ContrastPairs, by name."""
+
+
+def pairs_from_dialogues(
+    dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    labels: LabelPair | Sequence[LabelPair],
+    template: Template,
+    template_options: Mapping[str, Any] | None,
+    ids: Sequence[str] = (),
+) -> Fields:
+    """See :meth:`ContrastPairs.from_dialogues`."""
+    each = _one_for_each(labels, len(dialogues))
+    prompts = []
+    for k, pair in enumerate(dialogues):
+        if len(pair) != 2:
+            raise PairError(f"Entry {k} holds {len(pair)} dialogues; give a reference and a counterfactual.")
+        prompts.append([_prompt(dialogue, tokenizer, template, template_options or {}) for dialogue in pair])
+    return _assemble(prompts, tokenizer, each, ids)
+
+
+def pairs_from_questions(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    wording: Wording | Sequence[Wording],
+    system: str | None,
+    first_answer: Literal["correct", "wrong"],
+    template: Template,
+    template_options: Mapping[str, Any] | None,
+    max_characters: int | None,
+    seed: int,
+) -> Fields:
+    """See :meth:`ContrastPairs.from_questions`."""
+    questions = list(questions)
+    if not questions:
+        raise PairError("There are no questions; give at least one.")
+    kept = [q for q in questions if max_characters is None or len(q.text) <= max_characters]
+    if not kept:
+        raise PairError(
+            f"All {len(questions)} questions are longer than {max_characters} characters; raise max_characters, or "
+            "set it to None."
+        )
+    wordings = [wording] if isinstance(wording, Wording) else list(wording)
+    if not wordings:
+        raise PairError("There is no wording; give at least one, such as sycolens.prompts.PAPER.")
+    if system == "auto":
+        system = HELPFUL if takes_system(tokenizer, template=template, template_options=template_options) else None
+    draw = random.Random(seed)
+    dealt = [wordings[k % len(wordings)] for k in range(len(kept))]
+    draw.shuffle(dealt)
+    dialogues, labels = [], []
+    for question, words in zip(kept, dealt, strict=True):
+        answer = question.answers[0]
+        if first_answer == "wrong":
+            if not question.wrong:
+                raise PairError(
+                    f'Question {question.text[:60]!r} knows no wrong answer; use first_answer="correct", or fill '
+                    "Question.wrong."
+                )
+            answer = draw.choice(question.wrong)
+        said = words.first_answer.replace("{answer}", answer)
+        opening = ask(question, wording=words, system=system).then("assistant", said, "first_answer")
+        dialogues.append(
+            (opening.then("user", words.challenge, "challenge"), opening.then("user", words.affirmation, "affirmation"))
+        )
+        labels.append((words.sycophantic_label, words.antisycophantic_label))
+    ids = [question.id or str(k) for k, question in enumerate(kept)]
+    return pairs_from_dialogues(
+        dialogues, tokenizer, labels=labels, template=template, template_options=template_options, ids=ids
+    )
+
+
+def pairs_from_jsonl(
+    path: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    template: Template,
+    template_options: Mapping[str, Any] | None,
+) -> Fields:
+    """See :meth:`ContrastPairs.from_jsonl`."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PairError(f"{path} cannot be read: {error}") from error
+    prompts: list[list[Prompt]] = []
+    labels: list[LabelPair] = []
+    ids: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        record = _record(line, f"{path}, line {number}")
+        both = []
+        for name in ("reference_data", "counterfactual_data"):
+            data = record[name]
+            if isinstance(data, str):
+                both.append(_text_prompt(data, tokenizer))
+            else:
+                both.append(_prompt(data, tokenizer, template, template_options or {}))
+        prompts.append(both)
+        labels.append(_record_labels(record, f"{path}, line {number}"))
+        ids.append(str(record.get("id", len(ids))))
+    if not prompts:
+        raise PairError(f"{path} holds no records; it needs one JSON object a line.")
+    return _assemble(prompts, tokenizer, labels, ids)
+
+
+def _prompt(
+    dialogue: Dialogue | Messages, tokenizer: PreTrainedTokenizerBase, template: Template, options: Mapping[str, Any]
+) -> Prompt:
+    if not isinstance(dialogue, Dialogue):
+        dialogue = Dialogue.from_messages(dialogue)
+    # The authors' code opens the assistant's turn only after a user's; what ends with the assistant stays as it is.
+    answered = dialogue.turns[-1].role == "assistant"
+    rendered = dialogue.render(
+        tokenizer, template=template, ending="closed" if answered else "reply", template_options=options
+    )
+    lead = "" if answered else answer_lead(dialogue, tokenizer, template=template, template_options=options)
+    return rendered, lead
+
+
+def _text_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> Prompt:
+    if not text.strip():
+        raise PairError("A prompt is empty; give it some text.")
+    ids = encode(tokenizer, text)
+    return RenderedDialogue(token_ids=start_tokens(tokenizer, text) + ids, text=text), ""
+
+
+def _assemble(
+    prompts: Sequence[Sequence[Prompt]],
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[LabelPair],
+    ids: Sequence[str],
+) -> Fields:
+    label_ids = []
+    for k, (((reference, lead), _), words) in enumerate(zip(prompts, labels, strict=True)):
+        where = f"pair {k}"
+        first, second = (first_token(tokenizer, reference.text, word, lead=lead, where=where) for word in words)
+        label_ids.append(told_apart(tokenizer, (first, second), words, where=where))
+    return {
+        "reference": tuple(reference.token_ids for (reference, _), _ in prompts),
+        "counterfactual": tuple(counterfactual.token_ids for _, (counterfactual, _) in prompts),
+        "labels": tuple(label_ids),
+        "ids": tuple(ids),
+        "label_words": tuple((_as_word(a), _as_word(b)) for a, b in labels),
+        "texts": tuple((reference.text, counterfactual.text) for (reference, _), (counterfactual, _) in prompts),
+        "spans": tuple(reference.spans for (reference, _), _ in prompts),
+    }
+
+
+def _as_word(label: Label) -> str:
+    return label if isinstance(label, str) else ""
+
+
+def _is_pair(labels: object) -> bool:
+    return (
+        isinstance(labels, Sequence) and len(labels) == 2 and all(isinstance(label, Label) for label in labels)
+    ) and not isinstance(labels, str)
+
+
+def _one_for_each(labels: LabelPair | Sequence[LabelPair], count: int) -> list[LabelPair]:
+    each: Sequence[Any] = [labels] * count if _is_pair(labels) else labels
+    if isinstance(each, str) or len(each) != count:
+        raise PairError(f"There are {count} pairs but {len(each)} pairs of labels; give one for all, or one for each.")
+    for k, pair in enumerate(each):
+        if not _is_pair(pair):
+            raise LabelError(f"The labels of pair {k} are {pair!r}; give two words or two token ids.")
+    return [(a, b) for a, b in each]
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise PairError(f"{where}: not JSON ({error}).") from error
+    needed = ("reference_data", "counterfactual_data", "record_tokens")
+    missing = [name for name in needed if not isinstance(record, dict) or name not in record]
+    if missing:
+        raise PairError(f"{where}: {', '.join(missing)} missing; a record needs {', '.join(needed)}.")
+    kinds = [type(record[name]) for name in needed[:2]]
+    if kinds not in ([str, str], [list, list]):
+        raise PairError(
+            f"{where}: reference_data and counterfactual_data must both be text, or both lists of messages."
+        )
+    return dict(record)
+
+
+def _record_labels(record: Mapping[str, Any], where: str) -> LabelPair:
+    words = record["record_tokens"]
+    if not isinstance(words, list) or not _is_pair(words):
+        raise PairError(f"{where}: record_tokens is {words!r}; give the two labels, as words or token ids.")
+    sycophantic = record.get("predict_token", words[0])
+    if sycophantic not in words:
+        raise PairError(f"{where}: predict_token {sycophantic!r} is none of record_tokens {words!r}.")
+    return (words[0], words[1]) if sycophantic == words[0] else (words[1], words[0])

@@ -1,0 +1,230 @@
+"""Dialogues as a model reads them: turns, the text they become, and where each part lies among its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from sycolens.errors import DialogueError
+from sycolens.prompts.tokens import Span, encode, spans_of, start_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Role = Literal["system", "user", "assistant"]
+Template = Literal["chat", "plain"]
+Ending = Literal["reply", "closed"]
+Messages = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message, and the name by which its tokens are found again.
+
+    Raises:
+        DialogueError: an unknown role, or content that is empty or no text.
+    """
+
+    role: Role
+    content: str
+    part: str | None = None
+    """Name of this turn's token span after rendering, e.g. "challenge"; None if nobody will ask for it."""
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise DialogueError(f"A turn has role {self.role!r}; the roles are system, user and assistant.")
+        if not isinstance(self.content, str) or not self.content.strip():
+            raise DialogueError(f"A turn of the {self.role} has content {self.content!r}; give it some text.")
+        if any("\ud800" <= char <= "\udfff" for char in self.content):
+            raise DialogueError(f"A turn of the {self.role} holds half a surrogate pair, which no tokenizer can read.")
+
+
+@dataclass(frozen=True)
+class RenderedDialogue:
+    """A dialogue as token ids, with the span of every named part."""
+
+    token_ids: tuple[int, ...]
+    """The whole prompt, begin-of-text token included where the model has one."""
+    text: str
+    """The text behind ``token_ids`` (without what the tokenizer itself puts before it)."""
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    """Part -> half-open token span: every token that holds any character of the part."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """Turns in order.
+
+    Raises:
+        DialogueError: no turns, a system turn that is not the first, or two parts of one name.
+
+    >>> dialogue = Dialogue((Turn("user", "Is it raining?", "question"),))
+    >>> dialogue.then("assistant", "No.").turns[-1].content
+    'No.'
+    """
+
+    turns: tuple[Turn, ...]
+
+    def __post_init__(self) -> None:
+        if not self.turns:
+            raise DialogueError("A dialogue has no turns; give it at least one.")
+        if any(turn.role == "system" for turn in self.turns[1:]):
+            raise DialogueError("A system turn stands inside a dialogue; it can only be the first turn.")
+        parts = [turn.part for turn in self.turns if turn.part is not None]
+        twice = sorted({part for part in parts if parts.count(part) > 1})
+        if twice:
+            raise DialogueError(f"Two turns of a dialogue are both called {twice[0]!r}; give every part its own name.")
+
+    @classmethod
+    def from_messages(cls, messages: Messages) -> Dialogue:
+        """A dialogue from ``[{"role": ..., "content": ...}, ...]``; an optional key "part" names the turn.
+
+        Raises:
+            DialogueError: a message is no mapping, or lacks role or content.
+        """
+        turns = []
+        for number, message in enumerate(messages):
+            if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+                raise DialogueError(f"Message {number} is {message!r}; it must have a role and a content.")
+            turns.append(Turn(cast(Role, message["role"]), message["content"], message.get("part")))
+        return cls(tuple(turns))
+
+    def then(self, role: Role, content: str, part: str | None = None) -> Dialogue:
+        """This dialogue with one more turn."""
+        return Dialogue((*self.turns, Turn(role, content, part)))
+
+    def messages(self) -> list[dict[str, str]]:
+        """The turns as chat templates take them."""
+        return [{"role": turn.role, "content": turn.content} for turn in self.turns]
+
+    def render(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        template: Template = "chat",
+        ending: Ending = "reply",
+        template_options: Mapping[str, Any] | None = None,
+    ) -> RenderedDialogue:
+        """The prompt as token ids, with the exact token span of every named part.
+
+        ``template="chat"`` writes the dialogue with the tokenizer's own chat template, which also decides about the
+        begin-of-text token. ``template="plain"`` is for base models: the system text and an empty line, then
+        ``User: ...`` and ``Assistant: ...`` lines, after whatever the tokenizer puts before any text.
+        ``ending="reply"`` ends where the assistant's answer begins; ``"closed"`` ends after the last turn.
+        ``template_options`` go to the chat template, e.g. ``{"enable_thinking": False}``.
+
+        A part's span is that of its content as the template wrote it (some strip it), wherever else the same words
+        occur.
+
+        Raises:
+            DialogueError: no chat template, a template that refuses or rewrites the turns, a part whose tokens cannot
+                be told exactly, or a dialogue that ends with the assistant where a reply is to follow.
+        """
+        if ending == "reply" and self.turns[-1].role != "user":
+            raise DialogueError(
+                f"The dialogue ends with a turn of the {self.turns[-1].role}, so no reply of the assistant can follow; "
+                'end it with a user turn, or render it with ending="closed".'
+            )
+        if template == "plain":
+            text, places = self._write_plain(ending)
+            ids = encode(tokenizer, text)
+            start = start_tokens(tokenizer, text)
+        elif template == "chat":
+            text, places = self._write_chat(tokenizer, ending, dict(template_options or {}))
+            ids = encode(tokenizer, text)
+            start = ()
+        else:
+            raise DialogueError(f'template={template!r} is unknown; choose "chat" or "plain".')
+        named = [(turn, place) for turn, place in zip(self.turns, places, strict=True) if turn.part is not None]
+        spans = {}
+        found = spans_of(tokenizer, text, ids, [place for _, place in named]) if named else []
+        for (turn, _), span in zip(named, found, strict=True):
+            if span is None:
+                raise DialogueError(
+                    f"No token stands for part {turn.part!r} ({turn.content!r}); say it in other words."
+                )
+            spans[str(turn.part)] = (span[0] + len(start), span[1] + len(start))
+        return RenderedDialogue(token_ids=start + ids, text=text, spans=spans)
+
+    def _write_plain(self, ending: Ending) -> tuple[str, list[Span]]:
+        text, places = "", []
+        for turn in self.turns:
+            text += {"system": "", "user": "User: ", "assistant": "Assistant: "}[turn.role]
+            places.append((len(text), len(text) + len(turn.content)))
+            text += turn.content + ("\n\n" if turn.role == "system" else "\n")
+        return (text + "Assistant:" if ending == "reply" else text.removesuffix("\n")), places
+
+    def _write_chat(
+        self, tokenizer: PreTrainedTokenizerBase, ending: Ending, options: dict[str, Any]
+    ) -> tuple[str, list[Span]]:
+        text = apply_template(tokenizer, self.messages(), ending, options)
+        # Each content is found by its place: the same turns, written once more with marks in place of the contents.
+        mark = "sycolensmark"
+        while mark in text:
+            mark += "x"
+        marks = [f"{mark}{number:04d}end" for number in range(len(self.turns))]
+        marked = [{"role": turn.role, "content": m} for turn, m in zip(self.turns, marks, strict=True)]
+        skeleton = apply_template(tokenizer, marked, ending, options)
+        for turn, m in zip(self.turns, marks, strict=True):
+            if skeleton.count(m) != 1:
+                raise DialogueError(
+                    f"The chat template writes the {turn.role} turn {turn.content[:40]!r} {skeleton.count(m)} times. "
+                    'Leave the turn out, set another chat template on the tokenizer, or render with template="plain".'
+                )
+        order = sorted(range(len(marks)), key=lambda k: skeleton.index(marks[k]))
+        between, rest = [], skeleton
+        for k in order:
+            head, rest = rest.split(marks[k], 1)
+            between.append(head)
+        places = _fit(text, between, [self.turns[k].content for k in order], rest)
+        if places is None:
+            raise DialogueError(
+                "The chat template rewrites what a turn says, so its tokens cannot be told from the template's own. "
+                'Set another chat template on the tokenizer, or render with template="plain".'
+            )
+        by_turn = dict(zip(order, places, strict=True))
+        return text, [by_turn[k] for k in range(len(self.turns))]
+
+
+def apply_template(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], ending: Ending, options: Mapping[str, Any]
+) -> str:
+    """The text that the tokenizer's chat template makes of messages.
+
+    Raises:
+        DialogueError: the tokenizer has no chat template, or the template refuses the messages.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise DialogueError(
+            f'{type(tokenizer).__name__} has no chat template. For a base model choose template="plain"; for a chat '
+            "model set tokenizer.chat_template."
+        )
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=ending == "reply", **options
+        )
+    except Exception as error:  # a template is a program of its own, and raises what it likes
+        roles = ", ".join(message["role"] for message in messages)
+        raise DialogueError(
+            f"The tokenizer's chat template refuses a dialogue of {roles}: {error} "
+            "Some templates take no system turn, some no two turns of one role in a row."
+        ) from error
+    return str(text)
+
+
+def _fit(text: str, between: Sequence[str], contents: Sequence[str], rest: str) -> list[Span] | None:
+    """Places of the contents in ``between[0] content[0] between[1] content[1] ... rest``, stripped where need be."""
+    if not contents:
+        return [] if text == rest else None
+    if not text.startswith(between[0]):
+        return None
+    raw = contents[0]
+    for content in dict.fromkeys((raw, raw.strip(), raw.lstrip(), raw.rstrip(), raw.strip("\n"))):
+        start = len(between[0])
+        end = start + len(content)
+        if text.startswith(content, start):
+            tail = _fit(text[end:], between[1:], contents[1:], rest)
+            if tail is not None:
+                return [(start, end), *((a + end, b + end) for a, b in tail)]
+    return None

@@ -1,0 +1,329 @@
+"""Contrast pairs: the prompts X_r and X_c on which the effect of every head is measured (Algorithm 1's input)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import torch
+
+from sycolens.errors import PairError, SavedFileError
+from sycolens.prompts.building import pairs_from_dialogues, pairs_from_jsonl, pairs_from_questions
+from sycolens.prompts.checks import checked_labels, checked_prompt
+from sycolens.prompts.dialogue import Dialogue, Messages, Template
+from sycolens.prompts.labels import LabelPair
+from sycolens.prompts.questions import Question
+from sycolens.prompts.side_by_side import as_html, side_by_side
+from sycolens.prompts.tokens import Span
+from sycolens.prompts.wording import PAPER, Wording
+from sycolens.storage import load_result, save_result
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_KIND = "contrast_pairs"
+
+
+@dataclass(frozen=True)
+class ContrastPair:
+    """One reference prompt X_r and its counterfactual X_c."""
+
+    id: str
+    reference: tuple[int, ...]
+    """Token ids of X_r; the last one is where heads are patched and logits are read."""
+    counterfactual: tuple[int, ...]
+    """Token ids of X_c."""
+    labels: tuple[int, int]
+    """Ids of the first sub-tokens of the sycophantic and the anti-sycophantic label."""
+    label_words: tuple[str, str]
+    """The labels as words; empty if the pair was made of token ids."""
+    texts: tuple[str, str]
+    """The two prompts as text; empty if the pair was made of token ids."""
+    spans: Mapping[str, Span]
+    """Part -> half-open token span in X_r."""
+
+
+@dataclass(frozen=True)
+class ContrastPairs:
+    """Pairs of prompts that differ in what the user says last, with the labels whose logits are read after them.
+
+    Made by :meth:`from_questions`, :meth:`from_dialogues`, :meth:`from_tokens` or :meth:`from_jsonl`. Only the last
+    tokens of the two prompts of a pair are aligned; their lengths may differ.
+
+    Raises:
+        PairError: no pairs, lists of unequal length, a prompt that is empty or holds something else than token ids, or
+            two prompts that are the same.
+        LabelError: labels that are no token ids, or a pair whose two labels are the same token.
+
+    >>> pairs = ContrastPairs.from_tokens([[1, 5, 7], [1, 6, 7]], [[1, 5, 8], [1, 6, 8]], labels=(3, 4))
+    >>> pairs
+    ContrastPairs(2 pairs, 3 to 3 tokens, labels 3 | 4)
+    >>> pairs[0].counterfactual, pairs.shared_prefix(0)
+    ((1, 5, 8), 2)
+    """
+
+    reference: tuple[tuple[int, ...], ...]
+    """Token ids of every X_r; the last token of a prompt is where heads are patched and logits are read."""
+    counterfactual: tuple[tuple[int, ...], ...]
+    """Token ids of every X_c."""
+    labels: tuple[tuple[int, int], ...]
+    """Ids of the first sub-tokens of the (sycophantic, anti-sycophantic) label of every pair."""
+    ids: tuple[str, ...] = ()
+    """Name of every pair; its number where it has none."""
+    label_words: tuple[tuple[str, str], ...] = ()
+    """The labels as words; empty if made of token ids."""
+    texts: tuple[tuple[str, str], ...] = ()
+    """Every X_r and X_c as text; empty if made of token ids."""
+    spans: tuple[Mapping[str, Span], ...] = ()
+    """For every pair: part ("question", "first_answer", "challenge", ...) -> half-open token span in X_r."""
+
+    def __post_init__(self) -> None:
+        count = len(self.reference)
+        if count == 0 or len(self.counterfactual) == 0:
+            raise PairError("There are no contrast pairs; give at least one reference and one counterfactual prompt.")
+        for name in ("counterfactual", "labels", "ids", "label_words", "texts", "spans"):
+            length = len(getattr(self, name))
+            if length != count and (length or name in ("counterfactual", "labels")):
+                raise PairError(f"There are {count} reference prompts but {length} {name}; give one for each.")
+        for name in ("reference", "counterfactual"):
+            prompts = tuple(checked_prompt(ids, f"{name}[{k}]") for k, ids in enumerate(getattr(self, name)))
+            object.__setattr__(self, name, prompts)
+        object.__setattr__(self, "labels", tuple(checked_labels(pair, k) for k, pair in enumerate(self.labels)))
+        for k, (x_r, x_c) in enumerate(zip(self.reference, self.counterfactual, strict=True)):
+            if x_r == x_c:
+                raise PairError(
+                    f"The two prompts of pair {k} are the same {len(x_r)} tokens, so no head can differ between them; "
+                    "let the last turns differ."
+                )
+        defaults = {
+            "ids": tuple(str(k) for k in range(count)),
+            "label_words": (("", ""),) * count,
+            "texts": (("", ""),) * count,
+            "spans": tuple({} for _ in range(count)),
+        }
+        for name, default in defaults.items():
+            object.__setattr__(self, name, tuple(getattr(self, name)) or default)
+        for k, parts in enumerate(self.spans):
+            for part, (start, end) in parts.items():
+                if not 0 <= start < end <= len(self.reference[k]):
+                    raise PairError(f"Part {part!r} of pair {k} spans tokens {start} to {end}, outside its prompt.")
+
+    @classmethod
+    def from_tokens(
+        cls,
+        reference: Sequence[Sequence[int]],
+        counterfactual: Sequence[Sequence[int]],
+        labels: Sequence[int] | Sequence[Sequence[int]],
+    ) -> ContrastPairs:
+        """Pairs from token ids; ``labels`` is one (sycophantic, anti-sycophantic) pair of ids for all, or one for each.
+
+        Nothing is added to the prompts: give the begin-of-text token where the model expects one.
+
+        Raises:
+            PairError, LabelError: as :class:`ContrastPairs`.
+        """
+        one_for_all = len(labels) == 2 and not any(isinstance(label, Sequence) for label in labels)
+        each = [labels] * len(reference) if one_for_all else labels
+        return cls(tuple(reference), tuple(counterfactual), tuple(each))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dialogues(
+        cls,
+        dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        labels: LabelPair | Sequence[LabelPair] = (PAPER.sycophantic_label, PAPER.antisycophantic_label),
+        template: Template = "chat",
+        template_options: Mapping[str, Any] | None = None,
+        ids: Sequence[str] = (),
+    ) -> ContrastPairs:
+        """Pairs from (reference, counterfactual) dialogues, each a :class:`Dialogue` or a list of messages.
+
+        ``labels`` are words or token ids: one (sycophantic, anti-sycophantic) pair for all, or one for each. Words
+        count by their first sub-token, as the tokenizer writes them where the answer begins.
+
+        Raises:
+            DialogueError: as :meth:`Dialogue.render`.
+            PairError, LabelError: as :class:`ContrastPairs`; also a label that is unknown or melts into the prompt.
+        """
+        fields = pairs_from_dialogues(
+            dialogues, tokenizer, labels=labels, template=template, template_options=template_options, ids=ids
+        )
+        return cls(**fields)
+
+    @classmethod
+    def from_questions(
+        cls,
+        questions: Sequence[Question],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        wording: Wording | Sequence[Wording] = PAPER,
+        system: str | None = "auto",
+        first_answer: Literal["correct", "wrong"] = "correct",
+        template: Template = "chat",
+        template_options: Mapping[str, Any] | None = None,
+        max_characters: int | None = 768,
+        seed: int = 0,
+    ) -> ContrastPairs:
+        """The paper's pairs: question, first answer, then the challenge (X_r) or the affirmation (X_c).
+
+        Questions whose text is longer than ``max_characters`` are dropped, as in the authors' code. Several wordings
+        are dealt out evenly in an order drawn with ``seed``. ``system`` is the system message; "auto" is a
+        helpful-assistant message where the chat template takes one, None is none. ``first_answer="wrong"`` puts one of
+        ``Question.wrong``, drawn with ``seed``, in the assistant's mouth (a control, not in the paper).
+
+        Raises:
+            PairError: no question is short enough, or one has no wrong answer where one is asked for.
+            DialogueError, LabelError: as :meth:`from_dialogues`.
+        """
+        fields = pairs_from_questions(
+            questions,
+            tokenizer,
+            wording=wording,
+            system=system,
+            first_answer=first_answer,
+            template=template,
+            template_options=template_options,
+            max_characters=max_characters,
+            seed=seed,
+        )
+        return cls(**fields)
+
+    @classmethod
+    def from_jsonl(
+        cls,
+        path: str | Path,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        template: Template = "chat",
+        template_options: Mapping[str, Any] | None = None,
+    ) -> ContrastPairs:
+        """Pairs from the record format of the authors' code: one JSON object a line.
+
+        ``reference_data`` and ``counterfactual_data`` are both text or both lists of ``{"role", "content"}`` messages.
+        Messages go through the chat template, open for an answer unless the assistant has the last word. Text is taken
+        as it is, after the tokenizer's begin-of-text token unless it brings that itself. ``record_tokens`` are the two
+        labels, words or token ids, and ``predict_token`` the one of them that is sycophantic (the first, if it is
+        missing). ``id`` is optional.
+
+        Raises:
+            PairError: the file is missing or empty, or a record is not of this form (file and line are named).
+            DialogueError, LabelError: as :meth:`from_dialogues`.
+        """
+        return cls(**pairs_from_jsonl(path, tokenizer, template=template, template_options=template_options))
+
+    def save(self, directory: str | Path) -> Path:
+        """Write token ids as safetensors and the rest as JSON into a directory."""
+        tensors = {"labels": torch.tensor(self.labels)}
+        for name, prompts in (("reference", self.reference), ("counterfactual", self.counterfactual)):
+            tensors[f"{name}_tokens"] = torch.tensor([token for ids in prompts for token in ids])
+            tensors[f"{name}_lengths"] = torch.tensor([len(ids) for ids in prompts])
+        fields = {
+            "fingerprint": self.fingerprint,
+            "ids": self.ids,
+            "label_words": self.label_words,
+            "texts": self.texts,
+            "spans": [{part: list(span) for part, span in parts.items()} for parts in self.spans],
+        }
+        return save_result(directory, kind=_KIND, tensors=tensors, fields=fields)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> ContrastPairs:
+        """Pairs that :meth:`save` wrote.
+
+        Raises:
+            SavedFileError: a file is missing, cut, altered or foreign.
+        """
+        tensors, fields = load_result(directory, kind=_KIND)
+        try:
+            prompts = [_unflatten(tensors, name) for name in ("reference", "counterfactual")]
+            pairs = cls(
+                reference=prompts[0],
+                counterfactual=prompts[1],
+                labels=tuple((a, b) for a, b in tensors["labels"].tolist()),
+                ids=tuple(fields["ids"]),
+                label_words=tuple((a, b) for a, b in fields["label_words"]),
+                texts=tuple((a, b) for a, b in fields["texts"]),
+                spans=tuple({part: (a, b) for part, (a, b) in parts.items()} for parts in fields["spans"]),
+            )
+            fingerprint = fields["fingerprint"]
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise SavedFileError(f"{directory} holds contrast pairs that were altered after saving: {error}") from error
+        if pairs.fingerprint != fingerprint:
+            raise SavedFileError(
+                f"{directory} holds contrast pairs that do not match their fingerprint; make them anew."
+            )
+        return pairs
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the token ids and labels: equal for equal input to the model."""
+        content = json.dumps([self.reference, self.counterfactual, self.labels], separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def shared_prefix(self, i: int) -> int:
+        """How many tokens the two prompts of pair i have in common from the start."""
+        pair = self[i]
+        same = (a == b for a, b in zip(pair.reference, pair.counterfactual, strict=False))
+        return next(
+            (k for k, equal in enumerate(same) if not equal), min(len(pair.reference), len(pair.counterfactual))
+        )
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    @overload
+    def __getitem__(self, i: int) -> ContrastPair: ...
+    @overload
+    def __getitem__(self, i: slice) -> ContrastPairs: ...
+    def __getitem__(self, i: int | slice) -> ContrastPair | ContrastPairs:
+        names = ("ids", "reference", "counterfactual", "labels", "label_words", "texts", "spans")
+        chosen = {name: getattr(self, name)[i] for name in names}
+        if isinstance(i, slice):
+            return ContrastPairs(**chosen)
+        return ContrastPair(id=chosen.pop("ids"), **chosen)
+
+    def __iter__(self) -> Iterator[ContrastPair]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        lengths = [len(ids) for ids in (*self.reference, *self.counterfactual)]
+        kinds = dict.fromkeys(self._label_names(i) for i in range(len(self)))
+        labels = " | ".join(next(iter(kinds))) + (f" and {len(kinds) - 1} more" if len(kinds) > 1 else "")
+        count = f"{len(self)} pair{'s' if len(self) > 1 else ''}"
+        return f"ContrastPairs({count}, {min(lengths)} to {max(lengths)} tokens, labels {labels})"
+
+    def show(self, i: int, *, width: int = 100) -> str:
+        """The two prompts of pair i side by side as text, carets under the words (or token ids) that differ."""
+        left, right, titles, caption = self._view(i)
+        return caption + "\n" + side_by_side(left, right, titles=titles, width=width)
+
+    def _repr_html_(self) -> str:
+        left, right, titles, caption = self._view(0)
+        return f"<p>{repr(self)[14:-1]}. First: {caption}</p>" + as_html(left, right, titles=titles)
+
+    def _label_names(self, i: int) -> tuple[str, str]:
+        named = zip(self.label_words[i], self.labels[i], strict=True)
+        a, b = (f"{word!r} ({token})" if word else str(token) for word, token in named)
+        return a, b
+
+    def _view(self, i: int) -> tuple[str, str, tuple[str, str], str]:
+        pair = self[i]
+        left, right = pair.texts
+        if left == right:
+            left, right = (" ".join(map(str, ids)) for ids in (pair.reference, pair.counterfactual))
+        titles = (f"reference, {len(pair.reference)} tokens", f"counterfactual, {len(pair.counterfactual)} tokens")
+        caption = (
+            f"pair {pair.id}: {' | '.join(self._label_names(i))}; the first {self.shared_prefix(i)} tokens are shared"
+        )
+        return left, right, titles, caption
+
+
+def _unflatten(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[tuple[int, ...], ...]:
+    tokens = iter(tensors[f"{name}_tokens"].tolist())
+    return tuple(tuple(islice(tokens, length)) for length in tensors[f"{name}_lengths"].tolist())

@@ -1,0 +1,55 @@
+"""Questions with known answers, from which the dialogues are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sycolens.errors import QuestionError
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, what counts as right, and where it comes from.
+
+    With options, ``answers`` holds the letter of the right option and then its text, and ``wrong`` the letters of the
+    others. Without, ``answers`` holds every accepted wording, the best one first, and ``wrong`` known wrong answers.
+
+    Raises:
+        QuestionError: no text, no answer, an empty one, or options whose right letter does not exist.
+
+    >>> Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars"), wrong=("A",)).options[1]
+    'Mars'
+    """
+
+    text: str
+    answers: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    source: str = ""
+    id: str = ""
+    wrong: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise QuestionError(f"Question {self.id!r} has text {self.text!r}; it needs some.")
+        for name in ("answers", "options", "wrong"):
+            texts = getattr(self, name)
+            if not isinstance(texts, tuple) or not all(isinstance(text, str) and text.strip() for text in texts):
+                raise QuestionError(
+                    f"Question {self.text[:60]!r} has {name} {texts!r}; give a tuple of texts, none empty."
+                )
+        if not self.answers:
+            raise QuestionError(f"Question {self.text[:60]!r} has no answer; give at least one.")
+        if self.options and self.answers[0] not in letters(len(self.options)):
+            raise QuestionError(
+                f"Question {self.text[:60]!r} has {len(self.options)} options, but its first answer is "
+                f"{self.answers[0]!r}; put the letter of the right option first."
+            )
+
+
+def letters(count: int) -> tuple[str, ...]:
+    """The names of ``count`` options: A, B, C, ...
+
+    >>> letters(3)
+    ('A', 'B', 'C')
+    """
+    return tuple(chr(ord("A") + k) for k in range(count))
