@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+BACKENDS = ("bridge", "hooked") if version("transformer-lens").startswith("3.") else ("bridge",)
+"""What the installed TransformerLens offers."""
 
 VOCABULARY = 97
 _WIDTH = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -40,13 +44,19 @@ MORE_CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
     "bloom": ("bloom", {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 3, "n_head": 4}),
     "cohere": ("cohere", {**_GROUPED, "logit_scale": 0.5}),
     "starcoder2": ("starcoder2", _GROUPED),
-}  # fmt: skip
+}
 """Kinds beyond the promise."""
+
+WITHOUT_HEADS: dict[str, tuple[str, dict[str, object]]] = {
+    "mamba": ("mamba", {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}),
+    "lfm2": ("lfm2", {**_GROUPED, "layer_types": ["full_attention", "conv", "full_attention"]}),
+}  # fmt: skip
+"""Kinds of which some layer has no attention heads."""
 
 
 def make_checkpoint(kind: str, directory: Path) -> Path:
     """A random Hugging Face checkpoint of a kind, with a word-level tokenizer w0 ... w96."""
-    family, settings = (CONFIGS | MORE_CONFIGS)[kind]
+    family, settings = (CONFIGS | MORE_CONFIGS | WITHOUT_HEADS)[kind]
     torch.manual_seed(0)
     config = AutoConfig.for_model(family, **settings)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

@@ -1,1 +1,62 @@
-"""Find the attention heads behind a behaviour of a language model, prove that they matter, repair it."""
+"""Find the attention heads behind a behaviour of a language model, prove that they matter, repair it.
+
+>>> from sycolens import ContrastPairs, load_model, patch_heads
+>>> model = load_model("organism")
+>>> effects = patch_heads(model, pairs)
+>>> effects.top(3, metric="prob_share")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sycolens.heads import Head, HeadSet
+
+if TYPE_CHECKING:
+    from sycolens import organism
+    from sycolens.find import HeadEffects, patch_heads
+    from sycolens.model import load_model
+    from sycolens.prompts import ContrastPairs, Dialogue, Question, Turn, Wording, load_questions
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ContrastPairs",
+    "Dialogue",
+    "Head",
+    "HeadEffects",
+    "HeadSet",
+    "Question",
+    "Turn",
+    "Wording",
+    "load_model",
+    "load_questions",
+    "organism",
+    "patch_heads",
+]
+
+_HOME = {
+    "ContrastPairs": "sycolens.prompts",
+    "Dialogue": "sycolens.prompts",
+    "HeadEffects": "sycolens.find",
+    "Question": "sycolens.prompts",
+    "Turn": "sycolens.prompts",
+    "Wording": "sycolens.prompts",
+    "load_model": "sycolens.model",
+    "load_questions": "sycolens.prompts",
+    "patch_heads": "sycolens.find",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # torch and transformers take seconds to import, so they wait until a name that needs them is asked for.
+    if name == "organism":
+        return import_module("sycolens.organism")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'sycolens' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

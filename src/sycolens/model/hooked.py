@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol, cast
 
 import torch
@@ -153,13 +154,24 @@ def _boot_hooked(name: str, device: Any, dtype: torch.dtype, device_map: Any) ->
             "This TransformerLens has no HookedTransformer (it left in 4.0). Use backend='bridge', or install "
             "'transformer-lens>=3.9,<4'."
         ) from error
-    source: dict[str, Any] = {}
-    if Path(name).is_dir():
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+    if not Path(name).is_dir():
+        return hooked.from_pretrained_no_processing(name, device=device, dtype=dtype)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-        source["hf_model"] = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
-        source["tokenizer"] = AutoTokenizer.from_pretrained(name)
-    return hooked.from_pretrained_no_processing(name, device=device, dtype=dtype, **source)
+    loading = import_module("transformer_lens.loading_from_pretrained")
+    with TemporaryDirectory() as folder:
+        # TransformerLens guesses the architecture from words such as "llama" in the path; a neutral one stops that.
+        path = Path(folder) / "checkpoint"
+        path.symlink_to(Path(name).resolve(), target_is_directory=True)
+        cfg = loading.get_pretrained_model_config(str(path), device=device, dtype=dtype)
+        weights = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
+        state = loading.get_pretrained_state_dict(str(path), cfg, weights, dtype=dtype)
+    cfg.model_name = Path(name).name
+    model = hooked(cfg, AutoTokenizer.from_pretrained(name), move_to_device=False)
+    unprocessed = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
+    model.load_and_process_state_dict(state, **dict.fromkeys(unprocessed, False))
+    model.move_model_modules_to_device()
+    return model
 
 
 def require_head_outputs(model: HookedModel, geometry: Geometry) -> None:
@@ -217,7 +229,9 @@ def require_readable(prompts: Sequence[Sequence[int]], geometry: Geometry) -> No
 @contextmanager
 def as_found(model: HookedModel) -> Iterator[None]:
     """Evaluation mode without gradients inside; every module's own mode restored after, also on an exception."""
-    training = [module for module in model.modules() if module.training]
+    # A bridge keeps the Hugging Face model beside its own modules; dropout and attention read their mode there.
+    everything = [*model.modules(), *getattr(model, "original_model", nn.Module()).modules()]
+    training = [module for module in everything if module.training]
     for module in training:
         module.training = False
     try:
