@@ -2,6 +2,7 @@
 
 from sycolens.prompts.asking import ask, takes_system
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
+from sycolens.prompts.loading import load_questions
 from sycolens.prompts.pairs import ContrastPair, ContrastPairs
 from sycolens.prompts.questions import Question
 from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
@@ -18,5 +19,6 @@ __all__ = [
     "Turn",
     "Wording",
     "ask",
+    "load_questions",
     "takes_system",
 ]

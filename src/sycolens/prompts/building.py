@@ -106,7 +106,7 @@ def pairs_from_jsonl(
     """See :meth:`ContrastPairs.from_jsonl`."""
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise PairError(f"{path} cannot be read: {error}") from error
     prompts: list[list[Prompt]] = []
