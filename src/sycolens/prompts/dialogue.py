@@ -131,9 +131,16 @@ class Dialogue:
             ids = encode(tokenizer, text)
             start = start_tokens(tokenizer, text)
         elif template == "chat":
-            text, places = self._write_chat(tokenizer, ending, dict(template_options or {}))
+            options = dict(template_options or {})
+            text, places = self._write_chat(tokenizer, ending, options)
             ids = encode(tokenizer, text)
             start = ()
+            # Some tokenizers build the tokens of a chat without going through its text.
+            if ids != tuple(_apply(tokenizer, self.messages(), ending, {**options, "tokenize": True})):
+                raise DialogueError(
+                    f"{type(tokenizer).__name__} gives this chat other tokens than its text has, so its parts cannot "
+                    "be located. Load the Hugging Face tokenizer of this model, or use ContrastPairs.from_tokens."
+                )
         else:
             raise DialogueError(f'template={template!r} is unknown; choose "chat" or "plain".')
         named = [(turn, place) for turn, place in zip(self.turns, places, strict=True) if turn.part is not None]
@@ -200,9 +207,15 @@ def apply_template(
             f'{type(tokenizer).__name__} has no chat template. For a base model choose template="plain"; for a chat '
             "model set tokenizer.chat_template."
         )
+    return str(_apply(tokenizer, messages, ending, {**options, "tokenize": False}))
+
+
+def _apply(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], ending: Ending, options: Mapping[str, Any]
+) -> Any:
     try:
-        text = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=ending == "reply", **options
+        return tokenizer.apply_chat_template(
+            messages, add_generation_prompt=ending == "reply", return_dict=False, **options
         )
     except Exception as error:  # a template is a program of its own, and raises what it likes
         roles = ", ".join(message["role"] for message in messages)
@@ -210,7 +223,6 @@ def apply_template(
             f"The tokenizer's chat template refuses a dialogue of {roles}: {error} "
             "Some templates take no system turn, some no two turns of one role in a row."
         ) from error
-    return str(text)
 
 
 def _fit(text: str, between: Sequence[str], contents: Sequence[str], rest: str) -> list[Span] | None:
