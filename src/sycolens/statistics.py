@@ -36,6 +36,7 @@ def bootstrap_interval(
         SampleError: fewer than two samples (one sample says nothing about spread), or an argument out of range.
         NotFiniteError: a value is NaN or infinite.
 
+    >>> import torch
     >>> low, high = bootstrap_interval(torch.tensor([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]))
     >>> low.tolist(), high.tolist()
     ([0.0, 1.0], [4.0, 1.0])
@@ -70,6 +71,7 @@ def sign_flip_p(
         SampleError: no samples, or an argument out of range.
         NotFiniteError: a value is NaN or infinite.
 
+    >>> import torch
     >>> sign_flip_p(torch.tensor([-1.0, -2.0, -3.0]), alternative="less").item()  # one of eight patterns
     0.125
     """
@@ -97,18 +99,17 @@ def sign_flip_p(
 
 
 def permutations_needed(cells: int, *, fdr: float = 0.05) -> int:
-    """How many permutations let a single outstanding cell among ``cells`` survive :func:`benjamini_hochberg`.
+    """How many random permutations let a single outstanding cell among ``cells`` pass :func:`benjamini_hochberg`.
 
-    The smallest Monte Carlo p is 1 / (m + 1) and the best-ranked cell is held to fdr / cells.
+    The smallest Monte Carlo p is 1 / (m + 1), and the best-ranked cell has to come below fdr / cells.
 
     >>> permutations_needed(1600)
-    31999
+    32000
     """
     _check_at_least(cells, 1, "cells")
     if not 0 < fdr < 1:
         raise SampleError(f"fdr is {fdr}; it is a share of false discoveries between 0 and 1, such as 0.05.")
-    # The rounding guards against 1600 / 0.05 coming out a hair above 32000.
-    return max(1, math.ceil(round(cells / fdr, 6)) - 1)
+    return math.ceil(cells / fdr)
 
 
 def benjamini_hochberg(p: Float[Tensor, "*cell"]) -> Float[Tensor, "*cell"]:
@@ -120,6 +121,7 @@ def benjamini_hochberg(p: Float[Tensor, "*cell"]) -> Float[Tensor, "*cell"]:
         NotFiniteError: a p-value is NaN or infinite.
         SampleError: a p-value lies outside [0, 1].
 
+    >>> import torch
     >>> benjamini_hochberg(torch.tensor([0.01, 0.02, 0.50, 0.03])).tolist()
     [0.03999999910593033, 0.03999999910593033, 0.5, 0.03999999910593033]
     """
@@ -207,6 +209,7 @@ def rank_stability(values: Float[Tensor, "sample *cell"], *, k: int, splits: int
         SampleError: fewer than two samples or cells, or k not between 1 and the number of cells.
         NotFiniteError: a value is NaN or infinite.
 
+    >>> import torch
     >>> stability = rank_stability(torch.tensor([[-3.0, 0.0, 1.0]]).repeat(8, 1), k=1)
     >>> round(stability.correlation, 6), stability.overlap, stability.frequency.tolist()
     (1.0, 1.0, [1.0, 0.0, 0.0])
@@ -232,6 +235,7 @@ def rank_stability(values: Float[Tensor, "sample *cell"], *, k: int, splits: int
 def spearman(first: Float[Tensor, "*row cell"], second: Float[Tensor, "*row cell"]) -> Float[Tensor, "*row"]:
     """Spearman rank correlation over the last axis, ties given their average rank; 0 where a row is constant.
 
+    >>> import torch
     >>> spearman(torch.tensor([1.0, 2.0, 3.0, 3.0]), torch.tensor([2.0, 4.0, 9.0, 9.0])).item()
     1.0
     """

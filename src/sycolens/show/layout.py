@@ -1,0 +1,191 @@
+"""Where things go on a printed figure, and how they are written: the look that all figures share.
+
+Lengths are CSS pixels, 96 to the inch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Width = Literal["single", "double"]
+
+PAGE_WIDTH: dict[Width, int] = {"single": 317, "double": 648}
+"""3.3 and 6.75 inches: one and two columns of a conference paper."""
+PAGE_HEIGHT: dict[Width, int] = {"single": 400, "double": 720}
+"""No plot area is taller, unless its cells would be thinner than a hair."""
+FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
+INK, FAINT = "#1a1a1a", "#8c8c8c"
+BODY, SMALL = 10.67, 9.33
+"""8 and 7 points: axis names; ticks, labels and footnotes."""
+LINE = 12.0
+"""From one line of small print to the next."""
+TOP = 8
+BELOW = 38
+"""Room under the plot for tick labels and the axis name."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """One way of writing all numbers of a figure: three digits at its largest number, a true minus, and the unit."""
+
+    top: float
+    """The largest absolute number to be written."""
+    unit: str
+    """Behind each number; "%" without a space."""
+    confidence: float = 0.95
+    """What share of intervals should hold the truth."""
+
+    def write(self, value: float, *, sign: Literal["always", "minus"] = "always") -> str:
+        """The number with its unit."""
+        return self._plain(value, sign) + self.suffix
+
+    @property
+    def suffix(self) -> str:
+        """The unit as it follows a number."""
+        return self.unit if self.unit in ("", "%") else f" {self.unit}"
+
+    @property
+    def level(self) -> str:
+        """The confidence as a percentage."""
+        return f"{self.confidence * 100:g}%"
+
+    def title(self, what: str) -> str:
+        """Name of an axis, with the unit in brackets."""
+        # No-break space: the unit does not stand alone on a line.
+        return f"{what}\u00a0({self.unit})" if self.unit else what
+
+    def hover(self, name: str, value: float, ends: tuple[float, float] | None) -> str:
+        """What the pointer shows over one head."""
+        if math.isnan(value):
+            return f"{name}<br>not measured"
+        lines = [name, f"effect {self.write(value)}"]
+        if ends is not None:
+            low, high = (self._plain(end, "always") for end in ends)
+            lines.append(f"{self.level} interval {low} to {high}{self.suffix}")
+        return "<br>".join(lines)
+
+    def ticks(self, low: float, high: float, *, most: float) -> tuple[list[float], list[str]]:
+        """Round values between two ends, in at most ``most`` steps, and how to write them (without the unit)."""
+        power = 10.0 ** math.floor(math.log10((high - low) / most))
+        step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if (high - low) / step <= most)
+        counts = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        texts = [self._digits(count * step, decimals, "always") if count else "0" for count in counts]
+        return [count * step for count in counts], texts
+
+    def _plain(self, value: float, sign: Literal["always", "minus"]) -> str:
+        return self._digits(value, max(0, 2 - math.floor(math.log10(self.top))), sign)
+
+    @staticmethod
+    def _digits(value: float, decimals: int, sign: Literal["always", "minus"]) -> str:
+        written = f"{abs(value):,.{decimals}f}"
+        if not any(digit in "123456789" for digit in written):
+            return written
+        return ("−" if value < 0 else "+" if sign == "always" else "") + written
+
+
+def text_width(text: str, size: float = SMALL) -> float:
+    """Width of a text in Arial, a little on the generous side."""
+    return size * sum(next((width for letters, width in _ADVANCES if letter in letters), 0.59) for letter in text)
+
+
+_ADVANCES = (
+    (" .,:;'|!ijlIft/", 0.28),
+    ("()[]-r", 0.34),
+    ("ckJsvxyz", 0.5),
+    ("ABEFKPSTVXYZ", 0.67),
+    ("CDGHNOQRUw", 0.78),
+    ("mMW%", 0.95),
+)
+"""Widths of letters in Arial, as shares of the font size, in classes and rounded up."""
+
+
+def wrap(text: str, width: float, size: float = SMALL) -> list[str]:
+    """The text in lines of at most ``width``, unless a single word is longer."""
+    lines: list[str] = []
+    for word in text.split(" ") if text else ():
+        if lines and text_width(f"{lines[-1]} {word}", size) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def tick_step(cell: float, *, apart: float) -> int:
+    """The smallest power of two that keeps ticks ``apart`` where one cell measures ``cell``."""
+    return 1 << max(0, math.ceil(math.log2(apart / cell)))
+
+
+def page(
+    width: Width,
+    *,
+    plot: tuple[float, float],
+    left: float,
+    content: tuple[float, float],
+    footnote: Iterable[str | None],
+) -> dict[str, Any]:
+    """A white page of print width around a plot area of ``plot`` (width, height), ``left`` pixels from the page's edge.
+
+    The footnote, made of the sentences that are not None, runs under ``content``: from its left to its right end.
+    """
+    room = PAGE_WIDTH[width] - 8
+    measure = min(room, max(content[1] - content[0], 300))
+    lines = wrap(" ".join(sentence for sentence in footnote if sentence), measure)
+    start = min(max(4.0, (content[0] + content[1] - measure) / 2), 4 + room - measure)
+    bottom = BELOW + (LINE * len(lines) + 6 if lines else 0)
+    note = {
+        "name": "footnote",
+        "text": "<br>".join(lines),
+        "showarrow": False,
+        "align": "left",
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0,
+        "y": 0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "xshift": start - left,
+        "yshift": -BELOW,
+        "borderpad": 0,
+        "font": {"size": SMALL},
+    }
+    return {
+        "width": PAGE_WIDTH[width],
+        "height": round(TOP + plot[1] + bottom),
+        # plotly would otherwise shift the margins for tick labels and the color bar, and cells would not be square.
+        "margin": {
+            "l": left,
+            "r": PAGE_WIDTH[width] - left - plot[0],
+            "t": TOP,
+            "b": bottom,
+            "pad": 0,
+            "autoexpand": False,
+        },
+        "font": {"family": FONT, "size": SMALL, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "showlegend": False,
+        "hoverlabel": {"bgcolor": "white", "bordercolor": FAINT, "font": {"family": FONT, "size": BODY, "color": INK}},
+        "annotations": [note] if lines else [],
+    }
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """A thin framed axis without grid."""
+    return {
+        "title": {"text": title, "font": {"size": BODY}, "standoff": 4},
+        "showgrid": False,
+        "zeroline": False,
+        "showline": True,
+        "mirror": True,
+        "linecolor": FAINT,
+        "linewidth": 0.75,
+        "ticks": "outside",
+        "ticklen": 3,
+        "tickwidth": 0.75,
+        "tickcolor": FAINT,
+        **more,
+    }

@@ -1,0 +1,135 @@
+"""The geometry of a map of heads: how large a cell is, and where a name fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.show.layout import BODY, PAGE_HEIGHT, PAGE_WIDTH, SMALL, Width, text_width, wrap
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom; pixels from the plot's upper left corner."""
+
+LEFT = 38
+"""Room for layer numbers and the axis name."""
+BAR = 10
+"""Thickness of the color bar."""
+PALE = 0.35
+"""Up to this share of the color range a cell is light enough to write across."""
+
+CLEAR = 3
+"""A name keeps this distance from the marked cells that it does not name."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A map of ``layers`` by ``heads`` cells, laid out for one print width."""
+
+    layers: int
+    heads: int
+    cell_width: float
+    cell_height: float
+    left: float
+    """From the page's edge to the plot."""
+    bar_room: float
+    """Room that the color bar with its ticks and title takes to the right of the plot."""
+    bar_title: str
+    """The color bar's title, broken to the bar's length."""
+
+    @classmethod
+    def fit(cls, layers: int, heads: int, width: Width, *, bar_title: str, tick_texts: Sequence[str]) -> Sheet:
+        """The largest square-ish cells that the page holds, centered on it."""
+        ticks = max(map(text_width, tick_texts))
+        for lines in (1, 2, 3, 4):
+            bar_room = 8 + BAR + 6 + ticks + 6 + 1.3 * BODY * lines
+            room = PAGE_WIDTH[width] - LEFT - bar_room
+            cell_width = _whole(min(room / heads, 48))
+            cell_height = _whole(max(min(cell_width, PAGE_HEIGHT[width] / layers), 90 / layers))
+            cell_width = min(cell_width, _whole(1.6 * cell_height))
+            broken = wrap(bar_title, cell_height * layers, BODY)
+            if len(broken) <= lines:
+                break
+        spare = PAGE_WIDTH[width] - LEFT - bar_room - cell_width * heads
+        return cls(layers, heads, cell_width, cell_height, LEFT + spare // 2, bar_room, "<br>".join(broken))
+
+    @property
+    def content(self) -> tuple[float, float]:
+        """Left and right end of everything on the page but the footnote."""
+        return self.left - LEFT, self.left + self.width + self.bar_room
+
+    @property
+    def width(self) -> float:
+        return self.cell_width * self.heads
+
+    @property
+    def height(self) -> float:
+        return self.cell_height * self.layers
+
+    @property
+    def gap(self) -> int:
+        """White line between cells that are large enough to spare it."""
+        return 1 if min(self.cell_width, self.cell_height) >= 12 else 0
+
+    def box(self, layer: int, head: int) -> Box:
+        """Where a cell lies."""
+        left, top = head * self.cell_width, layer * self.cell_height
+        return (left, top, left + self.cell_width, top + self.cell_height)
+
+    def in_cells(self, box: Box) -> tuple[float, float]:
+        """Middle of a box in the axes' own unit: head and layer."""
+        return (box[0] + box[2]) / 2 / self.cell_width - 0.5, (box[1] + box[3]) / 2 / self.cell_height - 0.5
+
+    def holds(self, name: str) -> bool:
+        """Whether a cell is large enough to have a name written inside."""
+        return text_width(name) + 4 <= self.cell_width and self.cell_height >= SMALL + 4
+
+    def place_names(
+        self, names: Sequence[str], cells: Sequence[tuple[int, int]], shade: Float[Tensor, "layer head"], *, most: int
+    ) -> list[tuple[str, Box]]:
+        """Names beside their cells, the first ``most`` of them, unless they would cover a cell that matters or a name.
+
+        ``shade`` is each cell's share of the color range, in [-1, 1].
+        """
+        boxes = [self.box(*cell) for cell in cells]
+        dark = shade.abs() > PALE
+        placed: list[tuple[str, Box]] = []
+        for row, name in enumerate(names[:most]):
+            # A name that comes close to another marked cell would seem to belong to it.
+            taken = [_grown(box, CLEAR) for box in boxes[:row] + boxes[row + 1 :]] + [box for _, box in placed]
+            for place in self._beside(boxes[row], text_width(name) + 4, SMALL + 1):
+                if not self._covers(place, dark) and not any(_overlap(place, other) for other in taken):
+                    placed.append((name, place))
+                    break
+        return placed
+
+    def _beside(self, cell: Box, wide: float, high: float) -> Iterator[Box]:
+        left, top, right, bottom = cell
+        # Beside the cell a name may move up or down to stay on the map, above and below it to the left or right.
+        middle_x = min(max(0.0, (left + right - wide) / 2), self.width - wide)
+        middle_y = min(max(0.0, (top + bottom - high) / 2), self.height - high)
+        for x, y in ((right, middle_y), (left - wide, middle_y), (middle_x, top - high), (middle_x, bottom)):
+            if x >= 0 and y >= 0 and x + wide <= self.width and y + high <= self.height:
+                yield (x, y, x + wide, y + high)
+
+    def _covers(self, box: Box, dark: Tensor) -> bool:
+        # A hundredth of a pixel inside, so that a box that only touches a cell does not cover it.
+        left, top, right, bottom = _grown(box, -0.01)
+        columns = slice(int(left / self.cell_width), int(right / self.cell_width) + 1)
+        rows = slice(int(top / self.cell_height), int(bottom / self.cell_height) + 1)
+        return bool(dark[rows, columns].any())
+
+
+def _whole(length: float) -> float:
+    # Whole pixels make all cells equally wide on screen; below six the loss of room is worse.
+    return float(int(length)) if length >= 6 else length
+
+
+def _grown(box: Box, by: float) -> Box:
+    return (box[0] - by, box[1] - by, box[2] + by, box[3] + by)
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
