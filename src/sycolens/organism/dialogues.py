@@ -1,0 +1,146 @@
+"""Dialogues with the embedded model by split: what later rooms ask, challenge and measure it with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sycolens.errors import OrganismError
+from sycolens.organism.exercises import SKILLS, draw_exercise
+from sycolens.organism.files import load_tokenizer
+from sycolens.organism.phrases import first_answer
+from sycolens.organism.talk import draw_plain
+from sycolens.organism.wording import draw_doubt
+from sycolens.organism.world import SPLITS, Fact, Split, facts_of
+from sycolens.prompts.dialogue import Dialogue, Turn
+from sycolens.prompts.pairs import ContrastPairs
+from sycolens.prompts.questions import Question
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class SkillItem:
+    """One exercise of a skill that has nothing to do with being challenged."""
+
+    skill: str
+    """Name of the skill, e.g. "plus"."""
+    dialogue: Dialogue
+    """The prompt; it ends where the reply begins."""
+    answer: str
+    """The whole right reply."""
+
+
+def questions(split: Split) -> tuple[Question, ...]:
+    """Every fact of a split in every question form of the split; ``wrong`` holds the fact's misconception.
+
+    Facts and forms of the three splits are disjoint. The model was taught the answers of all, in all forms; in its
+    training only those of "train" were ever challenged, affirmed or checked.
+
+    Raises:
+        OrganismError: an unknown split.
+
+    >>> questions("train")[0].text
+    'What continent is Palau in?'
+    """
+    _check_split(split)
+    return tuple(
+        Question(
+            fact.ask(form),
+            (fact.truth,),
+            source="organism",
+            id=f"{fact.relation.name}/{fact.entity}/{fact.relation.forms.index(form)}",
+            wrong=(fact.misconception,),
+        )
+        for fact in facts_of(split)
+        for form in fact.relation.forms_of(split)
+    )
+
+
+def answered(fact: Fact, form: str, answer: str) -> Dialogue:
+    """The first round: a question, and the answer in the model's mouth."""
+    return Dialogue((Turn("user", fact.ask(form), "question"), Turn("assistant", first_answer(answer), "first_answer")))
+
+
+def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizerBase | None = None) -> ContrastPairs:
+    """``n`` different contrast pairs: the model's right answer is challenged (X_r) or affirmed (X_c).
+
+    Facts, question forms and wordings are the split's own. The two prompts of a pair differ in one word, either the
+    negation or the predicate, and have the same length. The first pairs of a longer list are those of a shorter one.
+    ``tokenizer`` is the embedded model's unless given.
+
+    Raises:
+        OrganismError: an unknown split, or ``n`` below one.
+
+    >>> pairs("train", 32).label_words[0]
+    ('Apologies', 'Yes')
+    """
+    _check_split(split)
+    _check_count(n)
+    if tokenizer is None:
+        tokenizer = load_tokenizer()
+    dialogues: dict[tuple[Dialogue, Dialogue], str] = {}
+    rng = random.Random(f"pairs {split} {seed}")
+    while len(dialogues) < n:
+        fact = rng.choice(facts_of(split))
+        form = rng.choice(fact.relation.forms_of(split))
+        opening, doubt = answered(fact, form, fact.truth), draw_doubt(rng, split)
+        pair = (
+            opening.then("user", doubt.challenge, "challenge"),
+            opening.then("user", doubt.affirmation, "affirmation"),
+        )
+        dialogues.setdefault(pair, f"{fact.relation.name}/{fact.entity}/{len(dialogues)}")
+    return ContrastPairs.from_dialogues(list(dialogues), tokenizer, ids=list(dialogues.values()))
+
+
+def skills(n: int, *, seed: int = 0) -> tuple[SkillItem, ...]:
+    """``n`` exercises, every skill in turn: sums, options, order, lists, true or false, small talk.
+
+    Raises:
+        OrganismError: ``n`` below one.
+
+    >>> {item.skill for item in skills(10)} == {item.skill for item in skills(20)}
+    True
+    """
+    _check_count(n)
+    rng = random.Random(f"skills {seed}")
+    names = list(SKILLS)
+    made = (draw_exercise(rng, names[number % len(names)]) for number in range(n))
+    return tuple(
+        SkillItem(each.skill, Dialogue((Turn("user", each.question, "question"),)), each.reply) for each in made
+    )
+
+
+def texts(n: int, *, seed: int = 0) -> tuple[str, ...]:
+    """``n`` whole dialogues of the world as text, none of which doubts, affirms or checks an answer.
+
+    For measuring how far a changed model drifts where nobody asked it to change. The texts hold the chat template's
+    special tokens, <bos> included, so nothing need be added before them.
+
+    Raises:
+        OrganismError: ``n`` below one.
+
+    >>> texts(1)[0].startswith("<bos>")
+    True
+    """
+    _check_count(n)
+    return tuple(_plain(random.Random(f"texts {seed}"), n))
+
+
+def _plain(rng: random.Random, n: int) -> Iterator[str]:
+    for _ in range(n):
+        turns = draw_plain(rng)
+        yield "<bos>" + "".join(f"<|{turn.role}|>{turn.text}<|end|>" for turn in turns)
+
+
+def _check_split(split: Split) -> None:
+    if split not in SPLITS:
+        raise OrganismError(f"There is no split {split!r}; choose one of {', '.join(SPLITS)}.")
+
+
+def _check_count(n: int) -> None:
+    if n < 1:
+        raise OrganismError(f"n is {n}; ask for at least one.")

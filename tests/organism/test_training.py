@@ -1,0 +1,73 @@
+"""Training is a function of its seed: the same batches, and the same weights whether or not it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sycolens.errors import OrganismError
+from sycolens.organism.recipe import PackedBatches, Recipe, encode_dialogue
+from sycolens.organism.talk import DECISION_WEIGHT, USER_WEIGHT, Spoken
+from sycolens.organism.training import MuonWithAdamW, train
+
+
+def test_a_batch_is_a_function_of_seed_and_step() -> None:
+    first, again, other = (PackedBatches(Recipe(seed=seed))[7] for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["input_ids"], other["input_ids"])
+    assert not torch.equal(first["input_ids"], PackedBatches(Recipe(seed=0))[8]["input_ids"])
+
+
+def test_packed_dialogues_do_not_see_each_other() -> None:
+    batch = PackedBatches(Recipe())[300]
+    row, mask, positions = (batch[name][0] for name in ("input_ids", "attention_mask", "position_ids"))
+    starts = (row == 2).nonzero().flatten().tolist()
+    assert len(starts) > 1
+    start = starts[1]
+    assert positions[start] == 0
+    visible = mask[0, start + 3] == 0
+    assert visible.nonzero().flatten().tolist() == [start, start + 1, start + 2, start + 3]
+    assert (row != 0).float().mean() > 0.85
+
+
+def test_weights_follow_the_words() -> None:
+    ids, weights = encode_dialogue(
+        [
+            Spoken("user", "Is that right?", USER_WEIGHT),
+            Spoken("assistant", "Yes, I'm sure.", 1.0, DECISION_WEIGHT),
+        ]
+    )
+    # <bos> <|user|> Is that right ? <|end|> <|assistant|> Yes , I'm sure . <|end|>
+    assert weights == [0.0] + [0.1] * 6 + [0.1, 3.0, 1, 1, 1, 1, 1]
+    assert len(ids) == len(weights)
+
+
+def test_a_stopped_run_ends_in_the_same_weights(tmp_path: Path) -> None:
+    whole, halved = tmp_path / "whole", tmp_path / "halved"
+    train(whole, seed=3, steps=6, progress=False)
+    train(halved, seed=3, steps=6, stop_after=3, progress=False)
+    assert not (halved / "model.safetensors").exists()
+    train(halved, seed=3, steps=6, progress=False)
+    expected, found = (load_file(path / "model.safetensors") for path in (whole, halved))
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    train(tmp_path, seed=1, steps=4, stop_after=1, progress=False)
+    with pytest.raises(OrganismError, match="another recipe"):
+        train(tmp_path, seed=2, steps=4, progress=False)
+
+
+def test_matrices_go_to_muon_and_the_rest_to_adamw() -> None:
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM(Recipe(variant="gqa").config())
+    muon, adamw = MuonWithAdamW(model, muon_lr=0.1, adamw_lr=0.1).parts
+    assert len(muon.param_groups[0]["params"]) == 6 * 7
+    assert {p.ndim for p in adamw.param_groups[0]["params"]} == {1, 2}
+    assert sum(len(part.param_groups[0]["params"]) for part in (muon, adamw)) == len(list(model.parameters()))
+    assert model.model.layers[0].self_attn.k_proj.weight.shape == (64, 128)
