@@ -1,0 +1,44 @@
+# Two commands matter: `make study` and `make test`. Both set up their own virtual environment first.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+OUT ?= runs/find
+
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
+
+.PHONY: help study test lint clean
+
+help:
+	@echo "make study   set up, then find the sycophantic heads of the embedded model (into $(OUT))"
+	@echo "make test    set up, then run the tests"
+	@echo "make lint    set up, then ruff and mypy --strict"
+	@echo "make clean   remove the virtual environments and the runs"
+
+study: $(VENV)/.study
+	$(BIN)/sycolens find --model organism --out $(OUT) --overwrite
+	@echo "Open $(OUT)/heatmap.html in a browser."
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -q -n auto
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.study: pyproject.toml $(CONSTRAINTS)
+	@echo "Setting up $(VENV) (a few minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable ".[figures]"
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(CONSTRAINTS)
+	@echo "Setting up $(VENV) for tests (a few minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable ".[figures,dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-* runs
