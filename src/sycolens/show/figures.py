@@ -82,7 +82,7 @@ def heatmap(
         _pairs_sentence(n_pairs),
         _interval_sentence(ends, numbers),
         _outlined_sentence(len(cells), marked_as),
-        f"+: above {numbers.write(top / 2)}." if positive else None,
+        f"+:\u00a0above\u00a0{numbers.write(top / 2)}." if positive else None,
         "Gray: not measured." if has_gaps else None,
         note,
     ]
