@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sycolens.errors import LabelError, PairError
+from sycolens.errors import LabelError, PairError, SycolensError
 from sycolens.prompts.asking import HELPFUL, ask, takes_system
+from sycolens.prompts.checks import is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue, Template
 from sycolens.prompts.labels import Label, LabelPair, answer_lead, first_token, told_apart
 from sycolens.prompts.questions import Question
@@ -40,8 +42,9 @@ def pairs_from_dialogues(
     for k, pair in enumerate(dialogues):
         if len(pair) != 2:
             raise PairError(f"Entry {k} holds {len(pair)} dialogues; give a reference and a counterfactual.")
-        prompts.append([_prompt(dialogue, tokenizer, template, template_options or {}) for dialogue in pair])
-    return _assemble(prompts, tokenizer, each, ids)
+        with _naming(f"Pair {k}"):
+            prompts.append([_prompt(dialogue, tokenizer, template, template_options or {}) for dialogue in pair])
+    return _assemble(prompts, tokenizer, each, ids, [f"pair {k}" for k in range(len(prompts))])
 
 
 def pairs_from_questions(
@@ -112,23 +115,37 @@ def pairs_from_jsonl(
     prompts: list[list[Prompt]] = []
     labels: list[LabelPair] = []
     ids: list[str] = []
+    places: list[str] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        record = _record(line, f"{path}, line {number}")
-        both = []
-        for name in ("reference_data", "counterfactual_data"):
-            data = record[name]
-            if isinstance(data, str):
-                both.append(_text_prompt(data, tokenizer))
-            else:
-                both.append(_prompt(data, tokenizer, template, template_options or {}))
-        prompts.append(both)
-        labels.append(_record_labels(record, f"{path}, line {number}"))
+        place = f"{path}, line {number}"
+        with _naming(place):
+            record = _record(line)
+            labels.append(_record_labels(record))
+            both = (record["reference_data"], record["counterfactual_data"])
+            prompts.append(
+                [
+                    _text_prompt(data, tokenizer)
+                    if isinstance(data, str)
+                    else _prompt(data, tokenizer, template, template_options or {})
+                    for data in both
+                ]
+            )
         ids.append(str(record.get("id", len(ids))))
+        places.append(place)
     if not prompts:
         raise PairError(f"{path} holds no records; it needs one JSON object a line.")
-    return _assemble(prompts, tokenizer, labels, ids)
+    return _assemble(prompts, tokenizer, labels, ids, places)
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Say in every error of ours where it happened."""
+    try:
+        yield
+    except SycolensError as error:
+        raise type(error)(f"{place}: {error}") from error
 
 
 def _prompt(
@@ -157,10 +174,10 @@ def _assemble(
     tokenizer: PreTrainedTokenizerBase,
     labels: Sequence[LabelPair],
     ids: Sequence[str],
+    places: Sequence[str],
 ) -> Fields:
     label_ids = []
-    for k, (((reference, lead), _), words) in enumerate(zip(prompts, labels, strict=True)):
-        where = f"pair {k}"
+    for ((reference, lead), _), words, where in zip(prompts, labels, places, strict=True):
         first, second = (first_token(tokenizer, reference.text, word, lead=lead, where=where) for word in words)
         label_ids.append(told_apart(tokenizer, (first, second), words, where=where))
     return {
@@ -179,14 +196,12 @@ def _as_word(label: Label) -> str:
 
 
 def _is_pair(labels: object) -> bool:
-    return (
-        isinstance(labels, Sequence) and len(labels) == 2 and all(isinstance(label, Label) for label in labels)
-    ) and not isinstance(labels, str)
+    return isinstance(labels, list | tuple) and len(labels) == 2 and all(isinstance(label, Label) for label in labels)
 
 
 def _one_for_each(labels: LabelPair | Sequence[LabelPair], count: int) -> list[LabelPair]:
-    each: Sequence[Any] = [labels] * count if _is_pair(labels) else labels
-    if isinstance(each, str) or len(each) != count:
+    each: Sequence[Any] = [labels] * count if is_one_pair(labels) else labels
+    if len(each) != count:
         raise PairError(f"There are {count} pairs but {len(each)} pairs of labels; give one for all, or one for each.")
     for k, pair in enumerate(each):
         if not _is_pair(pair):
@@ -194,28 +209,26 @@ def _one_for_each(labels: LabelPair | Sequence[LabelPair], count: int) -> list[L
     return [(a, b) for a, b in each]
 
 
-def _record(line: str, where: str) -> dict[str, Any]:
+def _record(line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
-        raise PairError(f"{where}: not JSON ({error}).") from error
+        raise PairError(f"not JSON ({error}).") from error
     needed = ("reference_data", "counterfactual_data", "record_tokens")
     missing = [name for name in needed if not isinstance(record, dict) or name not in record]
     if missing:
-        raise PairError(f"{where}: {', '.join(missing)} missing; a record needs {', '.join(needed)}.")
+        raise PairError(f"{', '.join(missing)} missing; a record needs {', '.join(needed)}.")
     kinds = [type(record[name]) for name in needed[:2]]
     if kinds not in ([str, str], [list, list]):
-        raise PairError(
-            f"{where}: reference_data and counterfactual_data must both be text, or both lists of messages."
-        )
+        raise PairError("reference_data and counterfactual_data must both be text, or both lists of messages.")
     return dict(record)
 
 
-def _record_labels(record: Mapping[str, Any], where: str) -> LabelPair:
+def _record_labels(record: Mapping[str, Any]) -> LabelPair:
     words = record["record_tokens"]
     if not isinstance(words, list) or not _is_pair(words):
-        raise PairError(f"{where}: record_tokens is {words!r}; give the two labels, as words or token ids.")
+        raise PairError(f"record_tokens is {words!r}; give the two labels, as words or token ids.")
     sycophantic = record.get("predict_token", words[0])
     if sycophantic not in words:
-        raise PairError(f"{where}: predict_token {sycophantic!r} is none of record_tokens {words!r}.")
+        raise PairError(f"predict_token {sycophantic!r} is none of record_tokens {words!r}.")
     return (words[0], words[1]) if sycophantic == words[0] else (words[1], words[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
+from typing import Any
 
 from sycolens.errors import LabelError, PairError
 
@@ -42,3 +43,15 @@ def checked_labels(pair: Sequence[int], k: int) -> tuple[int, int]:
     if first == second:
         raise LabelError(f"Both labels of pair {k} are token {first}; they must tell the two responses apart.")
     return first, second
+
+
+def is_one_pair(labels: Sequence[Any]) -> bool:
+    """Whether ``labels`` is a single pair, for all, rather than a list of pairs."""
+    return len(labels) == 2 and not any(_has_items(label) for label in labels)
+
+
+def _has_items(label: Any) -> bool:
+    try:
+        return not isinstance(label, str) and len(label) >= 0
+    except TypeError:
+        return False

@@ -14,7 +14,7 @@ import torch
 
 from sycolens.errors import PairError, SavedFileError
 from sycolens.prompts.building import pairs_from_dialogues, pairs_from_jsonl, pairs_from_questions
-from sycolens.prompts.checks import checked_labels, checked_prompt
+from sycolens.prompts.checks import checked_labels, checked_prompt, is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, Template
 from sycolens.prompts.labels import LabelPair
 from sycolens.prompts.questions import Question
@@ -127,8 +127,7 @@ class ContrastPairs:
         Raises:
             PairError, LabelError: as :class:`ContrastPairs`.
         """
-        one_for_all = len(labels) == 2 and not any(isinstance(label, Sequence) for label in labels)
-        each = [labels] * len(reference) if one_for_all else labels
+        each = [labels] * len(reference) if is_one_pair(labels) else labels
         return cls(tuple(reference), tuple(counterfactual), tuple(each))  # type: ignore[arg-type]
 
     @classmethod
