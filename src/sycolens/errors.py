@@ -71,5 +71,9 @@ class SavedFileError(SycolensError):
     """A saved result that is missing, cut, altered, or not ours."""
 
 
+class RunError(SycolensError):
+    """A run directory that is not ours to write."""
+
+
 class OrganismError(SycolensError):
     """The embedded model, or its training directory, is not as it should be."""

@@ -117,6 +117,9 @@ def load_model(
             f"{str(name_or_path)!r} could not be loaded as a {backend} model ({type(error).__name__}: {error}). "
             "Give 'organism', a hub name you can reach, or a directory with config.json, weights and tokenizer."
         ) from error
+    if str(name_or_path) in EMBEDDED or Path(name).is_dir():
+        # Names end up in figures and records, which should not tell where things lie on one machine.
+        model.cfg.model_name = str(name_or_path) if str(name_or_path) in EMBEDDED else Path(name).resolve().name
     return model.eval()
 
 
@@ -224,6 +227,15 @@ def require_readable(prompts: Sequence[Sequence[int]], geometry: Geometry) -> No
                 f"Prompt {number} holds token id {wrong}, but the vocabulary of {geometry.name} ends at "
                 f"{geometry.d_vocab - 1}; the pairs were made with another model's tokenizer."
             )
+
+
+def gives_raw_logits(model: Any) -> bool:
+    """Whether logits are those of the original weights, not shifted by TransformerLens' centred unembedding."""
+    unembedding = getattr(model, "W_U", None)
+    if not isinstance(unembedding, Tensor):
+        return True
+    # A centred matrix has row means of rounding size; those of a trained or random one are far larger.
+    return bool(unembedding.float().mean(-1).abs().amax() > 1e-5 * unembedding.float().std())
 
 
 @contextmanager

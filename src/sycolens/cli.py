@@ -1,0 +1,258 @@
+"""The walk from a terminal: ``sycolens find`` and friends; every command is a few calls that Python users have too."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from sycolens import __version__
+from sycolens.terminal import errors_told, hush
+
+app = typer.Typer(
+    name="sycolens",
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Find the attention heads behind a behavior of a language model.\n\n"
+    "Start with `sycolens find`: it needs no download and takes seconds on the embedded model.",
+)
+organism_app = typer.Typer(no_args_is_help=True, help="The embedded model: train it again from scratch.")
+app.add_typer(organism_app, name="organism")
+
+FIND_EXAMPLES = """
+**Examples**
+
+The embedded model, into runs/find; then open runs/find/heatmap.html in a browser:
+
+`sycolens find`
+
+The paper's setting, on a GPU, with 100 questions of MMLU that --seed draws:
+
+`sycolens find --model meta-llama/Llama-2-7b-chat-hf --questions mmlu --dtype bfloat16 --device cuda --out runs/llama`
+
+A local checkpoint and your own questions, in print quality:
+
+`sycolens find --model ./checkpoint --questions quiz.jsonl --formats pdf,png --out runs/quiz`
+
+Another behavior, from your own pairs of prompts, with the metric that is defined for every model:
+
+`sycolens find --model ./checkpoint --pairs pairs.jsonl --metric prob_share --out runs/other`
+
+**What it writes**
+
+heatmap.html and bars.html (with --formats also pdf, svg, png), heads.csv (score, interval, p and q of every head),
+heads.json (the top), effects and pairs (for HeadEffects.load and ContrastPairs.load), run.json (how it was made). The
+directory appears when all is done, or not at all.
+
+**Exit codes**
+
+0: done. 2: something asked for cannot be done, and the message says what to change. 1: it failed on the way.
+"""
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error arose, for a bug report.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+    context.obj = {"traceback": traceback}
+    if version:
+        typer.echo(f"sycolens {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=FIND_EXAMPLES)
+def find(
+    context: typer.Context,
+    model: Annotated[
+        str, typer.Option(help="organism, organism-gqa, a Hugging Face hub name, or a local checkpoint directory.")
+    ] = "organism",
+    out: Annotated[Path, typer.Option(help="Directory for the run.")] = Path("runs/find"),
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            help="Questions to make pairs of: mmlu, aqua, truthfulqa, triviaqa, math or sycophancy-eval (fetched from "
+            "the hub), owner/name, a .jsonl, .json or .csv file, or organism (the embedded model's world).",
+            rich_help_panel="Pairs",
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Finished pairs: JSON lines in the format of the authors' code, or a directory of saved pairs.",
+            rich_help_panel="Pairs",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the question set. The embedded model's world has train (default), validation and held_out; "
+            "find heads on one and judge them on another.",
+            rich_help_panel="Pairs",
+        ),
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="Subset of a question set on the hub.", rich_help_panel="Pairs")
+    ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", min=2, help="How many pairs (100, or all of a smaller set).", rich_help_panel="Pairs"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the pairs.", rich_help_panel="Pairs")] = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many times pairs are drawn: the first draw is reported, the others tell how stable its ranking "
+            "is. 3 for the embedded models, else 1; each costs as much as the first.",
+            rich_help_panel="Pairs",
+        ),
+    ] = None,
+    template: Annotated[
+        Literal["chat", "plain"],
+        typer.Option(help="Write dialogues with the chat template, or plainly (base models).", rich_help_panel="Pairs"),
+    ] = "chat",
+    metric: Annotated[
+        Literal["logit_share", "prob_share", "logit_diff"],
+        typer.Option(
+            help="logit_share: the paper's Eq. 2, which needs positive label logits. prob_share: the same on the "
+            "two-way softmax, always defined. logit_diff: their difference.",
+            rich_help_panel="Measurement",
+        ),
+    ] = "logit_share",
+    mlps: Annotated[
+        Literal["live", "frozen"],
+        typer.Option(
+            help="live: MLPs react to the patch (the paper). frozen: only the head's direct path to the logits.",
+            rich_help_panel="Measurement",
+        ),
+    ] = "live",
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many heads to list, outline and keep (8).", rich_help_panel="Measurement"),
+    ] = None,
+    fdr: Annotated[
+        float, typer.Option(help="False-discovery rate for the stars.", rich_help_panel="Measurement")
+    ] = 0.05,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32 (default), bfloat16 or float16.", rich_help_panel="Machine")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel="Machine")] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="Spread the model over devices, e.g. auto.", rich_help_panel="Machine")
+    ] = None,
+    backend: Annotated[
+        Literal["bridge", "hooked"],
+        typer.Option(help="TransformerBridge, or HookedTransformer (TransformerLens 3).", rich_help_panel="Machine"),
+    ] = "bridge",
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pairs at once over the prompts.", rich_help_panel="Machine")
+    ] = 16,
+    max_rows: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Patched rows at once over the last token (what memory allows).", rich_help_panel="Machine"
+        ),
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="Figures: html, pdf, svg, png, separated by commas.", rich_help_panel="Output")
+    ] = "html",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a former run.", rich_help_panel="Output")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.", rich_help_panel="Output")] = False,
+) -> None:
+    """Find the heads that make a model give in when a user doubts its right answer.
+
+    Every head in turn gets the output it has when the user agrees, all others keep theirs, and the change of the
+    model's leaning towards "Apologies" against "Yes" is measured: path patching, the paper's Algorithm 1, exact, for
+    all heads in about two forward passes a pair.
+    """
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in context.params.items()}
+    screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
+    with errors_told(context, notes):
+        with notes.status("Starting ...") if not quiet else nullcontext():
+            from sycolens.model import load_model
+            from sycolens.walk.finding import KIND, check_formats, find_heads
+            from sycolens.walk.folder import require_free
+            from sycolens.walk.identity import identity
+            from sycolens.walk.sources import open_source
+            from sycolens.walk.telling import notes_of, table_of
+
+            hush(quiet=quiet)
+            clock = [time.perf_counter()]
+            kinds = list(dict.fromkeys(["html", *(kind.strip() for kind in formats.split(","))]))
+            require_free(out, kind=KIND, overwrite=overwrite)
+            check_formats(kinds)
+            source = open_source(model, questions=questions, pairs=pairs, subset=subset, split=split, template=template)
+        hooked = load_model(model, device=device, dtype=dtype, device_map=device_map, backend=backend)
+        clock.append(time.perf_counter())
+        first, *others = source.draw(hooked.tokenizer, n=n, seed=seed, draws=seeds or source.draws)
+        finding = find_heads(
+            hooked,
+            first,
+            other_pairs=others,
+            metric=metric,
+            top=top,
+            fdr=fdr,
+            mlps=mlps,
+            batch_size=batch_size,
+            max_rows=max_rows,
+            progress=not quiet,
+        )
+        clock.append(time.perf_counter())
+        record = {
+            "arguments": given,
+            "model": identity(hooked, model),
+            "source": source.name,
+            "seconds": {"loading": round(clock[1] - clock[0], 2), "finding": round(clock[2] - clock[1], 2)},
+        }
+        finding.save(out, formats=kinds, overwrite=overwrite, record=record)
+        screen.print(f"\nThe heads of {model} with the most negative effect", markup=False)
+        screen.print(table_of(finding))
+        screen.print(notes_of(finding))
+        for warning in finding.warnings:
+            notes.print(f"Warning: {warning}", markup=False, style="yellow")
+        screen.print(f"\nWritten to {out}. Open {out / 'heatmap.html'} in a browser.", markup=False, soft_wrap=True)
+
+
+@organism_app.command()
+def train(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Directory for weights, tokenizer, recipe and checkpoints.")],
+    seed: Annotated[int, typer.Option(help="Draws weights and data.")] = 0,
+    variant: Annotated[
+        Literal["mha", "gqa"], typer.Option(help="Keys and values for every head, or shared by two (grouped queries).")
+    ] = "mha",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps; fewer than the recipe's is a trial.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Do not go on from a checkpoint in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train the embedded model again from scratch: minutes on one CPU core, resumed where it was stopped.
+
+    The result is an ordinary checkpoint: `sycolens find --model DIR --questions organism`.
+    """
+    notes = Console(stderr=True, highlight=False)
+    with errors_told(context, notes):
+        from sycolens import organism
+
+        hush(quiet=quiet)
+        place = organism.train(out, seed=seed, variant=variant, steps=steps, resume=not restart, progress=not quiet)
+        typer.echo(f"Written to {place}. See its heads: sycolens find --model {place} --questions organism")
+
+
+def main() -> None:
+    """The ``sycolens`` program."""
+    app()

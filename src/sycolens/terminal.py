@@ -1,0 +1,51 @@
+"""Manners of the command line: errors as one message with an exit code, and no chatter of other libraries."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from sycolens.errors import SycolensError
+
+BAD_INPUT, FAILED = 2, 1
+"""Exit codes: what was asked for cannot be done as it stands, or it went wrong on the way."""
+
+
+@contextmanager
+def errors_told(context: typer.Context, notes: Console) -> Iterator[None]:
+    """Tell any error in one message and leave with its exit code; ``sycolens --traceback`` shows where it arose."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        if (context.find_root().obj or {}).get("traceback"):
+            traceback.print_exc(file=sys.stderr)
+        if isinstance(error, SycolensError):
+            text, code = f"{type(error).__name__}: {error}", BAD_INPUT
+        else:
+            remedy = "Lower --batch-size or --max-rows. " if "out of memory" in str(error).lower() else ""
+            text, code = (
+                f"It failed on the way: {type(error).__name__}: {error}\n{remedy}"
+                f"'sycolens --traceback {context.info_name} ...' shows where.",
+                FAILED,
+            )
+        notes.print(text, markup=False, style="red", soft_wrap=True)
+        raise typer.Exit(code) from error
+
+
+def hush(*, quiet: bool) -> None:
+    """Keep other libraries' notes about their own plans off the terminal; if quiet, their progress bars too."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    if quiet:
+        transformers.logging.disable_progress_bar()
+    for kind in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=kind)

@@ -1,0 +1,76 @@
+"""What a reader asks before believing a ranking: does the model do it at all, and would other pairs say the same?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.find import HeadEffects, Metric
+from sycolens.heads import HeadSet
+from sycolens.statistics import spearman
+
+
+@dataclass(frozen=True)
+class Preference:
+    """In how many pairs the unpatched model shows the contrast that the heads are to explain."""
+
+    challenged: int
+    """Pairs in which X_r (the challenge) favors the sycophantic label."""
+    affirmed: int
+    """Pairs in which X_c (the affirmation) favors the other label."""
+    both: int
+    """Pairs in which both hold."""
+    pairs: int
+
+    @classmethod
+    def of(cls, effects: HeadEffects) -> Preference:
+        """Count the pairs by their two label logits.
+
+        >>> Preference.of(effects).pairs == len(effects)
+        True
+        """
+        first = effects.reference_logits[:, 0] > effects.reference_logits[:, 1]
+        second = effects.counterfactual_logits[:, 1] > effects.counterfactual_logits[:, 0]
+        return cls(int(first.sum()), int(second.sum()), int((first & second).sum()), len(effects))
+
+    @property
+    def share(self) -> float:
+        """Share of pairs in which both hold, in [0, 1]."""
+        return self.both / self.pairs
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """The same measurement on other pairs."""
+
+    pairs_fingerprint: str
+    shared_pairs: int
+    """How many of its pairs were among the first ones too."""
+    top: HeadSet
+    """Its own most negative heads, as many as the first draw's."""
+    overlap: int
+    """How many of them are the first draw's."""
+    correlation: float
+    """Spearman correlation of the two score maps, in [-1, 1]."""
+    scores: Float[Tensor, "layer head"]
+
+    @classmethod
+    def of(cls, effects: HeadEffects, first: HeadEffects, *, k: int, metric: Metric, shared_pairs: int) -> Redraw:
+        """Compare a second measurement with the first.
+
+        >>> Redraw.of(effects, effects, k=3, metric="prob_share", shared_pairs=len(effects)).overlap
+        3
+        """
+        top, scores, before = effects.top(k, metric=metric), effects.scores(metric), first.scores(metric)
+        measured = torch.isfinite(scores) & torch.isfinite(before)
+        return cls(
+            pairs_fingerprint=effects.pairs_fingerprint,
+            shared_pairs=shared_pairs,
+            top=top,
+            overlap=len(set(top) & set(first.top(k, metric=metric))),
+            correlation=spearman(before[measured], scores[measured]).item(),
+            scores=scores,
+        )

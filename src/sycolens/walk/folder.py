@@ -1,0 +1,122 @@
+"""Run directories: written whole or not at all, and never over something that no run wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sycolens.errors import RunError
+from sycolens.storage import provenance, write_text
+
+RECORD = "run.json"
+
+
+def require_free(directory: str | Path, *, kind: str, overwrite: bool = False) -> Path:
+    """The directory, once it is known that a run of this kind may be written there; worth asking before any compute.
+
+    Raises:
+        RunError: it is a file, it holds something that no such run wrote, or a former run and ``overwrite`` is False.
+    """
+    directory = Path(directory).expanduser().resolve()
+    if directory.exists() and not directory.is_dir():
+        raise RunError(f"{directory} is a file; name a directory for the run.")
+    home = next(parent for parent in directory.parents if parent.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise RunError(f"{directory} cannot be made: {home} is not a directory that may be written to.")
+    if not directory.exists() or not any(directory.iterdir()):
+        return directory
+    written = _files_of(directory, kind)
+    if written is None:
+        raise RunError(
+            f"{directory} holds files but is no finished run of '{kind}', so nothing is written there; choose another "
+            "directory."
+        )
+    if not overwrite:
+        raise RunError(f"{directory} holds a former run; replace it with overwrite (--overwrite), or choose another.")
+    if others := sorted(_names(directory) - written - {RECORD}):
+        raise RunError(
+            f"{directory} holds {others[0]}, which the former run did not write, so it is not replaced; move that away."
+        )
+    return directory
+
+
+@contextmanager
+def whole_directory(
+    directory: str | Path, *, kind: str, record: Mapping[str, Any], overwrite: bool = False
+) -> Iterator[Path]:
+    """An empty draft directory to fill; it takes the place of ``directory`` if the body ends well, and vanishes if not.
+
+    A ``run.json`` is added: the kind, ``record``, versions and time, and the SHA-256 of every other file.
+
+    Raises:
+        RunError: as :func:`require_free`, or the directory cannot be written.
+    """
+    place = require_free(directory, kind=kind, overwrite=overwrite)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    except OSError as error:
+        raise RunError(f"{place} cannot be written: {error}") from error
+    try:
+        yield draft
+        files = {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in sorted(_names(draft))}
+        content = {"kind": kind, **record, "provenance": provenance(), "files": files}
+        write_text(draft / RECORD, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        draft.chmod(0o755)
+        _put(draft, place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def read_record(directory: str | Path) -> dict[str, Any]:
+    """What ``run.json`` says.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    path = Path(directory) / RECORD
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is not the record of a run: {error}") from error
+    if not isinstance(record, dict):
+        raise RunError(f"{path} is not the record of a run.")
+    return record
+
+
+def _put(draft: Path, place: Path) -> None:
+    try:
+        if not place.exists():
+            os.replace(draft, place)
+            return
+        former = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+        os.replace(place, former)
+        try:
+            os.replace(draft, place)
+        except OSError:
+            os.replace(former, place)
+            raise
+    except OSError as error:
+        raise RunError(f"{place} cannot be written: {error}") from error
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _files_of(directory: Path, kind: str) -> set[str] | None:
+    """The files that a run of this kind wrote into a directory; None if no such run did."""
+    try:
+        record = read_record(directory)
+    except RunError:
+        return None
+    files = record.get("files")
+    return set(files) if record.get("kind") == kind and isinstance(files, dict) else None
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}

@@ -1,0 +1,48 @@
+"""Which model a run looked at: its shape, and its weights by hash or revision."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sycolens.model.hooked import EMBEDDED, Geometry, HookedModel
+
+LARGEST = 2 * 2**30
+"""Larger weights are not hashed: it would take longer than the run."""
+
+
+def identity(model: HookedModel, name_or_path: str | Path) -> dict[str, Any]:
+    """Name, shape, number type, the hub's revision, and a SHA-256 over local weight files up to 2 GiB.
+
+    >>> identity(model, "organism")["n_layers"]
+    6
+    """
+    config = getattr(getattr(model, "original_model", None), "config", None)
+    return {
+        "name": str(name_or_path),
+        **{key: value for key, value in asdict(Geometry.of(model)).items() if key != "name"},
+        "dtype": str(getattr(model.cfg, "dtype", "unknown")).removeprefix("torch."),
+        "backend": type(model).__name__,
+        "revision": getattr(config, "_commit_hash", None),
+        "weights_sha256": _weights_hash(name_or_path),
+    }
+
+
+def _weights_hash(name_or_path: str | Path) -> str | None:
+    if str(name_or_path) in EMBEDDED:
+        from sycolens import organism
+
+        folder = organism.directory("gqa" if EMBEDDED[str(name_or_path)] == "gqa" else "mha")
+    else:
+        folder = Path(name_or_path).expanduser()
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    if not files or sum(file.stat().st_size for file in files) > LARGEST:
+        return None
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            while block := content.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,82 @@
+"""A finding as a terminal tells it: the table of the top heads, and notes on how far to trust it."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+
+from sycolens.find.metrics import RELATIVE
+from sycolens.walk.finding import Finding
+
+METRICS = {
+    "logit_share": "Eq. 2 on the raw label logits",
+    "prob_share": "Eq. 2 on the two-way softmax of the label logits",
+    "logit_diff": "difference of the label logits",
+}
+
+
+def table_of(finding: Finding) -> Table:
+    """The top heads: effect, interval, q, and the share of resamplings of the pairs that rank a head in the top."""
+    relative = finding.metric in RELATIVE
+    factor, unit = (100.0, "%") if relative else (1.0, "logits")
+    rows = finding.table.head(len(finding.top))
+    digits = 2 if relative else 3
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "head", f"effect ({unit})", f"95% interval ({unit})", "q", f"in top {len(finding.top)}"):
+        table.add_column(name, justify="left" if name == "head" else "right", no_wrap=True)
+    for place, row in enumerate(rows.itertuples(), start=1):
+        effect, low, high = (f"{factor * value:+.{digits}f}" for value in (row.score, row.low, row.high))
+        star = "*" if row.q <= finding.fdr else " "
+        table.add_row(
+            str(place), row.head, effect, f"{low} to {high}", f"{row.q:.2g}{star}", f"{row.top_frequency:.0%}"
+        )
+    return table
+
+
+def notes_of(finding: Finding) -> Table:
+    """What was measured, whether the model shows the behavior, and how stable the ranking is."""
+    effects, seen, halves, k = finding.effects, finding.preference, finding.halves, len(finding.top)
+    first, second = _labels(finding)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row(
+        "Effect",
+        f"mean change of {METRICS[finding.metric]} over {len(effects)} pairs when one head gets its output from the "
+        "affirmed prompt; negative: the head carries the behavior",
+    )
+    table.add_row(
+        "Behavior",
+        f"{first} is ahead after the challenge in {seen.challenged} of {seen.pairs} pairs, {second} after the "
+        f"affirmation in {seen.affirmed}; both in {seen.both}",
+    )
+    beyond = int((finding.table["score"].abs() > 0.01).sum())
+    more = f"; {beyond} move the metric by more than 1%" if finding.metric in RELATIVE else ""
+    table.add_row(
+        "Heads",
+        f"{len(finding.significant)} of {len(effects.heads)} differ from zero at a false-discovery rate of "
+        f"{finding.fdr:g} (*){more}",
+    )
+    table.add_row(
+        "Stability",
+        f"random halves of the pairs: rank correlation {halves.correlation:.2f}, {halves.overlap:.0%} of the top {k} "
+        f"shared (by chance {halves.chance_overlap:.0%})",
+    )
+    for number, other in enumerate(finding.redraws, start=1):
+        twice = f", of which {other.shared_pairs} are the same" if other.shared_pairs else ""
+        table.add_row(
+            "",
+            f"other pairs, draw {number}{twice}: rank correlation {other.correlation:.2f}, {other.overlap} of the top "
+            f"{k} shared",
+        )
+    if not finding.redraws:
+        table.add_row("", "other pairs were not drawn (--seeds)")
+    return table
+
+
+def _labels(finding: Finding) -> tuple[str, str]:
+    if len(set(finding.pairs.label_words)) > 1:
+        return "the first label", "the second"
+    words, ids = finding.pairs.label_words[0], finding.pairs.labels[0]
+    first, second = (f"'{word}'" if word else f"token {token}" for word, token in zip(words, ids, strict=True))
+    return first, second
