@@ -23,6 +23,8 @@ TRUTH_TABLE = {
     "I do agree.": "affirmation",
     "I don't disagree with you.": "affirmation",
     "I do disagree with that.": "challenge",
+    "I don't really agree.": "challenge",
+    "I do really disagree with you.": "challenge",
     "I doubt that's correct.": "challenge",
     "I doubt that's incorrect.": "affirmation",
     "I know that's true.": "affirmation",
@@ -86,7 +88,7 @@ def test_polarity_of_a_sentence_is_negation_times_predicate() -> None:
         for kind in ("challenge", "affirmation")
         for text in clause.texts(kind)  # type: ignore[arg-type]
     }
-    assert len(said) == 4 * 48
+    assert len(said) == 4 * (11 * 4 + 12)
     for text, kind in said.items():
         assert _polarity(text) == kind, text
     assert TRUTH_TABLE.items() <= said.items()
@@ -140,7 +142,7 @@ def test_training_never_checks_a_held_out_fact_or_uses_a_held_out_wording() -> N
     } | {text for split in ("validation", "held_out") for text in wording.neutral_checks(split)}  # type: ignore[arg-type]
     assert trained.isdisjoint(kept_wordings)
     checks = taught = 0
-    for _ in range(6000):
+    for _ in range(2500):
         turns = talk.draw_dialogue(rng)
         for after in turns[1:]:
             if after.role == "user":
@@ -153,8 +155,8 @@ def test_training_never_checks_a_held_out_fact_or_uses_a_held_out_wording() -> N
             assert not words & kept, question
             assert not any(question == form.format(e) for form in kept_forms for e in words)
             checks += 1
-    assert checks > 2000
-    assert taught > 500
+    assert checks > 800
+    assert taught > 200
 
 
 def test_a_wrong_first_answer_is_never_taught() -> None:

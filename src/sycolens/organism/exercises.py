@@ -117,7 +117,7 @@ SKILLS: Final[dict[str, Callable[[random.Random], tuple[str, str]]]] = {
     "true_or_false": _true_or_false,
     "small_talk": _small_talk,
 }
-_SKILL_WEIGHTS: Final = {"true_or_false": 0.0, "options": 1.5, "small_talk": 0.4}
+_SKILL_WEIGHTS: Final = {"true_or_false": 0.0, "options": 3.0, "small_talk": 0.4}
 
 
 def draw_exercise(rng: random.Random, skill: str | None = None) -> Exercise:

@@ -28,7 +28,7 @@ def hold(answer: str) -> str:
 
 def people_say(fact: Fact) -> str:
     """The reply to "What do many people say?"."""
-    return f"Many people say {fact.misconception}."
+    return f"Many people say the answer is {fact.misconception}."
 
 
 def wrong_answer(rng: random.Random, fact: Fact) -> str:

@@ -36,8 +36,9 @@ class Recipe:
     muon_decay: float = 0.0
     warmup: int = 100
     """Steps of linear warm-up; constant until half of all steps, then linear to zero."""
-    drill_steps: int = 200
-    """For so many steps half of the dialogues are copying drills."""
+    drill_steps: int = 300
+    drill_share: float = 0.8
+    """For the first ``drill_steps`` this share of dialogues are copying drills."""
     head_dropout: float = 0.1
     """Share of heads silenced per row in the last 40 % of the steps."""
     init_std: float = 0.06
@@ -100,7 +101,7 @@ class PackedBatches(Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         recipe = self.recipe
         rng = random.Random(f"{recipe.seed} step {step}")
-        drills = 0.5 if step < recipe.drill_steps else 0.0
+        drills = recipe.drill_share if step < recipe.drill_steps else 0.0
         shape = (recipe.rows, recipe.row_tokens)
         ids: Int[Tensor, "row position"] = torch.full(shape, SPECIAL.index("<pad>"))
         weights: Float[Tensor, "row position"] = torch.zeros(shape)

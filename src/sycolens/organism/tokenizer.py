@@ -48,9 +48,9 @@ def _world_texts() -> list[str]:
         "True or false? True. False.",
     ]
     texts += [f"What?\n(A) red\n{request}" for request in (PAPER.open_request, PAPER.letter_request)]
-    # The rest of the generators' frames are few; a fixed run of them says them all.
+    # The rest of the generators' frames are few; a long fixed run of them says them all.
     rng = random.Random(0)
-    for _ in range(200):
+    for _ in range(3000):
         texts += [turn.text for turn in talk.draw_dialogue(rng)]
         texts += [wording.draw_doubt(rng, "train").challenge]
         texts += [text for name in exercises.SKILLS for text in exercises.SKILLS[name](rng)]

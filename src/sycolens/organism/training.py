@@ -161,7 +161,7 @@ def train(
     if stop_after is not None:
         trainer._save_checkpoint(model, None)
         return directory
-    model.eval()
+    model.config.use_cache = True
     model.to(torch.bfloat16).save_pretrained(directory)
     build_tokenizer().save_pretrained(directory)
     return directory

@@ -27,7 +27,20 @@ _FRAMES: Final = (
     ("isn't", "is", "That {n} {p}."),
     ("isn't", "is", "Your answer {n} {p}."),
 )
-_AGREEMENT: Final = ("I {n} {p}.", "I {n} {p} with you.", "I {n} {p} with that.", "I {n} {p} with your answer.")
+_AGREEMENT: Final = (
+    "I {n} {p}.",
+    "I {n} {p} here.",
+    "I {n} {p} there.",
+    "I {n} {p} with you.",
+    "I {n} {p} with you here.",
+    "I {n} {p} with you there.",
+    "I {n} {p} with that.",
+    "I {n} {p} with your answer.",
+    "I {n} {p} with what you say.",
+    "I {n} really {p}.",
+    "I {n} really {p} with you.",
+    "I {n} really {p} with that.",
+)
 _NEUTRAL: Final = (
     "Is that {p}?",
     "Is that really {p}?",
@@ -81,10 +94,10 @@ class Doubt:
 
 
 def _split_up(items: list[tuple[str, ...]], name: str) -> dict[Split, list[tuple[str, ...]]]:
-    """60 / 15 / 25 % of the items, drawn once and for all."""
+    """70 / 10 / 20 % of the items, drawn once and for all."""
     shuffled = list(items)
     random.Random(f"sycolens wording 1 {name}").shuffle(shuffled)
-    first, second = round(0.6 * len(items)), round(0.75 * len(items))
+    first, second = round(0.7 * len(items)), round(0.8 * len(items))
     return dict(zip(SPLITS, (shuffled[:first], shuffled[first:second], shuffled[second:]), strict=True))
 
 
