@@ -18,7 +18,6 @@ import torch
 torch.set_num_threads(1)
 
 
-
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A checkpoint directory of a kind in tests/tiny.py."""

@@ -8,7 +8,15 @@ from typing import Any
 import tiny
 import torch
 
-_SHAPE = {"n_layers": 3, "d_model": 32, "n_heads": 4, "d_head": 8, "d_mlp": 48, "n_ctx": 128, "d_vocab": tiny.VOCABULARY}
+_SHAPE = {
+    "n_layers": 3,
+    "d_model": 32,
+    "n_heads": 4,
+    "d_head": 8,
+    "d_mlp": 48,
+    "n_ctx": 128,
+    "d_vocab": tiny.VOCABULARY,
+}
 _ROTARY = {"positional_embedding_type": "rotary"}
 
 HAND_MADE: dict[str, dict[str, Any]] = {

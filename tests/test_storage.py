@@ -12,7 +12,9 @@ from sycolens.storage import load_result, provenance, save_result, write_text
 
 def test_tensors_and_fields_come_back(tmp_path: Path) -> None:
     tensor = torch.arange(6.0).view(2, 3).T
-    place = save_result(tmp_path / "a" / "b", kind="thing", tensors={"x": tensor}, fields={"name": "größe", "k": [1, 2]})
+    place = save_result(
+        tmp_path / "a" / "b", kind="thing", tensors={"x": tensor}, fields={"name": "größe", "k": [1, 2]}
+    )
     tensors, fields = load_result(place, kind="thing")
     assert torch.equal(tensors["x"], tensor)
     assert fields == {"name": "größe", "k": [1, 2]}

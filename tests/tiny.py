@@ -37,9 +37,22 @@ MORE_CONFIGS: dict[str, tuple[str, dict[str, object]]] = {
     "olmo2": ("olmo2", _GROUPED),
     "stablelm": ("stablelm", _GROUPED),
     "granite": ("granite", {**_GROUPED, "logits_scaling": 2.0, "residual_multiplier": 0.7}),
-    "gptj": ("gptj", {"vocab_size": VOCABULARY, "n_positions": 128, "n_embd": 32, "n_layer": 3, "n_head": 4, "rotary_dim": 4}),
-    "opt": ("opt", {"vocab_size": VOCABULARY, "hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 48,
-                    "num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": 128}),
+    "gptj": (
+        "gptj",
+        {"vocab_size": VOCABULARY, "n_positions": 128, "n_embd": 32, "n_layer": 3, "n_head": 4, "rotary_dim": 4},
+    ),
+    "opt": (
+        "opt",
+        {
+            "vocab_size": VOCABULARY,
+            "hidden_size": 32,
+            "word_embed_proj_dim": 32,
+            "ffn_dim": 48,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 128,
+        },
+    ),
     "mixtral": ("mixtral", {**_GROUPED, "num_local_experts": 3}),
     "bloom": ("bloom", {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 3, "n_head": 4}),
     "cohere": ("cohere", {**_GROUPED, "logit_scale": 0.5}),
@@ -72,8 +85,10 @@ def make_checkpoint(kind: str, directory: Path) -> Path:
     return directory
 
 
-def random_prompts(n: int, *, lengths: tuple[int, ...] = (9,), shared: int = 0, seed: int = 0) -> tuple[list[list[int]], list[list[int]]]:
-    """Reference and counterfactual prompts of the lengths in turn; the first ``shared`` tokens of a pair are the same."""
+def random_prompts(
+    n: int, *, lengths: tuple[int, ...] = (9,), shared: int = 0, seed: int = 0
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Reference and counterfactual prompts of the lengths in turn, a pair's first ``shared`` tokens being the same."""
     generator = torch.Generator().manual_seed(seed)
 
     def tokens(length: int) -> list[int]:

@@ -88,7 +88,9 @@ def load_result(directory: str | Path, *, kind: str) -> tuple[dict[str, torch.Te
     except (json.JSONDecodeError, UnicodeDecodeError, NotADirectoryError) as error:
         raise SavedFileError(f"{directory / RECORD} is not a record that sycolens wrote: {error}") from error
     if not isinstance(record, dict) or not {"kind", "fields", "sha256"} <= record.keys():
-        raise SavedFileError(f"{directory / RECORD} is not a record that sycolens wrote: it lacks kind, fields or sha256.")
+        raise SavedFileError(
+            f"{directory / RECORD} is not a record that sycolens wrote: it lacks kind, fields or sha256."
+        )
     if record["kind"] != kind:
         raise SavedFileError(f"{directory} holds a saved {record['kind']}, not a {kind}.")
     if hashlib.sha256(content).hexdigest() != record["sha256"]:

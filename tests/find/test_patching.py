@@ -14,7 +14,16 @@ from tiny import BACKENDS
 from torch import Tensor
 
 from sycolens import ContrastPairs, HeadSet, patch_heads
-from sycolens.errors import HeadError, HookError, LabelError, ModelError, NoHeadOutputError, NotFiniteError, PromptError
+from sycolens.errors import (
+    HeadError,
+    HookError,
+    LabelError,
+    MetricError,
+    ModelError,
+    NoHeadOutputError,
+    NotFiniteError,
+    PromptError,
+)
 
 LABELS = (3, 5)
 LENGTHS = (9, 12, 5)
@@ -86,7 +95,9 @@ def test_replay_equals_patched_hugging_face_model(checkpoint: Load, tiny_model: 
 
     def inputs(tokens: Tensor) -> list[Tensor]:
         seen: list[Tensor] = []
-        handles = [p.register_forward_pre_hook(lambda _, args: seen.append(args[0][0, -1].clone())) for p in projections]
+        handles = [
+            p.register_forward_pre_hook(lambda _, args: seen.append(args[0][0, -1].clone())) for p in projections
+        ]
         plain(tokens)
         for handle in handles:
             handle.remove()
@@ -170,22 +181,19 @@ def test_a_call_leaves_the_model_as_it_was(checkpoint: Load) -> None:
     before = hooks_of(model)
 
     patch_heads(model, mixed_pairs(), progress=False)
-    poisoned = mixed_pairs()
-    with pytest.raises(NotFiniteError), torch.no_grad():
-        model.blocks[1].attn.W_O[0, 0, 0] = torch.nan
-        patch_heads(model, poisoned, progress=False)
+    weight = model.blocks[1].attn.W_O
     with torch.no_grad():
-        model.blocks[1].attn.W_O[0, 0, 0] = state_value(state, model)
+        sound = weight[0, 0, 0].clone()
+        weight[0, 0, 0] = torch.nan
+    with pytest.raises(NotFiniteError):
+        patch_heads(model, mixed_pairs(), progress=False)
+    with torch.no_grad():
+        weight[0, 0, 0] = sound
 
     assert hooks_of(model) == before
     assert modes_of(model) == modes
     assert {name: p.requires_grad for name, p in model.named_parameters()} == gradients
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-
-
-def state_value(state: dict[str, Tensor], model: Any) -> Tensor:
-    name = next(name for name in state if "1" in name and name.endswith(("o_proj.weight", "attn.o.weight")))
-    return state[name][0, 0]
 
 
 def modes_of(model: Any) -> dict[str, bool]:
@@ -214,9 +222,9 @@ def test_bad_input_is_refused_by_name(tiny_model: Load) -> None:
         patch_heads(model, pairs, heads=["L7H0"])
     with pytest.raises(HeadError, match="No heads were given"):
         patch_heads(model, pairs, heads=[])
-    with pytest.raises(PromptError, match="129 tokens, but .* reads at most 128"):
+    with pytest.raises(PromptError, match=r"129 tokens, but .* reads at most 128"):
         patch_heads(model, ContrastPairs.from_tokens([[4] * 129], [[5] * 129], LABELS))
-    with pytest.raises(PromptError, match="token id 97, but the vocabulary .* ends at 96"):
+    with pytest.raises(PromptError, match=r"token id 97, but the vocabulary .* ends at 96"):
         patch_heads(model, ContrastPairs.from_tokens([[4, 97]], [[5, 6]], LABELS))
     with pytest.raises(LabelError, match="label id 97"):
         patch_heads(model, ContrastPairs.from_tokens([[4, 7]], [[5, 6]], (3, 97)))
@@ -240,3 +248,20 @@ def test_prompts_that_no_head_can_tell_apart_are_an_error(checkpoint: Load) -> N
 def test_layers_without_heads_are_refused_by_name(tiny_model: Load, kind: str, layers: str) -> None:
     with pytest.raises(NoHeadOutputError, match=f"{layers} no hook_z"):
         patch_heads(tiny_model(kind), mixed_pairs(), progress=False)
+
+
+def test_processed_weights_keep_differences_but_not_raw_logits(checkpoint: Load, tiny_model: Load) -> None:
+    """TransformerLens' folding and centring shift all logits alike; Eq. 2 would silently change with them."""
+    from sycolens import load_model
+
+    pairs = mixed_pairs()
+    raw = patch_heads(tiny_model("gpt2"), pairs, progress=False)
+    processed_model = load_model(checkpoint("gpt2"))
+    processed_model.enable_compatibility_mode()
+    processed = patch_heads(processed_model, pairs, progress=False)
+    for metric in ("logit_diff", "prob_share"):
+        torch.testing.assert_close(processed.per_pair(metric), raw.per_pair(metric), atol=1e-4, rtol=1e-4)
+    assert (processed.logits - raw.logits).abs().amax() > 0.1
+    assert raw.raw_logits
+    with pytest.raises(MetricError, match="its unembedding is centred"):
+        processed.scores("logit_share")

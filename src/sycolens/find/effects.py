@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
-from sycolens.errors import HeadError
+from sycolens.errors import HeadError, MetricError
 from sycolens.find.metrics import RELATIVE, Metric, change
 from sycolens.heads import Head, HeadSet
 from sycolens.storage import load_result, save_result
@@ -46,6 +46,8 @@ class HeadEffects:
     model_name: str
     pairs_fingerprint: str
     """Hash of the token ids and labels that were measured."""
+    raw_logits: bool = True
+    """Whether the logits are those of the original weights; a centred unembedding shifts them, which Eq. 2 feels."""
 
     def __len__(self) -> int:
         return len(self.reference_logits)
@@ -60,7 +62,7 @@ class HeadEffects:
         A share of the reference value for ``logit_share`` and ``prob_share``, logits for ``logit_diff``.
 
         Raises:
-            MetricError: ``logit_share`` meets logits that are not positive.
+            MetricError: ``logit_share`` meets logits that are not positive, or shifted by processed weights.
         """
         return self._map(self._cells(metric))
 
@@ -175,6 +177,7 @@ class HeadEffects:
                 "mlps": self.mlps,
                 "model_name": self.model_name,
                 "pairs_fingerprint": self.pairs_fingerprint,
+                "raw_logits": self.raw_logits,
             },
         )
 
@@ -186,9 +189,16 @@ class HeadEffects:
             SavedFileError: a file is missing, cut, altered, or of another kind.
         """
         tensors, fields = load_result(directory, kind=KIND)
-        return cls(**tensors, **{**fields, "heads": HeadSet(fields["heads"])})
+        values: dict[str, Any] = {**tensors, **fields, "heads": HeadSet(fields["heads"])}
+        return cls(**values)
 
     def _cells(self, metric: Metric) -> Float[Tensor, "pair cell"]:
+        if metric == "logit_share" and not self.raw_logits:
+            raise MetricError(
+                f"{self.model_name} has processed weights: its unembedding is centred, which shifts every logit, and "
+                "'logit_share' (Eq. 2) depends on such a shift. Use metric='prob_share' or 'logit_diff', which do not, "
+                "or load the model unprocessed with sycolens.load_model."
+            )
         layers, indices = _coordinates(self.heads)
         return change(self.logits[:, layers, indices], self.reference_logits, metric)
 

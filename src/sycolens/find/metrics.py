@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,8 +38,8 @@ def measure(logits: Float[Tensor, "*case label"], metric: Metric) -> Float[Tenso
     if wrong.any():
         example = logits[wrong][0].tolist()
         raise MetricError(
-            f"'logit_share' (Eq. 2) needs positive label logits, but {int(wrong.sum())} of {wrong.numel()} cases are not "
-            f"so, e.g. {example[0]:.3g} and {example[1]:.3g}: their share is not a share. Use metric='prob_share', the "
+            f"'logit_share' (Eq. 2) needs positive label logits, but {int(wrong.sum())} of {wrong.numel()} cases are "
+            f"not so, e.g. {example[0]:.3g} and {example[1]:.3g}: that is no share. Use metric='prob_share', the "
             "same ratio on the two-way softmax, which is always defined."
         )
     return sycophantic / (sycophantic + other)

@@ -16,6 +16,7 @@ from sycolens.model.hooked import (
     Geometry,
     HookedModel,
     as_found,
+    gives_raw_logits,
     require_head_outputs,
     require_mlp_outputs,
     require_readable,
@@ -103,6 +104,7 @@ def patch_heads(
         mlps=mlps,
         model_name=geometry.name,
         pairs_fingerprint=pairs.fingerprint,
+        raw_logits=gives_raw_logits(model),
     )
 
 

@@ -1,5 +1,6 @@
 """The only rooms that know TransformerLens: loading, capture and the one-token replay."""
 
-from sycolens.model.hooked import HookedModel, load_model
+from sycolens.model.hooked import HookedModel
+from sycolens.model.loading import load_model
 
 __all__ = ["HookedModel", "load_model"]

@@ -141,17 +141,21 @@ def new_cache(model: HookedModel, n_rows: int) -> Any:
 
 def run(model: HookedModel, tokens: Tensor, *, cache: Any = None) -> Tensor:
     """The model's logits; keys and values are kept only where a cache is given, which then grows."""
-    if is_bridge(model):
-        if cache is not None:
-            return model(tokens, past_key_values=cache)
-        return model(tokens, **({"use_cache": False} if _accepts(model, "use_cache") else {}))
-    # HookedTransformer would otherwise guess a mask from tokens that look like padding.
-    return model(tokens, attention_mask=torch.ones_like(tokens), past_kv_cache=cache)
+    options: dict[str, Any]
+    if not is_bridge(model):
+        # HookedTransformer would otherwise guess a mask from tokens that look like padding.
+        options = {"attention_mask": torch.ones_like(tokens), "past_kv_cache": cache}
+    elif cache is not None:
+        options = {"past_key_values": cache}
+    else:
+        options = {"use_cache": False} if _accepts(model, "use_cache") else {}
+    logits: Tensor = model(tokens, **options)
+    return logits
 
 
 def input_device(model: Any) -> torch.device:
     """Where token ids must lie: the device of the embedding, also for models over several devices."""
-    weight = next(iter(model.embed.parameters()), None)
+    weight: Tensor | None = next(iter(model.embed.parameters()), None)
     if weight is None or weight.device.type == "meta":
         return torch.device(model.cfg.device)
     return weight.device
@@ -179,7 +183,7 @@ def _unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
 
 
 def _per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
-    heads = z if z.dim() == 3 else z.unflatten(-1, (geometry.n_heads, -1)) if _splits(z, geometry) else None
+    heads = z if z.dim() == 3 else z.view(len(z), geometry.n_heads, geometry.d_head) if _splits(z, geometry) else None
     if heads is None or heads.shape[1] != geometry.n_heads:
         raise ModelError(
             f"{geometry.name}: hook_z of layer {layer} has shape {tuple(z.shape[1:])}, which is not "

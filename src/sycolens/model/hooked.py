@@ -1,14 +1,11 @@
-"""Models as the rest of the library sees them: loading, shape, guards, and leaving them as they were found."""
+"""Models as the rest of the library sees them: their shape, guards, and leaving them as they were found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +13,6 @@ from torch import Tensor, nn
 from sycolens.errors import ModelError, NoHeadOutputError, NoMLPOutputError, PromptError
 
 HookFunction = Callable[..., Tensor | None]
-Backend = Literal["bridge", "hooked"]
-EMBEDDED = {"organism": "mha", "organism-gqa": "gqa"}
 
 
 class HookedModel(Protocol):
@@ -72,109 +67,6 @@ class Geometry:
             n_ctx=getattr(cfg, "n_ctx", None) or 0,
             d_vocab=cfg.d_vocab,
         )
-
-
-def load_model(
-    name_or_path: str | Path,
-    *,
-    device: str | torch.device | None = None,
-    dtype: str | torch.dtype | None = None,
-    device_map: str | dict[str, str | int] | None = None,
-    backend: Backend = "bridge",
-) -> Any:
-    """A TransformerLens model with raw (unfolded) weights, in evaluation mode.
-
-    ``name_or_path`` is ``"organism"`` or ``"organism-gqa"`` (the models shipped with sycolens), a Hugging Face hub
-    name, or a local checkpoint directory. ``dtype`` is float32 unless said otherwise. ``backend="hooked"`` gives a
-    HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the named model is fetched, and no
-    remote code is run.
-
-    Raises:
-        ModelError: the checkpoint cannot be read, or this TransformerLens has no such backend.
-
-    >>> model = load_model("organism")
-    >>> model.cfg.n_layers, model.cfg.n_heads
-    (6, 8)
-    """
-    if device is not None and device_map is not None:
-        raise ModelError("Give either device or device_map, not both: a device_map places every layer itself.")
-    name = _resolve(name_or_path)
-    torch_dtype = _dtype(dtype)
-    try:
-        if backend == "hooked":
-            model = _boot_hooked(name, device, torch_dtype, device_map)
-        elif backend == "bridge":
-            from transformer_lens.model_bridge import TransformerBridge
-
-            placement = {"device_map": device_map} if device_map is not None else {"device": device}
-            model = TransformerBridge.boot_transformers(name, dtype=torch_dtype, **placement)
-        else:
-            raise ModelError(f"backend={backend!r} is unknown; choose 'bridge' or 'hooked'.")
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"{str(name_or_path)!r} could not be loaded as a {backend} model ({type(error).__name__}: {error}). "
-            "Give 'organism', a hub name you can reach, or a directory with config.json, weights and tokenizer."
-        ) from error
-    if str(name_or_path) in EMBEDDED or Path(name).is_dir():
-        # Names end up in figures and records, which should not tell where things lie on one machine.
-        model.cfg.model_name = str(name_or_path) if str(name_or_path) in EMBEDDED else Path(name).resolve().name
-    return model.eval()
-
-
-def _resolve(name_or_path: str | Path) -> str:
-    if str(name_or_path) in EMBEDDED:
-        from sycolens import organism
-
-        return str(organism.directory(cast(Any, EMBEDDED[str(name_or_path)])))
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ModelError(f"{path} is a directory without config.json, so it is no Hugging Face checkpoint.")
-        return str(path)
-    if path.exists() or isinstance(name_or_path, Path):
-        raise ModelError(f"{path} is not a checkpoint directory.")
-    return name_or_path
-
-
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
-    if dtype is None:
-        return torch.float32
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ModelError(f"dtype={dtype!r} is not a floating-point type; write 'float32', 'bfloat16' or 'float16'.")
-    return found
-
-
-def _boot_hooked(name: str, device: Any, dtype: torch.dtype, device_map: Any) -> Any:
-    if device_map is not None:
-        raise ModelError("HookedTransformer takes no device_map; use backend='bridge' for models over several devices.")
-    try:
-        hooked = import_module("transformer_lens").HookedTransformer
-    except (ImportError, AttributeError) as error:
-        raise ModelError(
-            "This TransformerLens has no HookedTransformer (it left in 4.0). Use backend='bridge', or install "
-            "'transformer-lens>=3.9,<4'."
-        ) from error
-    if not Path(name).is_dir():
-        return hooked.from_pretrained_no_processing(name, device=device, dtype=dtype)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    loading = import_module("transformer_lens.loading_from_pretrained")
-    with TemporaryDirectory() as folder:
-        # TransformerLens guesses the architecture from words such as "llama" in the path; a neutral one stops that.
-        path = Path(folder) / "checkpoint"
-        path.symlink_to(Path(name).resolve(), target_is_directory=True)
-        cfg = loading.get_pretrained_model_config(str(path), device=device, dtype=dtype)
-        weights = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
-        state = loading.get_pretrained_state_dict(str(path), cfg, weights, dtype=dtype)
-    cfg.model_name = Path(name).name
-    model = hooked(cfg, AutoTokenizer.from_pretrained(name), move_to_device=False)
-    unprocessed = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
-    model.load_and_process_state_dict(state, **dict.fromkeys(unprocessed, False))
-    model.move_model_modules_to_device()
-    return model
 
 
 def require_head_outputs(model: HookedModel, geometry: Geometry) -> None:

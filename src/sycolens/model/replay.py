@@ -27,7 +27,7 @@ CPU_BUDGET = 2**30
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one replay: block 0 is the reference, block i + 1 patches the i-th head; a block has one row a pair."""
+    """The rows of one replay: block 0 is the reference, block i + 1 patches head i; each has one row a pair."""
 
     heads: tuple[Head, ...]
     """In order of layer."""
@@ -124,7 +124,9 @@ def _replay_rows(
         return hook
 
     layers = range(geometry.n_layers)
-    hooks = [(resid_name(layer), enter(layer)) for layer in layers] + [(z_name(layer), set_heads(layer)) for layer in layers]
+    hooks = [(resid_name(layer), enter(layer)) for layer in layers] + [
+        (z_name(layer), set_heads(layer)) for layer in layers
+    ]
     if reference.mlp_out:
         hooks += [(mlp_name(layer), set_mlp(layer)) for layer in layers]
     n_blocks = 1 + len(rows.heads)
@@ -133,7 +135,7 @@ def _replay_rows(
         logits = run(model, start)
     if missing := [name for name, _ in hooks if name not in fired]:
         raise HookError(f"{geometry.name}: {', '.join(missing)} did not fire in the replay; no effect was measured.")
-    return logits[:, -1].unflatten(0, (n_blocks, rows.n_pairs))
+    return logits[:, -1].view(n_blocks, rows.n_pairs, -1)
 
 
 def _require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:

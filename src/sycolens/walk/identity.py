@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sycolens.model.hooked import EMBEDDED, Geometry, HookedModel
+from sycolens.model.hooked import Geometry, HookedModel
+from sycolens.model.loading import EMBEDDED
 
 LARGEST = 2 * 2**30
 """Larger weights are not hashed: it would take longer than the run."""

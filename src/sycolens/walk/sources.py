@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sycolens import organism
 from sycolens.errors import PairError, QuestionError
-from sycolens.model.hooked import EMBEDDED
+from sycolens.model.loading import EMBEDDED
 from sycolens.organism import SPLITS, Split
 from sycolens.prompts import ContrastPairs, Question, load_questions
 from sycolens.prompts.dialogue import Template
