@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sycolens.show.layout import Numbers, text_width, tick_step, wrap
+from sycolens.show.layout import text_width, tick_step, wrap
+from sycolens.show.numbers import Numbers
 from sycolens.show.sheet import CLEAR, Sheet
 
 
@@ -103,3 +106,13 @@ def test_names_cover_nothing_and_point_to_one_head(shape: tuple[int, int], width
     for i, a in enumerate(boxes):
         for b in boxes[:i]:
             assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+
+
+@pytest.mark.parametrize(("layers", "heads", "width"), [(40, 40, "single"), (32, 32, "double"), (80, 64, "double")])
+def test_a_lone_head_is_named_wherever_it_is(layers: int, heads: int, width: Any) -> None:
+    sheet = Sheet.fit(layers, heads, width, bar_title="Effect (%)", tick_texts=["+10"])
+    for layer in range(layers):
+        for head in (layer % heads, 0, heads - 1):
+            shade = torch.zeros(layers, heads)
+            shade[layer, head] = -1.0
+            assert sheet.place_names(["L10H10"], [(layer, head)], shade, most=1), (layer, head)

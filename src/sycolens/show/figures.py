@@ -1,4 +1,4 @@
-"""The paper's Figure 2(a): the effect of every head as a heatmap, and the effects of a few heads as bars."""
+"""The paper's Figure 2(a): the effect of every head as a heatmap."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.show.layout import BODY, FAINT, INK, PAGE_WIDTH, Numbers, Width, axis, page, text_width, tick_step
+from sycolens.show.layout import BODY, FAINT, INK, Width, axis, page, tick_step
+from sycolens.show.numbers import Ends, Numbers, interval_at, pairs_sentence, scaled
 from sycolens.show.sheet import BAR, Sheet
 
 COLORS = "RdBu"
 """plotly's scale runs from dark red (lowest) over white to dark blue (highest)."""
-RED, BLUE = "rgb(214,96,77)", "rgb(67,147,195)"
 NAMES = 10
 """At most so many heads are named on a map whose cells are too small for text."""
 
@@ -61,7 +61,7 @@ def heatmap(
     """
     if effect.ndim != 2:
         raise FigureError(f"effect has shape {tuple(effect.shape)}; a map needs [layer, head].")
-    values, ends = _scaled(effect, low, high, unit)
+    values, ends = scaled(effect, low, high, unit)
     layers, heads = values.shape
     cells = [(int(layer), int(head)) for layer, head in marked]
     for layer, head in cells:
@@ -79,7 +79,7 @@ def heatmap(
     positive = [(layer, head) for layer, head in (shade > 0.5).nonzero().tolist()]
     has_gaps = len(measured) < values.numel()
     sentences = [
-        _pairs_sentence(n_pairs),
+        pairs_sentence(n_pairs),
         _interval_sentence(ends, numbers),
         _outlined_sentence(len(cells), marked_as),
         f"+:\u00a0above\u00a0{numbers.write(top / 2)}." if positive else None,
@@ -96,7 +96,7 @@ def heatmap(
         ygap=sheet.gap,
         text=[
             [
-                numbers.hover(f"L{layer}H{head}", values[layer, head].item(), _at(ends, layer, head))
+                numbers.hover(f"L{layer}H{head}", values[layer, head].item(), interval_at(ends, layer, head))
                 for head in range(heads)
             ]
             for layer in range(layers)
@@ -121,132 +121,7 @@ def heatmap(
     )
 
 
-def head_bars(
-    labels: Sequence[str],
-    effect: Float[Tensor, "head"],
-    *,
-    low: Float[Tensor, "head"] | None = None,
-    high: Float[Tensor, "head"] | None = None,
-    confidence: float = 0.95,
-    effect_title: str = "Effect",
-    unit: str = "%",
-    n_pairs: int | None = None,
-    note: str | None = None,
-    width: Width = "single",
-) -> go.Figure:
-    """Effects of a few heads as horizontal bars with their intervals as whiskers, the first at the top.
-
-    The arguments are those of :func:`heatmap`, with one name per head.
-
-    Raises:
-        FigureError: lengths that do not fit, infinite or no numbers, half an interval.
-
-    >>> import torch
-    >>> figure = head_bars(["L3H0", "L1H4"], torch.tensor([-0.5, -0.25]))
-    >>> list(figure.data[0].x)
-    [-50.0, -25.0]
-    """
-    if effect.ndim != 1 or len(effect) != len(labels):
-        raise FigureError(
-            f"{len(labels)} labels and effects of shape {tuple(effect.shape)}; give one effect per label."
-        )
-    values, ends = _scaled(effect, low, high, unit)
-    spread = [values] if ends is None else [values, *ends]
-    first = min(0.0, *(each.nan_to_num().min().item() for each in spread))
-    last = max(0.0, *(each.nan_to_num().max().item() for each in spread))
-    last = last if last > first else first + 1
-    margin = 0.04 * (last - first)
-    numbers = Numbers(max(-first, last), unit, confidence)
-    page_width = PAGE_WIDTH[width]
-    left = 14 + max(map(text_width, labels))
-    tick_values, tick_texts = numbers.ticks(first - margin, last + margin, most=max(5, (page_width - left) / 40))
-    whiskers = (
-        None
-        if ends is None
-        else {
-            "type": "data",
-            "symmetric": False,
-            "array": (ends[1] - values).tolist(),
-            "arrayminus": (values - ends[0]).tolist(),
-            "color": INK,
-            "thickness": 1,
-            "width": 2,
-        }
-    )
-    bars = go.Bar(
-        name="effect",
-        orientation="h",
-        x=values.tolist(),
-        y=list(range(len(labels))),
-        width=0.7,
-        marker={"color": [RED if value < 0 else BLUE for value in values.tolist()], "line": {"width": 0}},
-        error_x=whiskers,
-        hovertext=[
-            numbers.hover(label, value, _at(ends, row))
-            for row, (label, value) in enumerate(zip(labels, values.tolist(), strict=True))
-        ],
-        hovertemplate="%{hovertext}<extra></extra>",
-    )
-    has_whiskers = f"Whiskers: {numbers.level} interval." if ends is not None else None
-    return go.Figure(
-        [bars],
-        {
-            **page(
-                width,
-                plot=(page_width - left - 12, 16.0 * len(labels)),
-                left=left,
-                content=(0, page_width),
-                footnote=[_pairs_sentence(n_pairs), has_whiskers, note],
-            ),
-            "xaxis": axis(
-                numbers.title(effect_title),
-                range=[first - margin, last + margin],
-                tickvals=tick_values,
-                ticktext=tick_texts,
-                showgrid=True,
-                gridcolor="#e6e6e6",
-                gridwidth=0.75,
-                zeroline=True,
-                zerolinecolor=INK,
-                zerolinewidth=0.75,
-            ),
-            "yaxis": axis(
-                "", range=[len(labels) - 0.5, -0.5], tickvals=list(range(len(labels))), ticktext=list(labels)
-            ),
-        },
-    )
-
-
-def _scaled(
-    effect: Tensor, low: Tensor | None, high: Tensor | None, unit: str
-) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-    if (low is None) != (high is None):
-        raise FigureError("Only one end of the intervals was given; pass both low and high, or neither.")
-    for name, each in (("low", low), ("high", high)):
-        if each is not None and each.shape != effect.shape:
-            raise FigureError(
-                f"{name} has shape {tuple(each.shape)}, effect {tuple(effect.shape)}; they must be equal."
-            )
-    factor = 100.0 if unit == "%" else 1.0
-    values = effect.detach().cpu().double() * factor
-    if values.isinf().any() or values.isnan().all():
-        raise FigureError(
-            "effect holds infinite numbers, or no number at all; NaN is for heads that were not measured."
-        )
-    if low is None or high is None:
-        return values, None
-    return values, (low.detach().cpu().double() * factor, high.detach().cpu().double() * factor)
-
-
-def _at(ends: tuple[Tensor, Tensor] | None, *cell: int) -> tuple[float, float] | None:
-    return None if ends is None else (ends[0][cell].item(), ends[1][cell].item())
-
-
-def _pairs_sentence(n_pairs: int | None) -> str | None:
-    return None if n_pairs is None else "1 pair." if n_pairs == 1 else f"{n_pairs:,} pairs."
-
-
-def _interval_sentence(ends: tuple[Tensor, Tensor] | None, numbers: Numbers) -> str | None:
+def _interval_sentence(ends: Ends | None, numbers: Numbers) -> str | None:
     if ends is None:
         return None
     half = (ends[1] - ends[0]) / 2

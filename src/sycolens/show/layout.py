@@ -1,4 +1,4 @@
-"""Where things go on a printed figure, and how they are written: the look that all figures share.
+"""Where things go on a printed figure: the look that all figures share.
 
 Lengths are CSS pixels, 96 to the inch.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 Width = Literal["single", "double"]
@@ -25,66 +24,6 @@ LINE = 12.0
 TOP = 8
 BELOW = 38
 """Room under the plot for tick labels and the axis name."""
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """One way of writing all numbers of a figure: three digits at its largest number, a true minus, and the unit."""
-
-    top: float
-    """The largest absolute number to be written."""
-    unit: str
-    """Behind each number; "%" without a space."""
-    confidence: float = 0.95
-    """What share of intervals should hold the truth."""
-
-    def write(self, value: float, *, sign: Literal["always", "minus"] = "always") -> str:
-        """The number with its unit."""
-        return self._plain(value, sign) + self.suffix
-
-    @property
-    def suffix(self) -> str:
-        """The unit as it follows a number."""
-        return self.unit if self.unit in ("", "%") else f" {self.unit}"
-
-    @property
-    def level(self) -> str:
-        """The confidence as a percentage."""
-        return f"{self.confidence * 100:g}%"
-
-    def title(self, what: str) -> str:
-        """Name of an axis, with the unit in brackets."""
-        # No-break space: the unit does not stand alone on a line.
-        return f"{what}\u00a0({self.unit})" if self.unit else what
-
-    def hover(self, name: str, value: float, ends: tuple[float, float] | None) -> str:
-        """What the pointer shows over one head."""
-        if math.isnan(value):
-            return f"{name}<br>not measured"
-        lines = [name, f"effect {self.write(value)}"]
-        if ends is not None:
-            low, high = (self._plain(end, "always") for end in ends)
-            lines.append(f"{self.level} interval {low} to {high}{self.suffix}")
-        return "<br>".join(lines)
-
-    def ticks(self, low: float, high: float, *, most: float) -> tuple[list[float], list[str]]:
-        """Round values between two ends, in at most ``most`` steps, and how to write them (without the unit)."""
-        power = 10.0 ** math.floor(math.log10((high - low) / most))
-        step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if (high - low) / step <= most)
-        counts = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        texts = [self._digits(count * step, decimals, "always") if count else "0" for count in counts]
-        return [count * step for count in counts], texts
-
-    def _plain(self, value: float, sign: Literal["always", "minus"]) -> str:
-        return self._digits(value, max(0, 2 - math.floor(math.log10(self.top))), sign)
-
-    @staticmethod
-    def _digits(value: float, decimals: int, sign: Literal["always", "minus"]) -> str:
-        written = f"{abs(value):,.{decimals}f}"
-        if not any(digit in "123456789" for digit in written):
-            return written
-        return ("−" if value < 0 else "+" if sign == "always" else "") + written
 
 
 def text_width(text: str, size: float = SMALL) -> float:
