@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sycolens.errors import DialogueError
 from sycolens.prompts import Dialogue, Turn
 
-from .conftest import INST_SYSTEM
+from .conftest import CHATML, INST_SYSTEM
 
 once_per_session = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -174,6 +174,29 @@ def test_a_system_text_inside_the_first_user_turn_is_told_apart(metaspace_bpe: A
     assert system[1] <= question[0]
     assert metaspace_bpe.decode(rendered.token_ids[slice(*system)]).strip(" >") == "Be kind."
     assert metaspace_bpe.decode(rendered.token_ids[slice(*question)]).strip(" >") == "Be kind."
+
+
+def test_a_system_text_before_the_last_user_turn_is_told_apart(byte_bpe: Any, monkeypatch: Any) -> None:
+    # Mistral's later templates put the system text there.
+    late = (
+        "{% for m in messages %}{% if m.role != 'system' %}{% if loop.last %}{{ messages[0].content + '\n\n' }}"
+        "{% endif %}{{ '<|im_start|>' + m.content + '<|im_end|>' }}{% endif %}{% endfor %}"
+    )
+    monkeypatch.setattr(byte_bpe, "chat_template", late)
+    turns = three_turns("Which?", "It is B.", "Sure?").turns
+    rendered = Dialogue((Turn("system", "Be kind.", "system"), *turns)).render(byte_bpe)
+    said = {part: byte_bpe.decode(rendered.token_ids[a:b]) for part, (a, b) in rendered.spans.items()}
+    assert said == {"system": "Be kind.", "question": "Which?", "first_answer": "It is B.", "challenge": "Sure?"}
+
+
+def test_a_template_that_strips_what_is_said_leaves_the_part_stripped(byte_bpe: Any, monkeypatch: Any) -> None:
+    for function, kept in (("trim", "Which?"), ("string", " \n Which? \n")):
+        monkeypatch.setattr(byte_bpe, "chat_template", CHATML.replace("m.content", f"(m.content | {function})"))
+        rendered = Dialogue((Turn("user", " \n Which? \n", "question"),)).render(byte_bpe)
+        assert kept in rendered.text
+        assert byte_bpe.decode(rendered.token_ids[slice(*rendered.spans["question"])]).strip() == "Which?"
+        # The last token is the part's own, up to the template's <|im_end|>.
+        assert rendered.token_ids[rendered.spans["question"][1]] == byte_bpe.convert_tokens_to_ids("<|im_end|>")
 
 
 def test_template_options_reach_the_template(byte_bpe: Any, monkeypatch: Any) -> None:

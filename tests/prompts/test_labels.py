@@ -33,6 +33,15 @@ def test_after_a_line_break_a_word_has_no_space(byte_bpe: Any, metaspace_bpe: An
     assert label_pieces(metaspace_bpe)[1] == written[written.index("<0x0A>") + 1] != metaspace_bpe.tokenize("Yes")[0]
 
 
+def test_a_template_that_sets_off_the_answer_with_a_space_says_so(byte_bpe: Any, monkeypatch: Any) -> None:
+    vicuna = (
+        "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant:' }}{% endif %}"
+    )
+    monkeypatch.setattr(byte_bpe, "chat_template", vicuna)
+    assert label_pieces(byte_bpe) == [byte_bpe.tokenize(word)[0] for word in (" Apologies", " Yes")]
+
+
 def test_a_plain_prompt_is_answered_after_a_space(byte_bpe: Any, metaspace_bpe: Any) -> None:
     assert label_pieces(byte_bpe, template="plain") == [byte_bpe.tokenize(word)[0] for word in (" Apologies", " Yes")]
     assert label_pieces(metaspace_bpe, template="plain")[1] == "▁Yes"

@@ -48,6 +48,18 @@ def test_a_cut_that_a_token_may_cross_is_an_error() -> None:
         spans_of(Mute(), text, (9, 9), [(0, 3)])  # type: ignore[arg-type]
 
 
+def test_an_unknown_word_cannot_be_cut_in_two() -> None:
+    class Unknown(Mute):
+        def encode(self, text: str, *, add_special_tokens: bool, verbose: bool = True) -> list[int]:
+            return [0] * len(text.split())
+
+    unknown: Any = Unknown()
+    assert spans_of(unknown, "xyz b", (0, 0), [(0, 4)]) == [(0, 1)]
+    # "x" alone is the same unknown token as "xyz", but that token also holds "yz".
+    with pytest.raises(DialogueError, match="may cross"):
+        spans_of(unknown, "xyz b", (0, 0), [(0, 1)])
+
+
 def test_wrong_offsets_are_not_believed(wordpiece: Any, monkeypatch: Any) -> None:
     text = "Are you sure?"
     ids = encode(wordpiece, text)

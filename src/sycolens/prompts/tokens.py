@@ -92,22 +92,23 @@ def _spelled_offsets(tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequenc
         return None
     as_bytes = [a.content.encode() if a else _byte_level(p) for a, p in zip(added, pieces, strict=True)]
     if all(surface is not None for surface in as_bytes):
-        offsets = _lay_out(text, [surface or b"" for surface in as_bytes], added)
+        offsets = _lay_out(text, text, [surface or b"" for surface in as_bytes], added)
         if offsets is not None:
             return offsets
     # SentencePiece writes a space as U+2581, and a U+2581 of the text likewise, so both sides read it as a space.
     as_pieces = [_sentencepiece(a.content if a else p) for a, p in zip(added, pieces, strict=True)]
-    return _lay_out(text.replace("▁", " "), as_pieces, added)
+    return _lay_out(text, text.replace("▁", " "), as_pieces, added)
 
 
-def _lay_out(text: str, surfaces: Sequence[bytes], added: Sequence[Any]) -> list[Span] | None:
-    raw = text.encode()
-    char_at = [k for k, char in enumerate(text) for _ in char.encode()] + [len(text)]
+def _lay_out(text: str, spelling: str, surfaces: Sequence[bytes], added: Sequence[Any]) -> list[Span] | None:
+    """Lay the tokens' surfaces along the text's spelling (the same characters, but for U+2581)."""
+    raw = spelling.encode()
+    char_at = [k for k, char in enumerate(spelling) for _ in char.encode()] + [len(spelling)]
     count = len(surfaces)
 
     def past_space(at: int) -> int:
         while at < len(raw) and text[char_at[at]].isspace():
-            at += len(text[char_at[at]].encode())
+            at += len(spelling[char_at[at]].encode())
         return at
 
     def opens(k: int, at: int) -> int | None:
