@@ -3,7 +3,8 @@
 from sycolens.prompts.asking import ask, takes_system
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
 from sycolens.prompts.loading import load_questions
-from sycolens.prompts.pairs import ContrastPair, ContrastPairs
+from sycolens.prompts.pair import ContrastPair
+from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
 from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
 

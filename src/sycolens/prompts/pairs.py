@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from sycolens.prompts.building import pairs_from_dialogues, pairs_from_jsonl, pa
 from sycolens.prompts.checks import checked_labels, checked_prompt, is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, Template
 from sycolens.prompts.labels import LabelPair
+from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
-from sycolens.prompts.side_by_side import as_html, side_by_side
 from sycolens.prompts.tokens import Span
 from sycolens.prompts.wording import PAPER, Wording
 from sycolens.storage import load_result, save_result
@@ -27,25 +28,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _KIND = "contrast_pairs"
-
-
-@dataclass(frozen=True)
-class ContrastPair:
-    """One reference prompt X_r and its counterfactual X_c."""
-
-    id: str
-    reference: tuple[int, ...]
-    """Token ids of X_r; the last one is where heads are patched and logits are read."""
-    counterfactual: tuple[int, ...]
-    """Token ids of X_c."""
-    labels: tuple[int, int]
-    """Ids of the first sub-tokens of the sycophantic and the anti-sycophantic label."""
-    label_words: tuple[str, str]
-    """The labels as words; empty if the pair was made of token ids."""
-    texts: tuple[str, str]
-    """The two prompts as text; empty if the pair was made of token ids."""
-    spans: Mapping[str, Span]
-    """Part -> half-open token span in X_r."""
 
 
 @dataclass(frozen=True)
@@ -267,11 +249,7 @@ class ContrastPairs:
 
     def shared_prefix(self, i: int) -> int:
         """How many tokens the two prompts of pair i have in common from the start."""
-        pair = self[i]
-        same = (a == b for a, b in zip(pair.reference, pair.counterfactual, strict=False))
-        return next(
-            (k for k, equal in enumerate(same) if not equal), min(len(pair.reference), len(pair.counterfactual))
-        )
+        return self[i].shared_prefix
 
     def __len__(self) -> int:
         return len(self.reference)
@@ -292,35 +270,17 @@ class ContrastPairs:
 
     def __repr__(self) -> str:
         lengths = [len(ids) for ids in (*self.reference, *self.counterfactual)]
-        kinds = dict.fromkeys(self._label_names(i) for i in range(len(self)))
+        kinds = dict.fromkeys(pair.label_names for pair in self)
         labels = " | ".join(next(iter(kinds))) + (f" and {len(kinds) - 1} more" if len(kinds) > 1 else "")
         count = f"{len(self)} pair{'s' if len(self) > 1 else ''}"
         return f"ContrastPairs({count}, {min(lengths)} to {max(lengths)} tokens, labels {labels})"
 
     def show(self, i: int, *, width: int = 100) -> str:
         """The two prompts of pair i side by side as text, carets under the words (or token ids) that differ."""
-        left, right, titles, caption = self._view(i)
-        return caption + "\n" + side_by_side(left, right, titles=titles, width=width)
+        return self[i].show(width=width)
 
     def _repr_html_(self) -> str:
-        left, right, titles, caption = self._view(0)
-        return f"<p>{repr(self)[14:-1]}. First: {caption}</p>" + as_html(left, right, titles=titles)
-
-    def _label_names(self, i: int) -> tuple[str, str]:
-        named = zip(self.label_words[i], self.labels[i], strict=True)
-        a, b = (f"{word!r} ({token})" if word else str(token) for word, token in named)
-        return a, b
-
-    def _view(self, i: int) -> tuple[str, str, tuple[str, str], str]:
-        pair = self[i]
-        left, right = pair.texts
-        if left == right:
-            left, right = (" ".join(map(str, ids)) for ids in (pair.reference, pair.counterfactual))
-        titles = (f"reference, {len(pair.reference)} tokens", f"counterfactual, {len(pair.counterfactual)} tokens")
-        caption = (
-            f"pair {pair.id}: {' | '.join(self._label_names(i))}; the first {self.shared_prefix(i)} tokens are shared"
-        )
-        return left, right, titles, caption
+        return f"<p>{html.escape(repr(self))}, the first of them:</p>{self[0]._repr_html_()}"
 
 
 def _unflatten(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[tuple[int, ...], ...]:
