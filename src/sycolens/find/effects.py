@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     import plotly.graph_objects
 
 KIND = "head effects"
+CHANGE_OF = {
+    "logit_share": "Change of F, Eq. 2",
+    "prob_share": "Change of F, softmax",
+    "logit_diff": "Change of logit difference",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -159,7 +164,7 @@ class HeadEffects:
             high=high,
             marked=[(head.layer, head.index) for head in chosen],
             n_pairs=len(self),
-            **{"unit": "%" if metric in RELATIVE else "logits", **options},
+            **{"unit": "%" if metric in RELATIVE else "logits", "color_title": CHANGE_OF[metric], **options},
         )
 
     def save(self, directory: str | Path) -> Path:
