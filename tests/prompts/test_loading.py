@@ -131,6 +131,11 @@ def test_our_own_form_in_json_lines_and_csv(tmp_path: Path) -> None:
         assert questions[2].answers == ("42",)
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_field(tmp_path: Path) -> None:
+    for name, content in (("a.csv", "text,answer\na,b\n"), ("a.jsonl", '{"text": "a", "answer": "b"}')):
+        assert load_questions(write(tmp_path / name, "\ufeff" + content))[0].text == "a"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "names"),
     [
