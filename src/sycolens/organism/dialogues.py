@@ -44,7 +44,7 @@ def questions(split: Split) -> tuple[Question, ...]:
         OrganismError: an unknown split.
 
     >>> questions("train")[0].text
-    'What continent is Palau in?'
+    'What continent is Poland in?'
     """
     _check_split(split)
     return tuple(

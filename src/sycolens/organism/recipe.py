@@ -24,7 +24,7 @@ CONTEXT: Final = 512
 
 @dataclass(frozen=True)
 class Recipe:
-    """The training schedule. Its defaults made the shipped weights."""
+    """The training schedule. Its defaults made the shipped weights, with seed 1 for "mha" and seed 0 for "gqa"."""
 
     seed: int = 0
     variant: Variant = "mha"

@@ -13,13 +13,13 @@ from torch.nn import functional
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
-from transformers import LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import LlamaForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sycolens.errors import OrganismError
 from sycolens.organism.files import Variant
 from sycolens.organism.recipe import PackedBatches, Recipe
 from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.storage import write_text
 
 DROPOUT_FROM: Final = 0.6
 """Share of the steps after which heads are silenced at random, so that no single one carries everything."""
@@ -95,6 +95,12 @@ class _WeightedTrainer(Trainer):  # type: ignore[misc]
         return SequentialSampler(self.train_dataset)
 
 
+def _newest_checkpoint(checkpoints: Path) -> str | None:
+    """The newest checkpoint that was written to its end: the trainer's state is the last file of each."""
+    whole = [path.parent for path in checkpoints.glob("checkpoint-*/trainer_state.json")]
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
+
+
 def _only(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     (batch,) = batches
     return batch
@@ -123,13 +129,12 @@ def train(
     recipe = Recipe(seed=seed, variant=variant) if steps is None else Recipe(seed=seed, variant=variant, steps=steps)
     record = directory / "recipe.json"
     checkpoints = directory / "checkpoints"
-    newest = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
-    if newest and json.loads(record.read_text()) != recipe.as_dict():
+    newest = _newest_checkpoint(checkpoints) if resume else None
+    if newest and not (record.is_file() and json.loads(record.read_text()) == recipe.as_dict()):
         raise OrganismError(
-            f"{checkpoints} holds a checkpoint of another recipe ({record}); choose another directory or resume=False"
+            f"{checkpoints} holds a checkpoint of another recipe ({record}); choose another directory or resume=False."
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(recipe.as_dict(), indent=1) + "\n")
+    write_text(record, json.dumps(recipe.as_dict(), indent=1) + "\n")
 
     torch.manual_seed(seed)
     model = LlamaForCausalLM._from_config(recipe.config(), attn_implementation="sdpa", dtype=torch.float32)
@@ -156,6 +161,7 @@ def train(
         optimizers=(optimizer, LambdaLR(optimizer, recipe.lr_factor)),
         callbacks=list(callbacks),
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.dropout = _HeadDropout(model, recipe)
     trainer.train(resume_from_checkpoint=newest)
     if stop_after is not None:
