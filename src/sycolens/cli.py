@@ -139,7 +139,9 @@ def find(
     ] = "live",
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="How many heads to list, outline and keep (8).", rich_help_panel="Measurement"),
+        typer.Option(
+            min=1, help="How many heads to list, outline and keep (a tenth, at most 32).", rich_help_panel="Measurement"
+        ),
     ] = None,
     fdr: Annotated[
         float, typer.Option(help="False-discovery rate for the stars.", rich_help_panel="Measurement")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sycolens.errors import FigureError, HeadError, MetricError, SampleError
 from sycolens.find import HeadEffects, Metric, patch_heads
+from sycolens.find.effects import CHANGE_OF
 from sycolens.find.metrics import RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 KIND = "sycolens find"
 FORMATS = ("html", "pdf", "svg", "png")
-TOP = 8
+TOP_SHARE, TOP_MOST = 0.1, 32
+"""The top is a tenth of the heads and at most 32, as many as the paper takes of a 7B model's 1,024."""
 LOW_PREFERENCE = 0.8
 """Below this share of pairs with the contrast, the scores are said to be doubtful."""
 
@@ -81,7 +83,7 @@ class Finding:
             low=columns["low"],
             high=columns["high"],
             n_pairs=len(self.effects),
-            **{"unit": unit, **options},
+            **{"unit": unit, "effect_title": CHANGE_OF[self.metric], **options},
         )
 
     def record(self) -> dict[str, Any]:
@@ -156,12 +158,12 @@ class Finding:
 
     def _stability_note(self) -> str:
         k = len(self.top)
-        if self.redraws:
-            found = [each.overlap for each in self.redraws]
-            counts = " and ".join([", ".join(map(str, found[:-1])), str(found[-1])] if found[1:] else [str(found[0])])
-            others = "another draw" if len(found) == 1 else f"{len(found)} other draws"
-            return f"The top {k} of {others} of pairs hold{'s' if len(found) == 1 else ''} {counts} of these {k}."
-        return f"Random halves of the pairs agree on {self.halves.overlap:.0%} of the top {k}."
+        if not self.redraws:
+            return f"Random halves of the pairs agree on {self.halves.overlap:.0%} of the top {k}."
+        *most, last = (str(each.overlap) for each in self.redraws)
+        counts = f"{', '.join(most)} and {last}" if most else last
+        draws = "another draw" if not most else f"{len(self.redraws)} other draws"
+        return f"In {draws} of pairs, {counts} of these {k} are in the top {k} again."
 
 
 def find_heads(
@@ -179,8 +181,8 @@ def find_heads(
 ) -> Finding:
     """The heads behind a behavior: :func:`patch_heads` on ``pairs``, and the same on ``other_pairs`` for comparison.
 
-    ``top`` is how many heads are listed and compared (8, or all of a smaller model). The other arguments are those of
-    :func:`patch_heads`.
+    ``top`` is how many heads are listed and compared: a tenth of them, at most 32, unless given. The other arguments
+    are those of :func:`patch_heads`.
 
     Raises:
         SampleError: there is only one pair, or ``fdr`` is no share.
@@ -193,7 +195,7 @@ def find_heads(
     """
     geometry = Geometry.of(model)
     heads = geometry.n_layers * geometry.n_heads
-    k = min(TOP, heads) if top is None else top
+    k = min(max(1, round(TOP_SHARE * heads)), TOP_MOST) if top is None else top
     if not 1 <= k <= heads:
         raise HeadError(f"top={k}, but {geometry.name} has {heads} heads; choose top from 1 to {heads}.")
     if not 0 < fdr < 1:
