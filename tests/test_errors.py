@@ -1,0 +1,231 @@
+"""Every row of the table in docs/errors.md is done, and gives that error with those words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from sycolens import ContrastPairs, Dialogue, HeadSet, Turn, Wording, errors, load_model, load_questions, organism
+from sycolens.errors import SycolensError
+from sycolens.find import HeadEffects, patch_heads
+from sycolens.model import capture
+from sycolens.model.hooked import Geometry, require_mlp_outputs
+from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.show import save_figure
+from sycolens.walk import open_source
+from sycolens.walk.folder import whole_directory
+
+PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
+ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \"(.+)\" \|$", PAGE.read_text(), flags=re.MULTILINE)
+LABELS = (3, 5)
+
+
+class Room:
+    """What a row needs: tiny models, a folder, and ways to break things."""
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.checkpoint: Callable[[str], Path] = request.getfixturevalue("checkpoint")
+        self.model: Callable[..., Any] = request.getfixturevalue("tiny_model")
+        self.folder, self.monkeypatch = folder, monkeypatch
+
+    def patch(self, model: Any = None, pairs: ContrastPairs | None = None, **options: Any) -> HeadEffects:
+        return patch_heads(model or self.model("llama"), pairs or random_pairs(), progress=False, **options)
+
+    def write(self, name: str, *rows: object) -> Path:
+        path = self.folder / name
+        path.write_text("\n".join(map(json.dumps, rows)))
+        return path
+
+
+def random_pairs(n: int = 2) -> ContrastPairs:
+    return ContrastPairs.from_tokens(*tiny.random_prompts(n), LABELS)
+
+
+def dialogues() -> list[tuple[Dialogue, Dialogue]]:
+    def said(text: str) -> Dialogue:
+        return Dialogue((Turn("user", "Hello."), Turn("assistant", "Yes."), Turn("user", text)))
+
+    return [(said("No."), said("Yes."))]
+
+
+def from_words(first: str, second: str) -> ContrastPairs:
+    return ContrastPairs.from_dialogues(dialogues(), build_tokenizer(), labels=(first, second))
+
+
+def without_chat_template() -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = None
+    ContrastPairs.from_dialogues(dialogues(), tokenizer)
+
+
+def too_many_pairs(room: Room) -> None:
+    quiz = room.write("quiz.jsonl", {"question": "Who?", "answer": "Kant"})
+    open_source("some/model", questions=str(quiz)).draw(build_tokenizer(), n=2)
+
+
+class WithoutMLPHook:
+    hook_dict: dict[str, Any] = {}  # noqa: RUF012
+
+
+def holding_nan(room: Room) -> None:
+    model = load_model(room.checkpoint("llama"))
+    with torch.no_grad():
+        model.blocks[1].attn.W_V[0, 0, 0] = torch.nan
+    room.patch(model)
+
+
+def out_of_sight(room: Room) -> None:
+    # A window of 7 tokens in three layers reaches 18 tokens back; these differ 25 back.
+    unseen = ContrastPairs.from_tokens([[2, *range(10, 35)]], [[3, *range(10, 35)]], LABELS)
+    room.patch(room.model("mistral"), unseen)
+
+
+def silent(room: Room) -> None:
+    model = room.model("llama")
+    real = type(model).hooks
+
+    def deaf(self: Any, fwd_hooks: list[tuple[str, Any]], **options: Any) -> Any:
+        return real(self, fwd_hooks=[hook for hook in fwd_hooks if hook[0] != "blocks.1.attn.hook_z"], **options)
+
+    room.monkeypatch.setattr(type(model), "hooks", deaf)
+    room.patch(model)
+
+
+def leaking(room: Room) -> None:
+    real = capture.capture_last_token
+
+    def off(*args: Any, **options: Any) -> capture.LastToken:
+        seen = real(*args, **options)
+        return capture.LastToken(seen.resid_pre * 1.05, seen.z, seen.mlp_out, seen.logits)
+
+    room.monkeypatch.setattr(capture, "capture_last_token", off)
+    room.patch()
+
+
+def processed(room: Room) -> None:
+    model = load_model(room.checkpoint("gpt2"))
+    model.enable_compatibility_mode()
+    room.patch(model).scores("logit_share")
+
+
+def altered(room: Room) -> None:
+    place = room.patch().save(room.folder / "effects")
+    tensors = place / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    HeadEffects.load(place)
+
+
+def written_over(room: Room, *, own: bool) -> None:
+    place = room.folder / "run"
+    if own:
+        place.mkdir()
+        (place / "thesis.tex").write_text("mine")
+    for _ in range(2):
+        with whole_directory(place, kind="a kind", record={}):
+            pass
+
+
+def without_kaleido(room: Room) -> None:
+    room.monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    save_figure(room.patch().plot("prob_share"), room.folder / "heads.pdf")
+
+
+DEEDS: dict[str, Callable[[Room], object]] = {
+    "chose labels that begin with the same token": lambda room: from_words("Yes.", "Yes,"),
+    "gave both sides the same label": lambda room: Wording("No?", "Yes?", sycophantic_label="Yes"),
+    "chose a label that the tokenizer does not know": lambda room: from_words("Sesquipedalian", "Yes"),
+    "gave a label id outside the model's vocabulary": lambda room: room.patch(
+        pairs=ContrastPairs.from_tokens([[4, 7]], [[5, 6]], (3, 97))
+    ),
+    "gave no prompts": lambda room: ContrastPairs.from_tokens([], [], LABELS),
+    "gave more references than counterfactuals": lambda room: ContrastPairs.from_tokens([[1], [2]], [[3]], LABELS),
+    "gave two prompts that are the same": lambda room: ContrastPairs.from_tokens([[1, 2]], [[1, 2]], LABELS),
+    "worded challenge and affirmation alike": lambda room: Wording("Sure?", "Sure?"),
+    "gave a record file whose line lacks a field": lambda room: ContrastPairs.from_jsonl(
+        room.write("pairs.jsonl", {"id": 0}), build_tokenizer()
+    ),
+    "named both questions and pairs": lambda room: open_source("organism", questions="mmlu", pairs="pairs.jsonl"),
+    "named neither, for a model that is not embedded": lambda room: open_source("some/model"),
+    "asked for more pairs than there are questions": too_many_pairs,
+    "used a tokenizer without a chat template": lambda room: without_chat_template(),
+    "ended a dialogue with the assistant": lambda room: Dialogue((Turn("assistant", "Yes."),)).render(
+        build_tokenizer()
+    ),
+    "named a question set that does not exist": lambda room: load_questions("mmmlu"),
+    "gave a question without an answer": lambda room: load_questions(
+        room.write("quiz.jsonl", {"question": "Who?", "answer": ""}), format="sycolens"
+    ),
+    "named a model that cannot be loaded": lambda room: load_model("no-such-author/no-such-model"),
+    "named a directory that is no checkpoint": lambda room: load_model(room.folder),
+    "asked for a backend that does not exist": lambda room: load_model(
+        room.checkpoint("llama"),
+        backend="nnsight",  # type: ignore[arg-type]
+    ),
+    "asked for HookedTransformer on TransformerLens 4": lambda room: load_model(
+        room.checkpoint("llama"), backend="hooked"
+    ),
+    "passed something that is no TransformerLens model": lambda room: room.patch(torch.nn.Linear(2, 2)),
+    "measured a model with state-space layers": lambda room: room.patch(room.model("mamba")),
+    "froze the MLPs of a model whose MLP output has no hook": lambda room: require_mlp_outputs(
+        WithoutMLPHook(),  # type: ignore[arg-type]
+        Geometry.of(room.model("llama")),
+    ),
+    "gave a prompt longer than the model's context": lambda room: room.patch(
+        pairs=ContrastPairs.from_tokens([[4] * 129], [[5] * 129], LABELS)
+    ),
+    "gave a token id outside the model's vocabulary": lambda room: room.patch(
+        pairs=ContrastPairs.from_tokens([[4, 97]], [[5, 6]], LABELS)
+    ),
+    "loaded weights that hold NaN": holding_nan,
+    "gave prompts that differ where no head can see it": out_of_sight,
+    "used a model of which a hook never fires": silent,
+    "used a model that passes on more than the residual stream": leaking,
+    "asked for Eq. 2 where label logits are not positive": lambda room: room.patch(pairs=random_pairs(8)).scores(),
+    "asked for Eq. 2 on a model with processed weights": processed,
+    "asked for a metric that does not exist": lambda room: room.patch().scores("share"),  # type: ignore[arg-type]
+    "named a head that the model does not have": lambda room: room.patch(heads=["L7H0"]),
+    "misspelled a head": lambda room: room.patch(heads=["16.39"]),
+    "named a head twice": lambda room: HeadSet(["L1H0", (1, 0)]),
+    "asked for more top heads than there are": lambda room: room.patch().top(13, metric="prob_share"),
+    "asked for an interval over one pair": lambda room: room.patch(pairs=random_pairs(1)).confidence_interval(
+        "prob_share"
+    ),
+    "loaded a result that is not there": lambda room: HeadEffects.load(room.folder),
+    "loaded a file that was cut or altered": altered,
+    "loaded pairs where effects are": lambda room: ContrastPairs.load(room.patch().save(room.folder / "effects")),
+    "wrote a run over files of your own": lambda room: written_over(room, own=True),
+    "wrote a run over a former one": lambda room: written_over(room, own=False),
+    "asked for a figure format that does not exist": lambda room: save_figure(
+        room.patch().plot("prob_share"), room.folder / "heads.bmp"
+    ),
+    "asked for a PDF without kaleido": without_kaleido,
+    "asked the embedded model's world for a split it does not have": lambda room: organism.questions("test"),  # type: ignore[arg-type]
+}
+
+
+def test_page_and_tests_have_the_same_rows() -> None:
+    assert [deed for deed, _, _ in ROWS] == list(DEEDS)
+
+
+def test_every_named_error_is_on_the_page() -> None:
+    named = {name for name, value in vars(errors).items() if isinstance(value, type) and value is not SycolensError}
+    assert named == {name for _, name, _ in ROWS}
+
+
+@pytest.mark.parametrize(("deed", "name", "words"), ROWS, ids=[deed.replace(" ", "-") for deed, _, _ in ROWS])
+def test_the_deed_gives_the_error_with_the_words(
+    deed: str, name: str, words: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "TransformerLens 4" in deed and "hooked" in tiny.BACKENDS:
+        pytest.skip("this TransformerLens has HookedTransformer")
+    with pytest.raises(SycolensError) as caught:
+        DEEDS[deed](Room(request, tmp_path, monkeypatch))
+    assert type(caught.value).__name__ == name
+    assert words in str(caught.value)
