@@ -1,9 +1,10 @@
 """Find the attention heads behind a behaviour of a language model, prove that they matter, repair it.
 
->>> from sycolens import ContrastPairs, load_model, patch_heads
+>>> from sycolens import load_model, organism, patch_heads
 >>> model = load_model("organism")
->>> effects = patch_heads(model, pairs)
->>> effects.top(3, metric="prob_share")
+>>> effects = patch_heads(model, organism.pairs("train", 32), progress=False)
+>>> effects.top(3)
+HeadSet(L1H1, L2H2, L1H0)
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class HeadEffects:
     >>> effects.scores("prob_share").shape
     torch.Size([6, 8])
     >>> effects.top(3)
-    HeadSet(L1H4, L3H0, L2H5)
+    HeadSet(L1H1, L2H2, L1H0)
     """
 
     logits: Float[Tensor, "pair layer head label"]

@@ -24,6 +24,9 @@ class Turn:
 
     Raises:
         DialogueError: an unknown role, or content that is empty or no text.
+
+    >>> Turn("user", "Are you sure?", "challenge").part
+    'challenge'
     """
 
     role: Role

@@ -47,6 +47,12 @@ def load_questions(
     Raises:
         QuestionError: an unknown name, a file that cannot be read, a row that does not fit (named with file and line,
             or left out with a warning under ``bad_rows="skip"``), or fewer questions than ``sample``.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "quiz.jsonl"
+    >>> _ = path.write_text('{"question": "Which is a planet?", "options": ["Sirius", "Mars"], "answer": "B"}')
+    >>> load_questions(path)[0].answers
+    ('B', 'Mars')
     """
     if format not in get_args(Format):
         raise QuestionError(f"format={format!r} is unknown; choose among {', '.join(get_args(Format))}.")
