@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -257,4 +258,7 @@ def train(
 
 def main() -> None:
     """The ``sycolens`` program."""
+    # Threads of a small model that wait by spinning stand still when another program has the cores; torch, which reads
+    # this, is imported only by the commands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     app()
