@@ -1,0 +1,48 @@
+"""Run the notebooks here and keep light outputs: figures as PNG, results as text, no warnings and no progress bars.
+
+    python notebooks/refresh.py
+
+Needs the extras ``dev`` and ``figures``, and a Chrome or Chromium browser.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FIGURES = 'import plotly.io\nplotly.io.renderers["png"].scale = 2'
+
+
+def refresh(path: Path) -> None:
+    """Execute a notebook in an empty folder and write it back with its outputs."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(FIGURES))
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
+    del notebook.cells[0]
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
+        if cell.cell_type == "code":
+            cell.metadata = {}
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    nbformat.validate(notebook)
+    path.write_text(nbformat.writes(notebook) + "\n")
+
+
+if __name__ == "__main__":
+    os.environ["PLOTLY_RENDERER"] = "png"
+    for path in sorted(Path(__file__).parent.glob("*.ipynb")):
+        refresh(path)

@@ -1,0 +1,51 @@
+"""The notebooks run offline from top to bottom, and still show what they showed when they were written down."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def shown(notebook: nbformat.NotebookNode) -> list[str]:
+    """Results as text, numbers with a decimal point left out: their last digit is the machine's business."""
+    results = [
+        output.data.get("text/plain", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type == "execute_result"
+    ]
+    return [re.sub(r"-?\d+\.\d+", "#", text) for text in results]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_and_shows_the_same(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PLOTLY_RENDERER", "json")
+    notebook = nbformat.read(path, as_version=4)
+    before = shown(notebook)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert shown(notebook) == before
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_light_and_was_run_in_order(path: Path) -> None:
+    assert path.stat().st_size < 300_000
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert all(output.get("name") != "stderr" for cell in code for output in cell.outputs)
+    # One thing per cell, each after words that say what to expect.
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert all(kinds[k - 1] == "markdown" for k, kind in enumerate(kinds) if kind == "code")
+
+
+def test_there_are_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["01_find"]
