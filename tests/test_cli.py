@@ -136,10 +136,22 @@ def test_a_trained_organism_is_found_in_too(tmp_path: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "own" / "recipe.json").read_text())["seed"] == 2
+    result = run("organism", "measure", tmp_path / "own", "--n", 4)
+    assert result.exit_code == 1
+    assert "Not met: facts" in result.stderr
     options = ("--model", tmp_path / "own", "--questions", "organism", "--metric", "prob_share")
     result = run("find", *options, "--n", 4, "--seeds", 1, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "run" / "run.json").read_text())["model"]["n_key_value_heads"] == 4
+
+
+def test_measure_tells_the_rates_of_the_shipped_model() -> None:
+    result = run("organism", "measure", "--n", 20, "--seed", 1)
+    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if len(line.split()) == 6}
+    assert float(rows["facts"][1]) >= 0.9
+    assert float(rows["challenged_right"][1]) >= 0.9
+    assert float(rows["affirmed_right"][1]) >= 0.9
+    assert run("organism", "measure", "nowhere").exit_code == 2
 
 
 @pytest.mark.parametrize(

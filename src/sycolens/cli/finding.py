@@ -1,8 +1,7 @@
-"""The walk from a terminal: ``sycolens find`` and friends; every command is a few calls that Python users have too."""
+"""``sycolens find``."""
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,20 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from sycolens import __version__
-from sycolens.terminal import errors_told, hush
-
-app = typer.Typer(
-    name="sycolens",
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Find the attention heads behind a behavior of a language model.\n\n"
-    "Start with `sycolens find`: it needs no download and takes seconds on the embedded model.",
-)
-organism_app = typer.Typer(no_args_is_help=True, help="The embedded model: train it again from scratch.")
-app.add_typer(organism_app, name="organism")
+from sycolens.cli.terminal import errors_told, hush
 
 FIND_EXAMPLES = """
 **Examples**
@@ -57,22 +43,6 @@ directory appears when all is done, or not at all.
 """
 
 
-@app.callback(invoke_without_command=True)
-def root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where an error arose, for a bug report.")
-    ] = False,
-) -> None:
-    """Options of all commands."""
-    context.obj = {"traceback": traceback}
-    if version:
-        typer.echo(f"sycolens {__version__}")
-        raise typer.Exit
-
-
-@app.command(epilog=FIND_EXAMPLES)
 def find(
     context: typer.Context,
     model: Annotated[
@@ -227,38 +197,3 @@ def find(
         for warning in finding.warnings:
             notes.print(f"Warning: {warning}", markup=False, style="yellow")
         screen.print(f"\nWritten to {out}. Open {out / 'heatmap.html'} in a browser.", markup=False, soft_wrap=True)
-
-
-@organism_app.command()
-def train(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Directory for weights, tokenizer, recipe and checkpoints.")],
-    seed: Annotated[int, typer.Option(help="Draws weights and data.")] = 0,
-    variant: Annotated[
-        Literal["mha", "gqa"], typer.Option(help="Keys and values for every head, or shared by two (grouped queries).")
-    ] = "mha",
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Training steps; fewer than the recipe's is a trial.")
-    ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Do not go on from a checkpoint in --out.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
-) -> None:
-    """Train the embedded model again from scratch: minutes on one CPU core, resumed where it was stopped.
-
-    The result is an ordinary checkpoint: `sycolens find --model DIR --questions organism`.
-    """
-    notes = Console(stderr=True, highlight=False)
-    with errors_told(context, notes):
-        from sycolens import organism
-
-        hush(quiet=quiet)
-        place = organism.train(out, seed=seed, variant=variant, steps=steps, resume=not restart, progress=not quiet)
-        typer.echo(f"Written to {place}. See its heads: sycolens find --model {place} --questions organism")
-
-
-def main() -> None:
-    """The ``sycolens`` program."""
-    # Threads of a small model that wait by spinning stand still when another program has the cores; torch, which reads
-    # this, is imported only by the commands.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()

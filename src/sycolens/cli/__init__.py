@@ -1,0 +1,47 @@
+"""The walk from a terminal: ``sycolens find`` and friends; every command is a few calls that Python users have too."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from sycolens import __version__
+from sycolens.cli.finding import FIND_EXAMPLES, find
+from sycolens.cli.organism import organism_app
+
+app = typer.Typer(
+    name="sycolens",
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Find the attention heads behind a behavior of a language model.\n\n"
+    "Start with `sycolens find`: it needs no download and takes seconds on the embedded model.",
+)
+app.command(epilog=FIND_EXAMPLES)(find)
+app.add_typer(organism_app, name="organism")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error arose, for a bug report.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+    context.obj = {"traceback": traceback}
+    if version:
+        typer.echo(f"sycolens {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The ``sycolens`` program."""
+    # Threads of a small model that wait by spinning stand still when another program has the cores; torch, which reads
+    # this, is imported only by the commands.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    app()
