@@ -16,7 +16,7 @@ from sycolens.errors import FigureError, HeadError, MetricError, SampleError
 from sycolens.find import HeadEffects
 from sycolens.walk import Finding, find_heads
 from sycolens.walk.checks import Preference, Redraw
-from sycolens.walk.finding import check_formats
+from sycolens.walk.formats import check_formats
 
 
 def random_pairs(n: int = 6, seed: int = 0) -> ContrastPairs:
@@ -80,6 +80,14 @@ def test_a_redraw_compares_with_the_first(model: Any, finding: Finding) -> None:
     assert other.shared_pairs == 0
     itself = Redraw.of(finding.effects, finding.effects, k=3, metric="prob_share", shared_pairs=6)
     assert (itself.overlap, round(itself.correlation, 6)) == (3, 1.0)
+
+
+def test_scores_on_other_pairs_are_their_mean(model: Any) -> None:
+    others = [random_pairs(seed=1), random_pairs(seed=2)]
+    found = find_heads(model, random_pairs(), other_pairs=others, metric="logit_diff", progress=False)
+    expected = sum(patch_heads(model, pairs, progress=False).scores("logit_diff") for pairs in others) / 2
+    for row in found.table.itertuples():
+        assert row.other_pairs == pytest.approx(expected[row.layer, row.index].item(), abs=1e-5)
 
 
 def test_shared_pairs_are_counted(model: Any) -> None:

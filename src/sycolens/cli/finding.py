@@ -156,8 +156,9 @@ def find(
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
             from sycolens.model import load_model
-            from sycolens.walk.finding import KIND, check_formats, find_heads
+            from sycolens.walk.finding import KIND, find_heads
             from sycolens.walk.folder import require_free
+            from sycolens.walk.formats import check_formats
             from sycolens.walk.identity import identity
             from sycolens.walk.sources import open_source
             from sycolens.walk.telling import notes_of, table_of

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from sycolens.errors import FigureError, HeadError, MetricError, SampleError
+import torch
+from torch import Tensor
+
+from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find import HeadEffects, Metric, patch_heads
 from sycolens.find.effects import CHANGE_OF
 from sycolens.find.metrics import RELATIVE
@@ -18,13 +21,13 @@ from sycolens.statistics import RankStability
 from sycolens.storage import write_text
 from sycolens.walk.checks import Preference, Redraw
 from sycolens.walk.folder import whole_directory
+from sycolens.walk.formats import check_formats
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
 
 KIND = "sycolens find"
-FORMATS = ("html", "pdf", "svg", "png")
 TOP_SHARE, TOP_MOST = 0.1, 32
 """The top is a tenth of the heads and at most 32, as many as the paper takes of a 7B model's 1,024."""
 LOW_PREFERENCE = 0.8
@@ -42,8 +45,8 @@ class Finding:
     """The most negative heads."""
     fdr: float
     table: pandas.DataFrame
-    """:meth:`HeadEffects.to_frame`, with ``top_frequency``: the share of bootstrap resamples that rank a head in the
-    top."""
+    """:meth:`HeadEffects.to_frame`, with ``top_frequency``, the share of bootstrap resamples that rank a head in the
+    top, and, if pairs were redrawn, ``other_pairs``, the mean score on those."""
     preference: Preference
     halves: RankStability
     """Agreement between random halves of the pairs."""
@@ -224,6 +227,10 @@ def find_heads(
     table = effects.to_frame(metric)
     frequency = dict(zip(map(str, effects.heads), halves.frequency.tolist(), strict=True))
     table["top_frequency"] = table["head"].map(frequency)
+    if redraws:
+        # Heads picked for their extreme scores look larger than they are; pairs that did not pick them do not flatter.
+        elsewhere = torch.stack([each.scores for each in redraws]).mean(0)
+        table["other_pairs"] = elsewhere[table["layer"].tolist(), table["index"].tolist()].tolist()
     return Finding(
         effects=effects,
         pairs=pairs,
@@ -237,32 +244,9 @@ def find_heads(
     )
 
 
-def check_formats(formats: Sequence[str]) -> None:
-    """Refuse formats that cannot be written, before anything is computed.
-
-    Raises:
-        FigureError: an unknown format, or kaleido or its browser is missing.
-    """
-    unknown = [kind for kind in formats if kind not in FORMATS]
-    if unknown or not formats:
-        raise FigureError(f"formats={','.join(formats)!r}: choose among {', '.join(FORMATS)}.")
-    images = [kind for kind in formats if kind != "html"]
-    if images:
-        import tempfile
-
-        import plotly.graph_objects as go
-
-        from sycolens.show import save_figure
-
-        with tempfile.TemporaryDirectory() as folder:
-            save_figure(go.Figure(layout={"width": 20, "height": 20}), Path(folder) / f"trial.{images[0]}")
-
-
 def _prompts(pairs: ContrastPairs) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
     return set(zip(pairs.reference, pairs.counterfactual, strict=True))
 
 
-def _tensor(column: pandas.Series) -> Any:
-    import torch
-
+def _tensor(column: pandas.Series) -> Tensor:
     return torch.tensor(column.tolist())

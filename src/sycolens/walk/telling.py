@@ -11,24 +11,32 @@ from sycolens.walk.finding import Finding
 METRICS = {
     "logit_share": "Eq. 2 on the raw label logits",
     "prob_share": "Eq. 2 on the two-way softmax of the label logits",
-    "logit_diff": "difference of the label logits",
+    "logit_diff": "the difference of the label logits",
 }
 
 
 def table_of(finding: Finding) -> Table:
-    """The top heads: effect, interval, q, and the share of resamplings of the pairs that rank a head in the top."""
+    """The top heads: effect, interval, q, share of resamplings that rank a head in the top, effect on other pairs."""
     relative = finding.metric in RELATIVE
-    factor, unit = (100.0, "%") if relative else (1.0, "logits")
-    rows = finding.table.head(len(finding.top))
-    digits = 2 if relative else 3
+    factor, digits = (100.0, 2) if relative else (1.0, 3)
+
+    def written(value: float) -> str:
+        return f"{factor * value:+.{digits}f}"
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "head", f"effect ({unit})", f"95% interval ({unit})", "q", f"in top {len(finding.top)}"):
+    names = ["", "head", "effect (%)" if relative else "effect", "95% interval", "q", f"in top {len(finding.top)}"]
+    for name in [*names, "other pairs"] if finding.redraws else names:
         table.add_column(name, justify="left" if name == "head" else "right", no_wrap=True)
-    for place, row in enumerate(rows.itertuples(), start=1):
-        effect, low, high = (f"{factor * value:+.{digits}f}" for value in (row.score, row.low, row.high))
+    for place, row in enumerate(finding.table.head(len(finding.top)).itertuples(), start=1):
         star = "*" if row.q <= finding.fdr else " "
         table.add_row(
-            str(place), row.head, effect, f"{low} to {high}", f"{row.q:.2g}{star}", f"{row.top_frequency:.0%}"
+            str(place),
+            row.head,
+            written(row.score),
+            f"{written(row.low)} to {written(row.high)}",
+            f"{row.q:.2g}{star}",
+            f"{row.top_frequency:.0%}",
+            *([written(row.other_pairs)] if finding.redraws else []),
         )
     return table
 
@@ -69,7 +77,9 @@ def notes_of(finding: Finding) -> Table:
             f"other pairs, draw {number}{twice}: rank correlation {other.correlation:.2f}, {other.overlap} of the top "
             f"{k} shared",
         )
-    if not finding.redraws:
+    if finding.redraws:
+        table.add_row("", "the column 'other pairs' is the mean effect on those, which did not pick these heads")
+    else:
         table.add_row("", "other pairs were not drawn (--seeds)")
     return table
 
