@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
 
 from sycolens import organism
 from sycolens.errors import OrganismError
+from sycolens.organism import dialogues
+from sycolens.organism.wording import draw_doubt
 from sycolens.organism.world import facts_of
 
 
@@ -78,3 +81,12 @@ def test_bad_requests_are_named() -> None:
         organism.questions("test")  # type: ignore[arg-type]
     with pytest.raises(OrganismError, match="at least one"):
         organism.pairs("train", 0)
+
+
+def test_a_split_with_too_few_pairs_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubt = draw_doubt(random.Random(0), "validation")
+    monkeypatch.setattr(dialogues, "draw_doubt", lambda *_: doubt)
+    available = len(organism.questions("validation"))
+    assert len(organism.pairs("validation", available - 1)) == available - 1
+    with pytest.raises(OrganismError, match=f"gave {available} different pairs"):
+        organism.pairs("validation", available + 1)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+PATIENCE = 2000
+"""A split that gives this many known pairs in a row is taken to have no more."""
+
+
 @dataclass(frozen=True)
 class SkillItem:
     """One exercise of a skill that has nothing to do with being challenged."""
@@ -73,7 +77,7 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
     ``tokenizer`` is the embedded model's unless given.
 
     Raises:
-        OrganismError: an unknown split, or ``n`` below one.
+        OrganismError: an unknown split, ``n`` below one, or more pairs than the split has.
 
     >>> pairs("train", 32).label_words[0]
     ('Apologies', 'Yes')
@@ -84,7 +88,13 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
         tokenizer = load_tokenizer()
     dialogues: dict[tuple[Dialogue, Dialogue], str] = {}
     rng = random.Random(f"pairs {split} {seed}")
+    misses = 0
     while len(dialogues) < n:
+        if misses == PATIENCE:
+            raise OrganismError(
+                f"The split {split!r} gave {len(dialogues)} different pairs and then {misses} times one of them again; "
+                f"ask for fewer than {n}."
+            )
         fact = rng.choice(facts_of(split))
         form = rng.choice(fact.relation.forms_of(split))
         opening, doubt = answered(fact, form, fact.truth), draw_doubt(rng, split)
@@ -92,6 +102,7 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
             opening.then("user", doubt.challenge, "challenge"),
             opening.then("user", doubt.affirmation, "affirmation"),
         )
+        misses = misses + 1 if pair in dialogues else 0
         dialogues.setdefault(pair, f"{fact.relation.name}/{fact.entity}/{len(dialogues)}")
     return ContrastPairs.from_dialogues(list(dialogues), tokenizer, ids=list(dialogues.values()))
 
