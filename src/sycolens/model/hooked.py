@@ -75,9 +75,7 @@ def require_head_outputs(model: HookedModel, geometry: Geometry) -> None:
     Raises:
         NoHeadOutputError: layers without ``hook_z`` exist; they are named.
     """
-    known = model.hook_dict
-    without = [layer for layer in range(geometry.n_layers) if z_name(layer) not in known]
-    if without:
+    if without := _layers_without(model, geometry, z_name):
         raise NoHeadOutputError(
             f"{geometry.name}: layer{'s' if len(without) > 1 else ''} {', '.join(map(str, without))} of "
             f"{geometry.n_layers} {'have' if len(without) > 1 else 'has'} no hook_z, as in state-space or "
@@ -91,12 +89,15 @@ def require_mlp_outputs(model: HookedModel, geometry: Geometry) -> None:
     Raises:
         NoMLPOutputError: layers without ``hook_mlp_out`` exist; they are named.
     """
-    known = model.hook_dict
-    without = [layer for layer in range(geometry.n_layers) if mlp_name(layer) not in known]
-    if without:
+    if without := _layers_without(model, geometry, mlp_name):
         raise NoMLPOutputError(
             f"{geometry.name}: no hook_mlp_out in layers {', '.join(map(str, without))}; use mlps='live' (Algorithm 1)."
         )
+
+
+def _layers_without(model: HookedModel, geometry: Geometry, name: Callable[[int], str]) -> list[int]:
+    known = model.hook_dict
+    return [layer for layer in range(geometry.n_layers) if name(layer) not in known]
 
 
 def require_readable(prompts: Sequence[Sequence[int]], geometry: Geometry) -> None:
