@@ -11,12 +11,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from alternatives import Task, run_sycolens
 from workload import SHAPES, Shape, build_model, make_pairs
 
-CASES = ("forward, all logits", "forward, last logits", "sycolens, unrelated", "sycolens, shared prefix")
+FORWARDS: dict[str, dict[str, Any]] = {
+    "forward, all logits": {"use_cache": False},
+    "forward, last logits": {"use_cache": False, "logits_to_keep": 1},
+    "forward, last logits, keys and values kept": {"logits_to_keep": 1},
+}
+"""Plain forward passes; Hugging Face keeps keys and values unless told otherwise."""
+UNRELATED, SHARED = "sycolens, unrelated", "sycolens, shared prefix"
+CASES = (*FORWARDS, UNRELATED, SHARED)
 
 
 def peak_in_fresh_process(shape: str, device: str, n_pairs: int, length: int, case: str, threads: int) -> int:
@@ -36,7 +44,7 @@ def peak_in_fresh_process(shape: str, device: str, n_pairs: int, length: int, ca
 def peak_memory(shape: Shape, device: str, n_pairs: int, length: int, case: str) -> int:
     """The same in this process, which should have done nothing else before."""
     model = build_model(shape, device)
-    task = Task(model, make_pairs(shape, n_pairs, length, shared=case.endswith("shared prefix")), device, (), ())
+    task = Task(model, make_pairs(shape, n_pairs, length, shared=case == SHARED), device, (), ())
     prompts = task.tokens()[0]
     model(prompts[:1, :2], use_cache=False)  # libraries set themselves up in their first call
     on_gpu = device.startswith("cuda")
@@ -45,11 +53,11 @@ def peak_memory(shape: Shape, device: str, n_pairs: int, length: int, case: str)
         before = torch.cuda.memory_allocated(device)
     else:
         before = _reset_peak()
-    if case.startswith("sycolens"):
-        run_sycolens(task)
-    else:
-        model(prompts, use_cache=False, logits_to_keep=1 if case.endswith("last logits") else 0)
-    return (torch.cuda.max_memory_allocated(device) if on_gpu else _peak()) - before
+    # What a call returns is held until the peak is read, as a caller would hold it.
+    held = model(prompts, **FORWARDS[case]) if case in FORWARDS else run_sycolens(task)
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else _peak()
+    del held
+    return peak - before
 
 
 def _reset_peak() -> int:

@@ -26,6 +26,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from workload import CHANGED_TAIL, SHAPES, build_model, make_pairs, sample_heads
 
+BATCH = 16
+"""How many pairs sycolens runs at once unless told otherwise; peak memory is compared for no more."""
 TOLERANCE = 1e-5
 """Largest difference of label logits between alternatives that compute the same thing, in float32."""
 
@@ -192,15 +194,13 @@ def report(task: Task, rows: list[Row], *, shared: bool) -> str:
 
 def memory_table(name: str, device: str, n_pairs: int, lengths: Sequence[int]) -> str:
     """Peak memory of every case, and what sycolens adds to a forward pass."""
-    lines = []
+    lines, threads = [], torch.get_num_threads()
     for length in lengths:
-        peaks = [
-            peak_in_fresh_process(name, device, n_pairs, length, case, torch.get_num_threads()) / 2**20
-            for case in CASES
-        ]
-        cells = [*peaks, peaks[2] - peaks[1], peaks[3] - peaks[1]]
-        lines.append([str(length), *(f"{value:,.0f}" for value in cells)])
-    return table(["prompt tokens", *CASES, "added to last logits, unrelated", "added, shared prefix"], lines)
+        peaks = [peak_in_fresh_process(name, device, n_pairs, length, case, threads) / 2**20 for case in CASES]
+        _, plain, keeping, unrelated, shared = peaks
+        lines.append([str(length), *(f"{value:,.0f}" for value in (*peaks, unrelated - plain, shared - keeping))])
+    added = ("added, unrelated: to last logits", "added, shared prefix: to keys and values kept")
+    return table(["prompt tokens", *CASES, *added], lines)
 
 
 def parse(options: Sequence[str] | None) -> argparse.Namespace:
@@ -240,8 +240,9 @@ def main(options: Sequence[str] | None = None) -> int:
     if not arguments.no_memory:
         # Before this process makes its own model: on a GPU the two share the memory.
         lengths = arguments.memory_tokens or shape.memory_lengths
-        peaks = memory_table(arguments.shape, device, n_pairs, lengths)
-        print(f"## Peak memory on top of the loaded model, MiB\n\n{peaks}\n", flush=True)
+        at_once = min(n_pairs, BATCH)
+        peaks = memory_table(arguments.shape, device, at_once, lengths)
+        print(f"## Peak memory on top of the loaded model, {at_once} pairs, MiB\n\n{peaks}\n", flush=True)
 
     model = build_model(shape, device)
     worst = 0.0
