@@ -46,7 +46,8 @@ def save_figure(figure: go.Figure, path: str | Path) -> Path:
 def _page(figure: go.Figure, title: str) -> str:
     drawing = figure.to_html(include_plotlyjs=True, full_html=False, config={"displayModeBar": False})
     # Print sizes are small on a screen; a transform enlarges the drawing and the pointer finds its cells all the same.
-    scale = min(2.0, SCREEN_WIDTH / (figure.layout.width or SCREEN_WIDTH))
+    width = figure.layout.width or SCREEN_WIDTH
+    scale = min(2.0, SCREEN_WIDTH / width)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -54,7 +55,7 @@ def _page(figure: go.Figure, title: str) -> str:
 <title>{html.escape(title)}</title>
 <style>
 body {{ margin: 24px; background: white }}
-main {{ transform: scale({scale:.3f}); transform-origin: 0 0 }}
+main {{ width: {width:.0f}px; transform: scale({scale:.3f}); transform-origin: 0 0 }}
 </style>
 </head>
 <body><main>
