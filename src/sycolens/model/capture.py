@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sycolens.errors import HookError, ModelError, NotFiniteError
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, mlp_name, resid_name, z_name
+from sycolens.prompts.pair import common_prefix
 
 TokenIds = Sequence[int]
 
@@ -61,19 +62,19 @@ def capture_last_token(
     longest = max(lengths)
     device = input_device(model)
     tokens = torch.tensor([[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts], device=device)
+    last = torch.tensor(lengths, device=device) - 1
     read: dict[str, Tensor] = {}
 
     def keep_last(name: str) -> HookFunction:
         def hook(value: Tensor, hook: Any) -> None:
-            rows = torch.arange(len(lengths), device=value.device)
-            read[name] = value[rows, torch.tensor(lengths, device=value.device) - 1].clone()
+            read[name] = _at(value, last)
 
         return hook
 
     layers = range(geometry.n_layers)
     names = [resid_name(0), *map(z_name, layers), *(map(mlp_name, layers) if mlp_outputs else ())]
     with (
-        _unembed_only(model, torch.tensor(lengths) - 1),
+        _unembed_only(model, last),
         model.hooks(fwd_hooks=[(name, keep_last(name)) for name in names]),
     ):
         logits = run(model, tokens, cache=cache)
@@ -119,8 +120,7 @@ def capture_pairs(
 
 def shared_prefix(reference: TokenIds, counterfactual: TokenIds) -> int:
     """How many tokens two prompts have in common at the start, leaving each at least its last one."""
-    limit = min(len(reference), len(counterfactual)) - 1
-    return next((i for i in range(limit) if reference[i] != counterfactual[i]), limit)
+    return min(common_prefix(reference, counterfactual), len(reference) - 1, len(counterfactual) - 1)
 
 
 def is_bridge(model: HookedModel) -> bool:
@@ -171,9 +171,7 @@ def _unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
     """Full-vocabulary logits at one position of each row instead of at all."""
 
     def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        hidden = args[0]
-        rows = torch.arange(len(hidden), device=hidden.device)
-        return (hidden[rows, positions.to(hidden.device)].unsqueeze(1), *args[1:])
+        return (_at(args[0], positions).unsqueeze(1), *args[1:])
 
     handle = model.unembed.register_forward_pre_hook(gather)
     try:
@@ -182,18 +180,21 @@ def _unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
         handle.remove()
 
 
+def _at(value: Tensor, positions: Tensor) -> Tensor:
+    """A copy of each row's own position."""
+    rows = torch.arange(len(positions), device=value.device)
+    return value[rows, positions.to(value.device)]
+
+
 def _per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
-    heads = z if z.dim() == 3 else z.view(len(z), geometry.n_heads, geometry.d_head) if _splits(z, geometry) else None
-    if heads is None or heads.shape[1] != geometry.n_heads:
+    if z.dim() == 2 and z.shape[1] == geometry.n_heads * geometry.d_head:
+        z = z.view(len(z), geometry.n_heads, geometry.d_head)
+    if z.dim() != 3 or z.shape[1] != geometry.n_heads:
         raise ModelError(
             f"{geometry.name}: hook_z of layer {layer} has shape {tuple(z.shape[1:])}, which is not "
             f"{geometry.n_heads} heads of {geometry.d_head}; models whose layers differ in heads are not supported."
         )
-    return heads
-
-
-def _splits(z: Tensor, geometry: Geometry) -> bool:
-    return z.shape[-1] == geometry.n_heads * geometry.d_head
+    return z
 
 
 def _require_finite(captured: LastToken, geometry: Geometry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sycolens.prompts.side_by_side import as_html, side_by_side
@@ -31,9 +31,7 @@ class ContrastPair:
     @property
     def shared_prefix(self) -> int:
         """How many tokens the two prompts have in common from the start."""
-        same = (a == b for a, b in zip(self.reference, self.counterfactual, strict=False))
-        shortest = min(len(self.reference), len(self.counterfactual))
-        return next((k for k, equal in enumerate(same) if not equal), shortest)
+        return common_prefix(self.reference, self.counterfactual)
 
     @property
     def label_names(self) -> tuple[str, str]:
@@ -72,3 +70,14 @@ class ContrastPair:
     @property
     def _titles(self) -> tuple[str, str]:
         return f"reference, {len(self.reference)} tokens", f"counterfactual, {len(self.counterfactual)} tokens"
+
+
+def common_prefix(reference: Sequence[int], counterfactual: Sequence[int]) -> int:
+    """How many tokens two prompts have in common from the start.
+
+    >>> common_prefix([1, 5, 7], [1, 5, 8])
+    2
+    """
+    same = (a == b for a, b in zip(reference, counterfactual, strict=False))
+    shortest = min(len(reference), len(counterfactual))
+    return next((k for k, equal in enumerate(same) if not equal), shortest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _KIND = "contrast_pairs"
+
+_FIELDS = ("ids", "reference", "counterfactual", "labels", "label_words", "texts", "spans")
 
 
 @dataclass(frozen=True)
@@ -259,11 +261,15 @@ class ContrastPairs:
     @overload
     def __getitem__(self, i: slice) -> ContrastPairs: ...
     def __getitem__(self, i: int | slice) -> ContrastPair | ContrastPairs:
-        names = ("ids", "reference", "counterfactual", "labels", "label_words", "texts", "spans")
-        chosen = {name: getattr(self, name)[i] for name in names}
         if isinstance(i, slice):
-            return ContrastPairs(**chosen)
+            return self.select(range(len(self))[i])
+        chosen = {name: getattr(self, name)[i] for name in _FIELDS}
         return ContrastPair(id=chosen.pop("ids"), **chosen)
+
+    def select(self, chosen: Iterable[int]) -> ContrastPairs:
+        """The pairs of these numbers, in their order."""
+        numbers = list(chosen)
+        return ContrastPairs(**{name: tuple(getattr(self, name)[i] for i in numbers) for name in _FIELDS})
 
     def __iter__(self) -> Iterator[ContrastPair]:
         return (self[i] for i in range(len(self)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -120,7 +119,7 @@ class PairFile:
             pairs = ContrastPairs.from_jsonl(self.path, tokenizer, template=self.template)
         count = len(pairs) if n is None else n
         return tuple(
-            _choose(pairs, chosen) for chosen in _deal(len(pairs), count, seed, draws, f"{self.path} has", "pairs")
+            pairs.select(chosen) for chosen in _deal(len(pairs), count, seed, draws, f"{self.path} has", "pairs")
         )
 
 
@@ -180,10 +179,3 @@ def _deal(total: int, count: int, seed: int, draws: int, whose: str, what: str) 
         raise PairError(f"{whose} {total} {what}, too few for {draws} x {count}; {way_out}")
     order = random.Random(seed).sample(range(total), total)
     return [sorted(order[j * count : (j + 1) * count]) for j in range(draws)]
-
-
-def _choose(pairs: ContrastPairs, chosen: Sequence[int]) -> ContrastPairs:
-    if list(chosen) == list(range(len(pairs))):
-        return pairs
-    names = ("reference", "counterfactual", "labels", "ids", "label_words", "texts", "spans")
-    return ContrastPairs(**{name: tuple(getattr(pairs, name)[i] for i in chosen) for name in names})
