@@ -74,7 +74,7 @@ def capture_last_token(
     layers = range(geometry.n_layers)
     names = [resid_name(0), *map(z_name, layers), *(map(mlp_name, layers) if mlp_outputs else ())]
     with (
-        _unembed_only(model, last),
+        unembed_only(model, last),
         model.hooks(fwd_hooks=[(name, keep_last(name)) for name in names]),
     ):
         logits = run(model, tokens, cache=cache)
@@ -110,7 +110,7 @@ def capture_pairs(
         reference = capture_last_token(model, geometry, references, mlp_outputs=mlp_outputs)
         return reference, capture_last_token(model, geometry, counterfactuals)
     prefixes = torch.tensor([list(prompt[:shared]) for prompt in references], device=input_device(model))
-    with _unembed_only(model, torch.full((len(references),), shared - 1)):
+    with unembed_only(model, torch.full((len(references),), shared - 1)):
         run(model, prefixes, cache=cache)
     reference = capture_last_token(
         model, geometry, [prompt[shared:] for prompt in references], mlp_outputs=mlp_outputs, cache=copy.deepcopy(cache)
@@ -167,7 +167,7 @@ def _accepts(model: Any, argument: str) -> bool:
 
 
 @contextmanager
-def _unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
+def unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
     """Full-vocabulary logits at one position of each row instead of at all."""
 
     def gather(module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
