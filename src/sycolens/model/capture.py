@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sycolens.errors import HookError, ModelError, NotFiniteError
@@ -58,11 +58,7 @@ def capture_last_token(
         NotFiniteError: an activation or a logit is NaN or infinite.
         ModelError: the head outputs do not have the shape that the model's configuration states.
     """
-    lengths = [len(prompt) for prompt in prompts]
-    longest = max(lengths)
-    device = input_device(model)
-    tokens = torch.tensor([[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts], device=device)
-    last = torch.tensor(lengths, device=device) - 1
+    tokens, last = padded(model, prompts)
     read: dict[str, Tensor] = {}
 
     def keep_last(name: str) -> HookFunction:
@@ -78,19 +74,43 @@ def capture_last_token(
         model.hooks(fwd_hooks=[(name, keep_last(name)) for name in names]),
     ):
         logits = run(model, tokens, cache=cache)
-    if missing := [name for name in names if name not in read]:
-        raise HookError(
-            f"{geometry.name}: {', '.join(missing)} did not fire in a forward pass, so nothing was measured there. "
-            "This architecture is not (fully) hooked by the installed TransformerLens."
-        )
+    require_fired([name for name in names if name not in read], geometry)
     captured = LastToken(
         read[resid_name(0)],
-        tuple(_per_head(read[z_name(layer)], geometry, layer) for layer in layers),
+        tuple(per_head(read[z_name(layer)], geometry, layer) for layer in layers),
         tuple(read[mlp_name(layer)] for layer in layers) if mlp_outputs else (),
         logits[:, 0],
     )
-    _require_finite(captured, geometry)
+    require_finite(captured.z, captured.logits, geometry)
     return captured
+
+
+def capture_z(
+    model: HookedModel, geometry: Geometry, prompts: Sequence[TokenIds], *, width: int
+) -> Float[Tensor, "prompt position layer head d_head"]:
+    """Head outputs at the last ``width`` tokens of prompts of any lengths, the last one last; float32 on the CPU.
+
+    Raises:
+        HookError, NotFiniteError, ModelError: as :func:`capture_last_token`.
+    """
+    tokens, last = padded(model, prompts)
+    rows = torch.arange(len(prompts))[:, None]
+    positions = last.cpu()[:, None] + torch.arange(1 - width, 1)
+    read: dict[int, Tensor] = {}
+
+    def keep(layer: int) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> None:
+            ends = value[rows.to(value.device), positions.to(value.device)].flatten(0, 1)
+            read[layer] = per_head(ends, geometry, layer).float().cpu()
+
+        return hook
+
+    layers = range(geometry.n_layers)
+    with unembed_only(model, last), model.hooks(fwd_hooks=[(z_name(layer), keep(layer)) for layer in layers]):
+        logits = run(model, tokens)
+    require_fired([z_name(layer) for layer in layers if layer not in read], geometry)
+    require_finite([read[layer] for layer in layers], logits, geometry)
+    return torch.stack([read[layer] for layer in layers], 1).unflatten(0, (len(prompts), width))
 
 
 def capture_pairs(
@@ -180,13 +200,34 @@ def unembed_only(model: Any, positions: Tensor) -> Iterator[None]:
         handle.remove()
 
 
+def padded(
+    model: HookedModel, prompts: Sequence[TokenIds]
+) -> tuple[Int[Tensor, "prompt token"], Int[Tensor, " prompt"]]:
+    """Token ids filled up on the right, where a causal model cannot see, and the place of each prompt's last token."""
+    lengths = [len(prompt) for prompt in prompts]
+    longest = max(lengths)
+    device = input_device(model)
+    tokens = torch.tensor([[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts], device=device)
+    return tokens, torch.tensor(lengths, device=device) - 1
+
+
+def require_fired(missing: Sequence[str], geometry: Geometry) -> None:
+    """Refuse to go on where hooks stayed silent."""
+    if missing:
+        raise HookError(
+            f"{geometry.name}: {', '.join(missing)} did not fire in a forward pass, so nothing was measured there. "
+            "This architecture is not (fully) hooked by the installed TransformerLens."
+        )
+
+
 def _at(value: Tensor, positions: Tensor) -> Tensor:
     """A copy of each row's own position."""
     rows = torch.arange(len(positions), device=value.device)
     return value[rows, positions.to(value.device)]
 
 
-def _per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
+def per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
+    """``hook_z`` of some tokens with an axis for heads, once its shape is known to be what the model states."""
     if z.dim() == 2 and z.shape[1] == geometry.n_heads * geometry.d_head:
         z = z.view(len(z), geometry.n_heads, geometry.d_head)
     if z.dim() != 3 or z.shape[1] != geometry.n_heads:
@@ -197,12 +238,13 @@ def _per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
     return z
 
 
-def _require_finite(captured: LastToken, geometry: Geometry) -> None:
-    for layer, z in enumerate(captured.z):
-        if not torch.isfinite(z).all():
+def require_finite(z: Sequence[Tensor], logits: Tensor, geometry: Geometry) -> None:
+    """Refuse head outputs, layer by layer, and logits that hold NaN or infinity."""
+    for layer, outputs in enumerate(z):
+        if not torch.isfinite(outputs).all():
             raise NotFiniteError(
                 f"{geometry.name}: head outputs of layer {layer} are NaN or infinite. Check the weights, or load the "
                 "model in a wider dtype (float32 or bfloat16)."
             )
-    if not torch.isfinite(captured.logits).all():
+    if not torch.isfinite(logits).all():
         raise NotFiniteError(f"{geometry.name}: logits are NaN or infinite. Load the model in a wider dtype.")
