@@ -1,0 +1,241 @@
+"""What a model replies, decoded greedily; many ablations of one prompt share its prefix and one batch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sycolens.errors import ModelError, NotFiniteError, PromptError
+from sycolens.model.capture import TokenIds, input_device, is_bridge, new_cache, run, unembed_only
+from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
+from sycolens.model.overwriting import Overwrite, Positions
+from sycolens.model.replay import CPU_BUDGET
+
+Reply = tuple[int, ...]
+
+
+def generate(
+    model: HookedModel, prompts: Sequence[TokenIds], *, max_new_tokens: int = 64, batch_size: int = 16
+) -> list[Reply]:
+    """Greedy replies as token ids, without the token that ends them.
+
+    Prompts of one length share a batch, so nothing is padded and every architecture gives what it gives one by one.
+
+    Raises:
+        PromptError: a prompt is empty, fills the context, or holds unknown token ids; ``max_new_tokens`` is below 1.
+
+    >>> replies = generate(model, [pairs.reference[0]])
+    >>> model.tokenizer.decode(replies[0]).startswith("Apologies")
+    True
+    """
+    geometry = Geometry.of(model)
+    nothing = torch.zeros(1, geometry.n_layers, geometry.n_heads, dtype=torch.bool)
+    work = Conditions(nothing, torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head), "last")
+    spoken = reply_under(
+        model, prompts, [(0, 0)] * len(prompts), work, max_new_tokens=max_new_tokens, max_rows=batch_size
+    )
+    return [reply for (reply,) in spoken.tokens]
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """Sets of heads to overwrite, and with what."""
+
+    heads: Bool[Tensor, "condition layer head"]
+    z: Float[Tensor, "prompt position layer head d_head"]
+    """As in :class:`Overwrite`; a single prompt stands for all."""
+    positions: Positions
+
+    def of(self, prompts: Sequence[int], conditions: slice) -> Overwrite:
+        """The edits of every condition of the slice on every one of the prompts, the conditions of a prompt together."""
+        heads = self.heads[conditions]
+        z = self.z if len(self.z) == 1 else self.z[list(prompts)].repeat_interleave(len(heads), 0)
+        return Overwrite(heads.repeat(len(prompts), 1, 1), z)
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """Replies of every prompt under every condition."""
+
+    tokens: list[list[Reply]]
+    """By prompt, then condition."""
+    label_logits: Float[Tensor, "prompt condition label"]
+    """At the end of the prompt, under the condition."""
+
+
+def reply_under(
+    model: HookedModel,
+    prompts: Sequence[TokenIds],
+    labels: Sequence[tuple[int, int]],
+    conditions: Conditions,
+    *,
+    max_new_tokens: int,
+    max_rows: int | None = None,
+    advance: Callable[[int], object] = lambda replies: None,
+) -> Spoken:
+    """Greedy replies to every prompt under every condition, and the label logits before the first token.
+
+    Where the conditions leave the prompt but its end alone, the rest of it is run once for all of them. A batch holds
+    at most ``max_rows`` replies (what fits a memory budget unless given) and loses each as it ends.
+
+    Raises:
+        PromptError: a prompt is unreadable, fills the context, or is shorter than what is to be overwritten.
+        NotFiniteError: the model gives NaN or infinity.
+        ModelError: the model keeps no keys and values.
+    """
+    geometry = Geometry.of(model)
+    require_head_outputs(model, geometry)
+    require_readable(prompts, geometry)
+    _check(prompts, geometry, conditions.z.shape[1], max_new_tokens)
+    count = len(conditions.heads)
+    tokens: list[list[Reply]] = [[()] * count for _ in prompts]
+    label_logits = torch.empty(len(prompts), count, 2)
+    with as_found(model):
+        ends = torch.tensor(sorted(end_tokens(model)), device=input_device(model))
+        for group in _of_one_length(prompts):
+            length = len(prompts[group[0]])
+            limit = min(max_new_tokens, geometry.n_ctx - length) if geometry.n_ctx else max_new_tokens
+            rows = max_rows or _rows_within_budget(model, geometry, length + limit)
+            for batch, some in _chunks(group, count, rows):
+                start = _start(model, [prompts[i] for i in batch], conditions)
+                for columns in some:
+                    overwrite = conditions.of(batch, columns)
+                    found, logits = _decode(model, geometry, start, overwrite, conditions.positions, ends, limit)
+                    width = len(found) // len(batch)
+                    wanted = torch.tensor([labels[i] for i in batch]).repeat_interleave(width, 0)
+                    picked = logits.gather(-1, wanted.to(logits.device)).float().cpu()
+                    label_logits[batch, columns] = picked.view(len(batch), width, 2)
+                    for place, i in enumerate(batch):
+                        tokens[i][columns] = found[place * width : (place + 1) * width]
+                    advance(len(found))
+    return Spoken(tokens, label_logits)
+
+
+def end_tokens(model: Any) -> frozenset[int]:
+    """Ids of the tokens that end a reply, by the tokenizer and by the model's generation settings."""
+    settings = getattr(getattr(model, "original_model", None), "generation_config", None)
+    named = getattr(settings, "eos_token_id", None)
+    ids = [getattr(model.tokenizer, "eos_token_id", None), *(named if isinstance(named, list) else [named])]
+    return frozenset(token for token in ids if token is not None)
+
+
+def select_rows(cache: Any, rows: Tensor) -> Any:
+    """Another cache that holds these rows of a cache, in their order and as often as they are named."""
+    if hasattr(cache, "layers"):
+        chosen = copy.copy(cache)
+        chosen.layers = [copy.copy(layer) for layer in cache.layers]
+        chosen.batch_select_indices(rows)
+        return chosen
+    entries = [
+        replace(
+            entry,
+            past_keys=entry.past_keys[rows.to(entry.past_keys.device)],
+            past_values=entry.past_values[rows.to(entry.past_values.device)],
+        )
+        for entry in cache.entries
+    ]
+    mask = cache.previous_attention_mask
+    return replace(cache, entries=entries, previous_attention_mask=mask[rows.to(mask.device)])
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Prompts up to where the conditions part."""
+
+    cache: Any
+    """Keys and values of what was run, one row a prompt."""
+    rest: Int[Tensor, "prompt token"]
+    """The tokens that are still to run, under every condition."""
+
+
+def _start(model: HookedModel, prompts: Sequence[TokenIds], conditions: Conditions) -> _Start:
+    cache = new_cache(model, len(prompts))
+    if cache is None:
+        raise ModelError("This model keeps no keys and values, so it cannot generate here.")
+    tokens = torch.tensor([list(prompt) for prompt in prompts], device=input_device(model))
+    common = 0 if conditions.positions == "all" else tokens.shape[1] - conditions.z.shape[1]
+    if common:
+        with unembed_only(model, torch.full((len(prompts),), common - 1)):
+            run(model, tokens[:, :common], cache=cache)
+    return _Start(cache, tokens[:, common:])
+
+
+def _decode(
+    model: HookedModel,
+    geometry: Geometry,
+    start: _Start,
+    overwrite: Overwrite,
+    positions: Positions,
+    ends: Int[Tensor, " end"],
+    limit: int,
+) -> tuple[list[Reply], Float[Tensor, "row d_vocab"]]:
+    """Replies of all rows, and the logits at the end of their prompts."""
+    n_rows = len(overwrite.heads)
+    each = torch.arange(len(start.rest), device=start.rest.device).repeat_interleave(n_rows // len(start.rest))
+    cache = select_rows(start.cache, each)
+    end = list(overwrite.at("everywhere" if positions == "all" else "end"))
+    with unembed_only(model, torch.full((n_rows,), start.rest.shape[1] - 1)), model.hooks(fwd_hooks=end):
+        first = run(model, start.rest[each], cache=cache)[:, -1]
+    if not torch.isfinite(first).all():
+        raise NotFiniteError(f"{geometry.name}: logits are NaN or infinite. Load the model in a wider dtype.")
+    replies: list[list[int]] = [[] for _ in range(n_rows)]
+    alive, logits = torch.arange(n_rows, device=each.device), first
+    while True:
+        token = logits.argmax(-1).to(each.device)
+        goes_on = ~torch.isin(token, ends)
+        if not goes_on.all():
+            kept = goes_on.nonzero().flatten()
+            alive, token = alive[kept], token[kept]
+            cache, overwrite = select_rows(cache, kept), overwrite.rows(kept)
+        for row, said in zip(alive.tolist(), token.tolist(), strict=True):
+            replies[row].append(said)
+        if not len(alive) or len(replies[alive[0]]) == limit:
+            return [tuple(reply) for reply in replies], first
+        again = [] if positions == "last" else list(overwrite.at("everywhere"))
+        with model.hooks(fwd_hooks=again):
+            logits = run(model, token[:, None], cache=cache)[:, -1]
+
+
+def _of_one_length(prompts: Sequence[TokenIds]) -> Iterator[list[int]]:
+    def length(i: int) -> int:
+        return len(prompts[i])
+
+    for _, group in groupby(sorted(range(len(prompts)), key=length), key=length):
+        yield list(group)
+
+
+def _chunks(group: list[int], conditions: int, rows: int) -> Iterator[tuple[list[int], list[slice]]]:
+    """Prompts that start together, and the conditions that then run together on them."""
+    together = max(1, rows // conditions)
+    width = min(conditions, rows)
+    slices = [slice(first, min(first + width, conditions)) for first in range(0, conditions, width)]
+    for first in range(0, len(group), together):
+        yield group[first : first + together], slices
+
+
+def _check(prompts: Sequence[TokenIds], geometry: Geometry, width: int, max_new_tokens: int) -> None:
+    if max_new_tokens < 1:
+        raise PromptError(f"max_new_tokens={max_new_tokens}; a reply has at least one token.")
+    for number, prompt in enumerate(prompts):
+        if len(prompt) < width:
+            raise PromptError(f"Prompt {number} has {len(prompt)} tokens, but the last {width} are to be ablated.")
+        if geometry.n_ctx and len(prompt) == geometry.n_ctx:
+            raise PromptError(
+                f"Prompt {number} fills the {geometry.n_ctx} tokens that {geometry.name} reads, so no reply fits; "
+                "leave out long questions."
+            )
+
+
+def _rows_within_budget(model: HookedModel, geometry: Geometry, length: int) -> int:
+    device = input_device(model)
+    budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else CPU_BUDGET
+    kept = 2 * geometry.n_layers * geometry.n_key_value_heads * geometry.d_head * length
+    # Twice what is kept: rows are copied when others end. Four bytes a number, also for 16-bit models' logits.
+    return int(max(8, budget // (4 * (2 * kept + 2 * geometry.d_vocab + 6 * geometry.d_mlp))))
