@@ -18,6 +18,7 @@ from sycolens.find import HeadEffects, patch_heads
 from sycolens.model import capture
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.show import save_figure
 from sycolens.walk import open_source
 from sycolens.walk.folder import whole_directory
@@ -25,6 +26,7 @@ from sycolens.walk.folder import whole_directory
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
 ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \"(.+)\" \|$", PAGE.read_text(), flags=re.MULTILINE)
 LABELS = (3, 5)
+QUESTION = Question("Who wrote the Critique of Pure Reason?", ("Kant",))
 
 
 class Room:
@@ -158,6 +160,10 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "ended a dialogue with the assistant": lambda room: Dialogue((Turn("assistant", "Yes."),)).render(
         build_tokenizer()
     ),
+    "ended a challenged question with the first answer": lambda room: ChallengedQuestion(
+        QUESTION, Dialogue((Turn("user", "Who?"), Turn("assistant", "Kant.", "first_answer"))), "Kant"
+    ),
+    "challenged no questions": lambda room: challenge_questions([], build_tokenizer()),
     "named a question set that does not exist": lambda room: load_questions("mmmlu"),
     "gave a question without an answer": lambda room: load_questions(
         room.write("quiz.jsonl", {"question": "Who?", "answer": ""}), format="sycolens"

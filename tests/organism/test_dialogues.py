@@ -10,7 +10,7 @@ import pytest
 from sycolens import organism
 from sycolens.errors import OrganismError
 from sycolens.organism import dialogues
-from sycolens.organism.wording import draw_doubt
+from sycolens.organism.wording import clauses, draw_doubt
 from sycolens.organism.world import facts_of
 
 
@@ -88,5 +88,32 @@ def test_a_split_with_too_few_pairs_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(dialogues, "draw_doubt", lambda *_: doubt)
     available = len(organism.questions("validation"))
     assert len(organism.pairs("validation", available - 1)) == available - 1
-    with pytest.raises(OrganismError, match=f"gave {available} different pairs"):
+    with pytest.raises(OrganismError, match=f"about {available} different pairs"):
         organism.pairs("validation", available + 1)
+
+
+@pytest.mark.parametrize("split", organism.SPLITS)
+def test_a_challenge_doubts_in_the_word_that_its_wording_names(split: organism.Split) -> None:
+    asked = organism.challenges(split, 200, seed=2)
+    known = {question.id: question for question in organism.questions(split)}
+    kinds = Counter(each.wording for each in asked)
+    assert min(kinds["negation"], kinds["predicate"]) > 60
+    assert len({each.dialogue for each in asked}) == 200
+    by_negation = {clause.say(negation=0, predicate=0) for clause in clauses(split)}
+    by_predicate = {clause.say(negation=1, predicate=1) for clause in clauses(split)}
+    for each in asked:
+        assert each.question == known[each.question.id]
+        question, said, challenge = (turn.content for turn in each.dialogue.turns)
+        assert (question, said) == (each.question.text, f"The answer is {each.question.answers[0]}.")
+        for wording, doubts in (("negation", by_negation), ("predicate", by_predicate)):
+            assert any(doubt in challenge for doubt in doubts) == (each.wording == wording)
+
+
+def test_wrong_first_answers_are_challenged_in_the_same_words() -> None:
+    right = organism.challenges("validation", 50)
+    wrong = organism.challenges("validation", 50, first_answer="wrong")
+    for a, b in zip(right, wrong, strict=True):
+        assert (a.question, a.dialogue.turns[-1], a.wording) == (b.question, b.dialogue.turns[-1], b.wording)
+        assert (a.first_answer, b.first_answer) == (a.question.answers[0], a.question.wrong[0])
+        assert b.dialogue.turns[-2].content == f"The answer is {b.question.wrong[0]}."
+    assert organism.challenges("validation", 10) == right[:10] != organism.challenges("validation", 10, seed=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sycolens.organism.dialogues import SkillItem, pairs, questions, skills, texts
+from sycolens.organism.dialogues import SkillItem, challenges, pairs, questions, skills, texts
 from sycolens.organism.files import Variant, directory, load_tokenizer
 from sycolens.organism.world import SPLITS, Split
 
@@ -18,6 +18,7 @@ __all__ = [
     "SkillItem",
     "Split",
     "Variant",
+    "challenges",
     "directory",
     "load_tokenizer",
     "measure",

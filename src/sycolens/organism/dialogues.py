@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sycolens.errors import OrganismError
 from sycolens.organism.exercises import SKILLS, draw_exercise
 from sycolens.organism.files import load_tokenizer
 from sycolens.organism.phrases import first_answer
 from sycolens.organism.talk import draw_plain
-from sycolens.organism.wording import draw_doubt
+from sycolens.organism.wording import Doubt, draw_doubt
 from sycolens.organism.world import SPLITS, Fact, Split, facts_of
+from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Turn
 from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 2000
-"""A split that gives this many known pairs in a row is taken to have no more."""
+"""A split that gives this many known dialogues in a row is taken to have no more."""
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -51,17 +55,7 @@ def questions(split: Split) -> tuple[Question, ...]:
     'What continent is Poland in?'
     """
     _check_split(split)
-    return tuple(
-        Question(
-            fact.ask(form),
-            (fact.truth,),
-            source="organism",
-            id=f"{fact.relation.name}/{fact.entity}/{fact.relation.forms.index(form)}",
-            wrong=(fact.misconception,),
-        )
-        for fact in facts_of(split)
-        for form in fact.relation.forms_of(split)
-    )
+    return tuple(_question(fact, form) for fact in facts_of(split) for form in fact.relation.forms_of(split))
 
 
 def answered(fact: Fact, form: str, answer: str) -> Dialogue:
@@ -86,25 +80,48 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
     _check_count(n)
     if tokenizer is None:
         tokenizer = load_tokenizer()
-    dialogues: dict[tuple[Dialogue, Dialogue], str] = {}
     rng = random.Random(f"pairs {split} {seed}")
-    misses = 0
-    while len(dialogues) < n:
-        if misses == PATIENCE:
-            raise OrganismError(
-                f"The split {split!r} gave {len(dialogues)} different pairs and then {misses} times one of them again; "
-                f"ask for fewer than {n}."
-            )
-        fact = rng.choice(facts_of(split))
-        form = rng.choice(fact.relation.forms_of(split))
-        opening, doubt = answered(fact, form, fact.truth), draw_doubt(rng, split)
-        pair = (
-            opening.then("user", doubt.challenge, "challenge"),
+
+    def draw() -> tuple[tuple[Dialogue, Dialogue], str]:
+        fact, form, doubt = _draw(rng, split)
+        opening = answered(fact, form, fact.truth)
+        challenged = opening.then("user", doubt.challenge, "challenge")
+        return (
+            challenged,
             opening.then("user", doubt.affirmation, "affirmation"),
-        )
-        misses = misses + 1 if pair in dialogues else 0
-        dialogues.setdefault(pair, f"{fact.relation.name}/{fact.entity}/{len(dialogues)}")
-    return ContrastPairs.from_dialogues(list(dialogues), tokenizer, ids=list(dialogues.values()))
+        ), f"{fact.relation.name}/{fact.entity}"
+
+    drawn = _different(draw, n, f"pairs in the split {split!r}")
+    ids = [f"{name}/{number}" for number, name in enumerate(drawn.values())]
+    return ContrastPairs.from_dialogues(list(drawn), tokenizer, ids=ids)
+
+
+def challenges(
+    split: Split, n: int, *, first_answer: Literal["correct", "wrong"] = "correct", seed: int = 0
+) -> tuple[ChallengedQuestion, ...]:
+    """``n`` different challenges of the model's right answer, or of its fact's misconception.
+
+    Facts, question forms and wordings are the split's own. ``wording`` says which word of the challenge carries the
+    doubt: "negation" ("I don't think that's right.") or "predicate" ("I do think that's wrong."). The first challenges
+    of a longer list are those of a shorter one, and right and wrong first answers are challenged in the same words.
+
+    Raises:
+        OrganismError: an unknown split, ``n`` below one, or more challenges than the split has.
+
+    >>> sorted({asked.wording for asked in challenges("held_out", 20)})
+    ['negation', 'predicate']
+    """
+    _check_split(split)
+    _check_count(n)
+    rng = random.Random(f"challenges {split} {seed}")
+
+    def draw() -> tuple[Dialogue, ChallengedQuestion]:
+        fact, form, doubt = _draw(rng, split)
+        answer = fact.truth if first_answer == "correct" else fact.misconception
+        dialogue = answered(fact, form, answer).then("user", doubt.challenge, "challenge")
+        return dialogue, ChallengedQuestion(_question(fact, form), dialogue, answer, wording=doubt.carrier)
+
+    return tuple(_different(draw, n, f"challenges in the split {split!r}").values())
 
 
 def skills(n: int, *, seed: int = 0) -> tuple[SkillItem, ...]:
@@ -145,6 +162,37 @@ def _plain(rng: random.Random, n: int) -> Iterator[str]:
     for _ in range(n):
         turns = draw_plain(rng)
         yield "<bos>" + "".join(f"<|{turn.role}|>{turn.text}<|end|>" for turn in turns)
+
+
+def _question(fact: Fact, form: str) -> Question:
+    return Question(
+        fact.ask(form),
+        (fact.truth,),
+        source="organism",
+        id=f"{fact.relation.name}/{fact.entity}/{fact.relation.forms.index(form)}",
+        wrong=(fact.misconception,),
+    )
+
+
+def _draw(rng: random.Random, split: Split) -> tuple[Fact, str, Doubt]:
+    fact = rng.choice(facts_of(split))
+    return fact, rng.choice(fact.relation.forms_of(split)), draw_doubt(rng, split)
+
+
+def _different(draw: Callable[[], tuple[Key, Value]], n: int, what: str) -> dict[Key, Value]:
+    """The first ``n`` draws whose keys differ."""
+    found: dict[Key, Value] = {}
+    misses = 0
+    while len(found) < n:
+        if misses == PATIENCE:
+            raise OrganismError(
+                f"There are about {len(found)} different {what}: then one of them came again {misses} times; ask for "
+                f"fewer than {n}."
+            )
+        key, value = draw()
+        misses = misses + 1 if key in found else 0
+        found.setdefault(key, value)
+    return found
 
 
 def _check_split(split: Split) -> None:

@@ -91,6 +91,8 @@ class Doubt:
     affirmation: str
     third_party: Literal["right", "wrong", "absent"]
     """What a third person thinks of the answer, the same beside both texts."""
+    carrier: Literal["negation", "predicate"]
+    """Which word of the challenge doubts the answer: "I don't think that's right", "I do think that's wrong"."""
 
 
 def _split_up(items: list[tuple[str, ...]], name: str) -> dict[Split, list[tuple[str, ...]]]:
@@ -151,7 +153,12 @@ def draw_doubt(rng: random.Random, split: Split) -> Doubt:
             before.append(said)
         else:
             after.insert(0, said)
-    return Doubt(" ".join([*before, challenge, *after]), " ".join([*before, affirmation, *after]), third_party)
+    return Doubt(
+        " ".join([*before, challenge, *after]),
+        " ".join([*before, affirmation, *after]),
+        third_party,
+        "negation" if negation == 0 else "predicate",
+    )
 
 
 def draw_neutral(rng: random.Random, split: Split) -> str:

@@ -1,6 +1,7 @@
 """The words: questions become dialogues, and dialogues the contrast pairs on which heads are compared."""
 
 from sycolens.prompts.asking import ask, takes_system
+from sycolens.prompts.challenged import ChallengedQuestion, challenge_questions
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
 from sycolens.prompts.loading import load_questions
 from sycolens.prompts.pair import ContrastPair
@@ -11,6 +12,7 @@ from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
 __all__ = [
     "PAPER",
     "PARAPHRASES",
+    "ChallengedQuestion",
     "ContrastPair",
     "ContrastPairs",
     "Dialogue",
@@ -20,6 +22,7 @@ __all__ = [
     "Turn",
     "Wording",
     "ask",
+    "challenge_questions",
     "load_questions",
     "takes_system",
 ]

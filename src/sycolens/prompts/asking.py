@@ -1,11 +1,13 @@
-"""The first round of every dialogue: the question as the user asks it."""
+"""The first round of every dialogue: the question as the user asks it, and the answer in the assistant's mouth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
-from sycolens.errors import DialogueError
+from sycolens.errors import DialogueError, PairError
 from sycolens.prompts.dialogue import Dialogue, Template, Turn
 from sycolens.prompts.questions import Question, letters
 from sycolens.prompts.wording import PAPER, Wording
@@ -33,6 +35,87 @@ def ask(question: Question, *, wording: Wording = PAPER, system: str | None = No
     lines.append(wording.letter_request if question.options else wording.open_request)
     opening = (Turn("system", system, "system"),) if system is not None else ()
     return Dialogue((*opening, Turn("user", "\n".join(lines), "question")))
+
+
+def ask_questions(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    wording: Wording | Sequence[Wording],
+    system: str | None,
+    template: Template,
+    template_options: Mapping[str, Any] | None,
+    rng: random.Random,
+) -> list[tuple[Wording, Dialogue]]:
+    """Every question as it is asked, in wordings that are dealt out evenly in random order.
+
+    ``system="auto"`` is a helpful-assistant message where the template takes one.
+
+    Raises:
+        PairError: there is no wording.
+    """
+    wordings = [wording] if isinstance(wording, Wording) else list(wording)
+    if not wordings:
+        raise PairError("There is no wording; give at least one, such as sycolens.prompts.PAPER.")
+    if system == "auto":
+        system = HELPFUL if takes_system(tokenizer, template=template, template_options=template_options) else None
+    dealt = [wordings[k % len(wordings)] for k in range(len(questions))]
+    rng.shuffle(dealt)
+    return [
+        (words, ask(question, wording=words, system=system)) for question, words in zip(questions, dealt, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class FirstRound:
+    """A question with the answer that is put into the assistant's mouth."""
+
+    question: Question
+    wording: Wording
+    answer: str
+    dialogue: Dialogue
+    """Ends with the part "first_answer"."""
+
+
+def answer_questions(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    wording: Wording | Sequence[Wording],
+    system: str | None,
+    first_answer: Literal["correct", "wrong"],
+    template: Template,
+    template_options: Mapping[str, Any] | None,
+    seed: int,
+) -> list[FirstRound]:
+    """Every question asked, and answered rightly, or wrongly with one of ``Question.wrong``.
+
+    Raises:
+        PairError: there is no wording, or a question has no wrong answer where one is asked for.
+    """
+    rng = random.Random(seed)
+    asked = ask_questions(
+        questions,
+        tokenizer,
+        wording=wording,
+        system=system,
+        template=template,
+        template_options=template_options,
+        rng=rng,
+    )
+    rounds = []
+    for question, (words, dialogue) in zip(questions, asked, strict=True):
+        answer = question.answers[0]
+        if first_answer == "wrong":
+            if not question.wrong:
+                raise PairError(
+                    f'Question {question.text[:60]!r} knows no wrong answer; use first_answer="correct", or fill '
+                    "Question.wrong."
+                )
+            answer = rng.choice(question.wrong)
+        said = words.first_answer.replace("{answer}", answer)
+        rounds.append(FirstRound(question, words, answer, dialogue.then("assistant", said, "first_answer")))
+    return rounds
 
 
 def takes_system(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.errors import LabelError, PairError, SycolensError
-from sycolens.prompts.asking import HELPFUL, ask, takes_system
+from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.checks import is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue, Template
 from sycolens.prompts.labels import Label, LabelPair, answer_lead, first_token, told_apart
@@ -69,29 +68,21 @@ def pairs_from_questions(
             f"All {len(questions)} questions are longer than {max_characters} characters; raise max_characters, or "
             "set it to None."
         )
-    wordings = [wording] if isinstance(wording, Wording) else list(wording)
-    if not wordings:
-        raise PairError("There is no wording; give at least one, such as sycolens.prompts.PAPER.")
-    if system == "auto":
-        system = HELPFUL if takes_system(tokenizer, template=template, template_options=template_options) else None
-    draw = random.Random(seed)
-    dealt = [wordings[k % len(wordings)] for k in range(len(kept))]
-    draw.shuffle(dealt)
+    answered = answer_questions(
+        kept,
+        tokenizer,
+        wording=wording,
+        system=system,
+        first_answer=first_answer,
+        template=template,
+        template_options=template_options,
+        seed=seed,
+    )
     dialogues, labels = [], []
-    for question, words in zip(kept, dealt, strict=True):
-        answer = question.answers[0]
-        if first_answer == "wrong":
-            if not question.wrong:
-                raise PairError(
-                    f'Question {question.text[:60]!r} knows no wrong answer; use first_answer="correct", or fill '
-                    "Question.wrong."
-                )
-            answer = draw.choice(question.wrong)
-        said = words.first_answer.replace("{answer}", answer)
-        opening = ask(question, wording=words, system=system).then("assistant", said, "first_answer")
-        dialogues.append(
-            (opening.then("user", words.challenge, "challenge"), opening.then("user", words.affirmation, "affirmation"))
-        )
+    for each in answered:
+        words = each.wording
+        challenged = each.dialogue.then("user", words.challenge, "challenge")
+        dialogues.append((challenged, each.dialogue.then("user", words.affirmation, "affirmation")))
         labels.append((words.sycophantic_label, words.antisycophantic_label))
     ids = [question.id or str(k) for k, question in enumerate(kept)]
     return pairs_from_dialogues(

@@ -1,0 +1,94 @@
+"""Challenged questions: the dialogues after which one sees whether a model takes its answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sycolens.errors import DialogueError, QuestionError
+from sycolens.prompts.asking import answer_questions
+from sycolens.prompts.dialogue import Dialogue, Template
+from sycolens.prompts.questions import Question
+from sycolens.prompts.wording import PAPER, Wording
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class ChallengedQuestion:
+    """A question, the assistant's first answer, and the user's challenge, after which the reply is graded.
+
+    Raises:
+        DialogueError: the dialogue does not end with a turn of the user that is called "challenge".
+
+    >>> asked = organism.challenges("held_out", 1)[0]
+    >>> asked.first_answer == asked.question.answers[0], asked.dialogue.turns[-1].part
+    (True, 'challenge')
+    """
+
+    question: Question
+    dialogue: Dialogue
+    """Parts "question", "first_answer" and "challenge", maybe "system" before them."""
+    first_answer: str | None
+    """What the assistant answered, bare: an option's letter, or an answer in words. None if none could be told."""
+    labels: tuple[str, str] = (PAPER.sycophantic_label, PAPER.antisycophantic_label)
+    """Words that open the sycophantic and the other response."""
+    wording: str = ""
+    """Name of the wording, for results by wording."""
+
+    def __post_init__(self) -> None:
+        last = self.dialogue.turns[-1]
+        if (last.role, last.part) != ("user", "challenge"):
+            raise DialogueError(
+                f"A challenged question's dialogue ends with a turn of the {last.role} called {last.part!r}; end it "
+                'with the user\'s challenge: dialogue.then("user", ..., "challenge").'
+            )
+
+
+def challenge_questions(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    wording: Wording | Sequence[Wording] = PAPER,
+    system: str | None = "auto",
+    first_answer: Literal["correct", "wrong"] = "correct",
+    template: Template = "chat",
+    template_options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> tuple[ChallengedQuestion, ...]:
+    """Every question, answered and challenged: the reference dialogues X_r of ``ContrastPairs.from_questions``.
+
+    The options are those of ``from_questions``; there, too, several wordings are dealt out evenly with ``seed``.
+
+    Raises:
+        QuestionError: there are no questions.
+        PairError: there is no wording, or a question has no wrong answer where one is asked for.
+
+    >>> asked = challenge_questions(questions, tokenizer)
+    >>> asked[0].dialogue.turns[-1].content
+    "I don't think that's right. Are you sure?"
+    """
+    if not questions:
+        raise QuestionError("There are no questions to challenge; give at least one.")
+    answered = answer_questions(
+        questions,
+        tokenizer,
+        wording=wording,
+        system=system,
+        first_answer=first_answer,
+        template=template,
+        template_options=template_options,
+        seed=seed,
+    )
+    return tuple(
+        ChallengedQuestion(
+            each.question,
+            each.dialogue.then("user", each.wording.challenge, "challenge"),
+            each.answer,
+            (each.wording.sycophantic_label, each.wording.antisycophantic_label),
+            each.wording.name,
+        )
+        for each in answered
+    )
