@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sycolens.errors import ModelError, NotFiniteError, PromptError
-from sycolens.model.capture import TokenIds, input_device, is_bridge, new_cache, run, unembed_only
+from sycolens.model.capture import TokenIds, input_device, new_cache, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
 from sycolens.model.overwriting import Overwrite, Positions
 from sycolens.model.replay import CPU_BUDGET
@@ -54,7 +54,7 @@ class Conditions:
     positions: Positions
 
     def of(self, prompts: Sequence[int], conditions: slice) -> Overwrite:
-        """The edits of every condition of the slice on every one of the prompts, the conditions of a prompt together."""
+        """The edits of some conditions on some prompts, the conditions of a prompt together."""
         heads = self.heads[conditions]
         z = self.z if len(self.z) == 1 else self.z[list(prompts)].repeat_interleave(len(heads), 0)
         return Overwrite(heads.repeat(len(prompts), 1, 1), z)

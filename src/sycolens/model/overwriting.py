@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sycolens.errors import HookError
@@ -49,23 +49,47 @@ class Overwrite:
         return Overwrite(*(each if len(each) == 1 else each[chosen.to(each.device)] for each in (self.heads, self.z)))
 
     def at(self, place: Literal["end", "everywhere"]) -> Iterator[tuple[str, HookFunction]]:
-        """A hook for each layer in which some head is set.
-
-        At the ``end`` the last :attr:`width` tokens of a pass get the value of their place; ``everywhere`` all tokens
-        get that of the last.
-        """
+        """A hook for each layer in which some head is set: at the end of a pass, or at all its tokens like the last."""
         for layer in self.heads.any(2).any(0).nonzero().flatten().tolist():
-            z = self.z[:, :, layer] if place == "end" else self.z[:, -1:, layer]
-            yield z_name(layer), _setter(self.heads[:, layer], z, everywhere=place == "everywhere")
+            yield z_name(layer), self._setter(layer, place)
+
+    def _setter(self, layer: int, place: Literal["end", "everywhere"]) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> Tensor:
+            return set_heads(value, self.heads[:, layer], self.z[:, :, layer], place)
+
+        return hook
 
 
-def _setter(heads: Bool[Tensor, "row head"], z: Float[Tensor, "row position head d_head"], *, everywhere: bool) -> Any:
-    def hook(value: Tensor, hook: Any) -> Tensor:
-        # Some blocks pass all heads side by side in one vector.
-        per_head = value.view(*value.shape[:2], *z.shape[2:])
-        count = value.shape[1] if everywhere else z.shape[1]
-        chosen = heads.to(value.device)[:, None, :, None]
-        changed = torch.where(chosen, z.to(value.device, value.dtype), per_head[:, -count:])
-        return torch.cat([per_head[:, :-count], changed], 1).view(value.shape)
+def set_heads(
+    value: Float[Tensor, "row token *head"],
+    heads: Bool[Tensor, "row head"],
+    z: Float[Tensor, "row position head d_head"],
+    place: Literal["end", "everywhere"],
+    *,
+    last: Int[Tensor, " row"] | None = None,
+) -> Float[Tensor, "row token *head"]:
+    """``hook_z`` with some heads of some rows set, all others bit for bit as they were.
 
-    return hook
+    At the ``end`` the tokens up to each row's ``last`` (the pass's own unless given) get the values of their places;
+    ``everywhere`` all tokens get that of the last place.
+
+    Raises:
+        HookError: the pass is shorter than what is to be set, or has another number of rows than ``last``.
+    """
+    n_rows, n_tokens = value.shape[:2]
+    per_head = value.reshape(n_rows, n_tokens, *z.shape[2:])  # some blocks pass all heads side by side in one vector
+    chosen = heads.to(value.device)[:, None, :, None]
+    new = z.to(value.device, value.dtype)
+    if place == "everywhere":
+        return torch.where(chosen, new[:, -1:], per_head).view(value.shape)
+    ends = torch.full((n_rows,), n_tokens - 1) if last is None else last
+    places = ends.to(value.device)[:, None] + torch.arange(1 - z.shape[1], 1, device=value.device)
+    if len(places) != n_rows or places.min() < 0 or places.max() >= n_tokens:
+        raise HookError(
+            f"The last {z.shape[1]} tokens of {len(places)} prompts are to be overwritten, but the model was given "
+            f"{n_rows} rows of {n_tokens} tokens; the lengths must be those of the batch, and reach that far."
+        )
+    changed = per_head.clone()
+    rows = torch.arange(n_rows, device=value.device)[:, None]
+    changed[rows, places] = torch.where(chosen, new, per_head[rows, places])
+    return changed.view(value.shape)

@@ -1,0 +1,148 @@
+"""What heads put out on the counterfactual prompts: the values that stand in for them when they are knocked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sycolens.errors import ModelError, PairError
+from sycolens.model.capture import capture_z
+from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
+from sycolens.prompts import ContrastPairs
+from sycolens.storage import load_result, save_result
+
+KIND = "head means"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HeadMeans:
+    """Head outputs (``hook_z``) at the end of prompts: their mean, and each prompt's own.
+
+    >>> means = mean_activations(model, pairs, progress=False)
+    >>> means.mean.shape, means.samples.shape
+    (torch.Size([1, 6, 8, 16]), torch.Size([32, 6, 8, 16]))
+    """
+
+    mean: Float[Tensor, "position layer head d_head"]
+    """Mean over the prompts at each of their last tokens, the last one last."""
+    samples: Float[Tensor, "prompt layer head d_head"]
+    """At the last token of each prompt."""
+    write_norm: Float[Tensor, "layer head"]
+    """Mean length of what a head writes to the residual stream (z W_O) at the last token."""
+    model_name: str
+    pairs_fingerprint: str
+
+    def __repr__(self) -> str:
+        width, layers, heads, _ = self.mean.shape
+        where = f"the last {width} tokens" if width > 1 else "the last token"
+        return f"HeadMeans({layers} x {heads} heads at {where} of {len(self.samples)} prompts, {self.model_name})"
+
+    def require_for(self, geometry: Geometry) -> None:
+        """Refuse a model of another shape.
+
+        Raises:
+            ModelError: these are the means of a model with other layers or heads.
+        """
+        if self.mean.shape[1:] != (geometry.n_layers, geometry.n_heads, geometry.d_head):
+            layers, heads, width = self.mean.shape[1:]
+            raise ModelError(
+                f"The means are those of {self.model_name} ({layers} layers, {heads} heads of {width}), but "
+                f"{geometry.name} has {geometry.n_layers} layers and {geometry.n_heads} heads of {geometry.d_head}; "
+                "take them anew with mean_activations."
+            )
+
+    def save(self, directory: str | Path) -> Path:
+        """Write safetensors and JSON under a directory."""
+        return save_result(
+            directory,
+            kind=KIND,
+            tensors={"mean": self.mean, "samples": self.samples, "write_norm": self.write_norm},
+            fields={"model_name": self.model_name, "pairs_fingerprint": self.pairs_fingerprint},
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> HeadMeans:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            SavedFileError: a file is missing, cut, altered, or of another kind.
+        """
+        tensors, fields = load_result(directory, kind=KIND)
+        values: dict[str, Any] = {**tensors, **fields}
+        return cls(**values)
+
+
+def mean_activations(
+    model: HookedModel,
+    pairs: ContrastPairs,
+    *,
+    prompts: Literal["counterfactual", "reference"] = "counterfactual",
+    width: int | Literal["challenge"] = 1,
+    batch_size: int = 16,
+    progress: bool = True,
+) -> HeadMeans:
+    """Mean output of every head over the counterfactual prompts, for the knockout of the paper's Figure 2(b).
+
+    Taken at the last token; with ``width`` at so many last tokens, each with a mean of its own, counted from the right
+    since the two prompts of a pair are aligned there only. ``"challenge"`` is as far back as the shortest last user
+    turn reaches in every prompt.
+
+    Raises:
+        NoHeadOutputError: a layer has no ``hook_z``.
+        PairError: ``width`` is below 1 or longer than a prompt, or a pair does not say where its challenge is.
+        PromptError, NotFiniteError, HookError: as :func:`patch_heads`.
+
+    >>> mean_activations(model, pairs, progress=False)
+    HeadMeans(6 x 8 heads at the last token of 32 prompts, organism)
+    """
+    geometry = Geometry.of(model)
+    require_head_outputs(model, geometry)
+    if prompts not in ("counterfactual", "reference"):
+        raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
+    chosen = getattr(pairs, prompts)
+    require_readable(chosen, geometry)
+    wide = _challenge_width(pairs) if width == "challenge" else width
+    shortest = min(map(len, chosen))
+    if not 1 <= wide <= shortest:
+        raise PairError(f"width={wide}, but the shortest prompt has {shortest} tokens; choose width from 1 to that.")
+    total = torch.zeros(wide, geometry.n_layers, geometry.n_heads, geometry.d_head, dtype=torch.float64)
+    samples = torch.empty(len(chosen), *total.shape[1:])
+    order = sorted(range(len(chosen)), key=lambda i: len(chosen[i]))
+    with as_found(model), tqdm(total=len(chosen), desc="taking means", unit="prompt", disable=not progress) as bar:
+        for first in range(0, len(order), batch_size):
+            batch = order[first : first + batch_size]
+            z = capture_z(model, geometry, [chosen[i] for i in batch], width=wide)
+            total += z.double().sum(0)
+            samples[batch] = z[:, -1]
+            bar.update(len(batch))
+        norms = [_write_norm(model, samples[:, layer], layer) for layer in range(geometry.n_layers)]
+    return HeadMeans(
+        mean=(total / len(chosen)).float(),
+        samples=samples,
+        write_norm=torch.stack(norms),
+        model_name=geometry.name,
+        pairs_fingerprint=pairs.fingerprint,
+    )
+
+
+def _write_norm(model: Any, z: Float[Tensor, "prompt head d_head"], layer: int) -> Float[Tensor, "head"]:
+    out = model.blocks[layer].attn.W_O.detach().float().cpu()
+    return torch.einsum("phd,hdm->phm", z, out).norm(dim=-1).mean(0)
+
+
+def _challenge_width(pairs: ContrastPairs) -> int:
+    lengths = []
+    for number, (prompt, spans) in enumerate(zip(pairs.reference, pairs.spans, strict=True)):
+        if "challenge" not in spans:
+            raise PairError(
+                f"Pair {number} does not say where its challenge is (it was made of tokens or text); give width as a "
+                "number of tokens."
+            )
+        lengths.append(len(prompt) - spans["challenge"][0])
+    return min(*lengths, *map(len, pairs.counterfactual))
