@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sycolens.find import HeadEffects, patch_heads
     from sycolens.model import load_model
     from sycolens.prompts import ContrastPairs, Dialogue, Question, Turn, Wording, load_questions
+    from sycolens.verify import attend_to
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ __all__ = [
     "Question",
     "Turn",
     "Wording",
+    "attend_to",
     "load_model",
     "load_questions",
     "organism",
@@ -44,6 +46,7 @@ _HOME = {
     "Question": "sycolens.prompts",
     "Turn": "sycolens.prompts",
     "Wording": "sycolens.prompts",
+    "attend_to": "sycolens.verify",
     "load_model": "sycolens.model",
     "load_questions": "sycolens.prompts",
     "patch_heads": "sycolens.find",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -95,6 +95,20 @@ def require_mlp_outputs(model: HookedModel, geometry: Geometry) -> None:
         )
 
 
+def require_head_inputs(model: HookedModel, geometry: Geometry, via: str, layers: Iterable[int]) -> None:
+    """Refuse receivers whose queries, keys or values cannot be reached.
+
+    Raises:
+        ModelError: such layers without the hook exist; they are named.
+    """
+    known = model.hook_dict
+    if without := [layer for layer in sorted(set(layers)) if input_name(via, layer) not in known]:
+        raise ModelError(
+            f"{geometry.name}: no hook_{via} in layers {', '.join(map(str, without))}, so heads there cannot receive "
+            f"through {via}; choose other receivers, or another via."
+        )
+
+
 def _layers_without(model: HookedModel, geometry: Geometry, name: Callable[[int], str]) -> list[int]:
     known = model.hook_dict
     return [layer for layer in range(geometry.n_layers) if name(layer) not in known]
@@ -155,6 +169,16 @@ def resid_name(layer: int) -> str:
 def z_name(layer: int) -> str:
     """Hook name of a layer's head outputs: after attention, before W_O."""
     return f"blocks.{layer}.attn.hook_z"
+
+
+def pattern_name(layer: int) -> str:
+    """Hook name of a layer's attention probabilities."""
+    return f"blocks.{layer}.attn.hook_pattern"
+
+
+def input_name(via: str, layer: int) -> str:
+    """Hook name of a layer's queries, keys or values (``via`` q, k or v), before rotation."""
+    return f"blocks.{layer}.attn.hook_{via}"
 
 
 def mlp_name(layer: int) -> str:
