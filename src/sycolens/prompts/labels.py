@@ -80,6 +80,18 @@ def first_token(
     return token
 
 
+def label_tokens(
+    tokenizer: PreTrainedTokenizerBase, text: str, labels: Sequence[Label], *, lead: str, where: str
+) -> tuple[int, int]:
+    """Ids of the tokens with which two labels begin after a prompt, once they are known to differ.
+
+    Raises:
+        LabelError: as :func:`first_token` and :func:`told_apart`.
+    """
+    first, second = (first_token(tokenizer, text, label, lead=lead, where=where) for label in labels)
+    return told_apart(tokenizer, (first, second), labels, where=where)
+
+
 def _after_line_break(tokenizer: PreTrainedTokenizerBase, word: str, where: str) -> int:
     ids = encode(tokenizer, "\n" + word)
     line_break, span = spans_of(tokenizer, "\n" + word, ids, [(0, 1), (1, 1 + len(word))])
