@@ -1,7 +1,8 @@
 """Find the heads: Algorithm 1, Eq. 2, and how sure we are of the ranking."""
 
+from sycolens.find.comparison import EffectComparison
 from sycolens.find.effects import HeadEffects
 from sycolens.find.metrics import Metric
 from sycolens.find.patching import patch_heads
 
-__all__ = ["HeadEffects", "Metric", "patch_heads"]
+__all__ = ["EffectComparison", "HeadEffects", "Metric", "patch_heads"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sycolens import statistics
 from sycolens.errors import HeadError, MetricError
+from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import RELATIVE, Metric, change
 from sycolens.heads import Head, HeadSet
 from sycolens.storage import load_result, save_result
@@ -53,13 +54,20 @@ class HeadEffects:
     """Hash of the token ids and labels that were measured."""
     raw_logits: bool = True
     """Whether the logits are those of the original weights; a centred unembedding shifts them, which Eq. 2 feels."""
+    effect: str = "path"
+    """``"path"`` (no later head reacts but the receivers, if there are any) or ``"total"`` (all do)."""
+    receivers: HeadSet = field(default_factory=HeadSet)
+    """The later heads that the effect went through; whole groups where they share a key or value. Empty for none."""
+    via: str = ""
+    """The receivers' input that took it: ``"q"``, ``"k"`` or ``"v"``; empty without receivers."""
 
     def __len__(self) -> int:
         return len(self.reference_logits)
 
     def __repr__(self) -> str:
         _, layers, heads, _ = self.logits.shape
-        return f"HeadEffects({len(self)} pairs, {len(self.heads)} of {layers} x {heads} heads, {self.model_name})"
+        kind = f", {self._kind}" if self._kind else ""
+        return f"HeadEffects({len(self)} pairs, {len(self.heads)} of {layers} x {heads} heads{kind}, {self.model_name})"
 
     def per_pair(self, metric: Metric = "logit_share") -> Float[Tensor, "pair layer head"]:
         """Change of the metric in each pair (Algorithm 1); negative means that the head carries sycophancy.
@@ -125,6 +133,20 @@ class HeadEffects:
         """Agreement of the ranking between random halves of the pairs; ``frequency`` is in the order of ``heads``."""
         return statistics.rank_stability(self._cells(metric), k=k, splits=splits, seed=seed)
 
+    def compare(self, other: HeadEffects, *, k: int = 8, metric: Metric = "logit_share") -> EffectComparison:
+        """Rank correlation with another measurement, and overlap of the two tops of k heads.
+
+        Path against total, seed against seed, before against after tuning: over the heads that both measured.
+
+        Raises:
+            HeadError: the maps differ in shape, or k is below 1 or above the number of heads in both.
+            SampleError: fewer than two heads are in both.
+
+        >>> effects.compare(effects, k=3).shared
+        HeadSet(L1H1, L2H2, L1H0)
+        """
+        return EffectComparison.of(self, other, k=k, metric=metric)
+
     def to_frame(self, metric: Metric = "logit_share") -> pandas.DataFrame:
         """One row a head, most negative first: head, layer, index, score, low, high, p, q."""
         import pandas
@@ -158,13 +180,14 @@ class HeadEffects:
 
         chosen = self.ranking(metric)[:marked] if isinstance(marked, int) else marked
         low, high = self.confidence_interval(metric) if len(self) > 1 else (None, None)
+        title = f"{CHANGE_OF[metric]}, {self._kind}" if self._kind else CHANGE_OF[metric]
         return heatmap(
             self.scores(metric),
             low=low,
             high=high,
             marked=[(head.layer, head.index) for head in chosen],
             n_pairs=len(self),
-            **{"unit": "%" if metric in RELATIVE else "logits", "color_title": CHANGE_OF[metric], **options},
+            **{"unit": "%" if metric in RELATIVE else "logits", "color_title": title, **options},
         )
 
     def save(self, directory: str | Path) -> Path:
@@ -183,6 +206,9 @@ class HeadEffects:
                 "model_name": self.model_name,
                 "pairs_fingerprint": self.pairs_fingerprint,
                 "raw_logits": self.raw_logits,
+                "effect": self.effect,
+                "receivers": [str(head) for head in self.receivers],
+                "via": self.via,
             },
         )
 
@@ -194,8 +220,18 @@ class HeadEffects:
             SavedFileError: a file is missing, cut, altered, or of another kind.
         """
         tensors, fields = load_result(directory, kind=KIND)
-        values: dict[str, Any] = {**tensors, **fields, "heads": HeadSet(fields["heads"])}
+        # Results saved before there were other kinds of effect say nothing of receivers.
+        heads = {name: HeadSet(fields.get(name, ())) for name in ("heads", "receivers")}
+        values: dict[str, Any] = {**tensors, **fields, **heads}
         return cls(**values)
+
+    @property
+    def _kind(self) -> str:
+        """What to call the effect where it is not Algorithm 1's."""
+        if not self.receivers:
+            return "total effect" if self.effect == "total" else ""
+        first, others = self.receivers[0], len(self.receivers) - 1
+        return f"through {self.via} of {first}" + (f" and {others} more" if others else "")
 
     def _cells(self, metric: Metric) -> Float[Tensor, "pair cell"]:
         if metric == "logit_share" and not self.raw_logits:
@@ -204,20 +240,21 @@ class HeadEffects:
                 "'logit_share' (Eq. 2) depends on such a shift. Use metric='prob_share' or 'logit_diff', which do not, "
                 "or load the model unprocessed with sycolens.load_model."
             )
-        layers, indices = _coordinates(self.heads)
+        layers, indices = coordinates(self.heads)
         return change(self.logits[:, layers, indices], self.reference_logits, metric)
 
     def _patched(self, grid: Float[Tensor, "layer head"]) -> Float[Tensor, " cell"]:
-        return grid[_coordinates(self.heads)]
+        return grid[coordinates(self.heads)]
 
     def _map(self, cells: Float[Tensor, "*pair cell"]) -> Float[Tensor, "*pair layer head"]:
         grid = torch.full((*cells.shape[:-1], *self.logits.shape[1:3]), torch.nan)
-        layers, indices = _coordinates(self.heads)
+        layers, indices = coordinates(self.heads)
         grid[..., layers, indices] = cells
         return grid
 
 
-def _coordinates(heads: HeadSet) -> tuple[list[int], list[int]]:
+def coordinates(heads: HeadSet) -> tuple[list[int], list[int]]:
+    """Layers and indices, to pick heads from a map."""
     return [head.layer for head in heads], [head.index for head in heads]
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.find import HeadEffects, Metric
 from sycolens.heads import HeadSet
-from sycolens.statistics import spearman
 
 
 @dataclass(frozen=True)
@@ -64,13 +62,12 @@ class Redraw:
         >>> Redraw.of(effects, effects, k=3, metric="prob_share", shared_pairs=len(effects)).overlap
         3
         """
-        top, scores, before = effects.top(k, metric=metric), effects.scores(metric), first.scores(metric)
-        measured = torch.isfinite(scores) & torch.isfinite(before)
+        comparison = first.compare(effects, k=k, metric=metric)
         return cls(
             pairs_fingerprint=effects.pairs_fingerprint,
             shared_pairs=shared_pairs,
-            top=top,
-            overlap=len(set(top) & set(first.top(k, metric=metric))),
-            correlation=spearman(before[measured], scores[measured]).item(),
-            scores=scores,
+            top=comparison.second_top,
+            overlap=len(comparison.shared),
+            correlation=comparison.correlation,
+            scores=comparison.second,
         )
