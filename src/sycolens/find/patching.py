@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Literal, NamedTuple
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.errors import HookError, LabelError, PairError
-from sycolens.find.effects import HeadEffects, all_heads
+from sycolens.find.effects import HeadEffects, all_heads, coordinates
+from sycolens.find.kinds import Effect, Kind
 from sycolens.heads import Head, HeadSet
-from sycolens.model.capture import LastToken, capture_pairs, shared_prefix
+from sycolens.model.capture import capture_pairs, shared_prefix
 from sycolens.model.hooked import (
     Geometry,
     HookedModel,
     as_found,
     gives_raw_logits,
+    require_head_inputs,
     require_head_outputs,
     require_mlp_outputs,
     require_readable,
 )
+from sycolens.model.reactions import Via, effects_through, total_effects
 from sycolens.model.replay import can_grow, replay, rows_within_budget
+from sycolens.model.suffix import capture_suffixes, rows_over_prefix
 from sycolens.prompts import ContrastPairs
 
 
@@ -30,72 +38,86 @@ def patch_heads(
     pairs: ContrastPairs,
     *,
     heads: HeadSet | Iterable[Head | str | tuple[int, int]] | None = None,
+    effect: Effect = "path",
+    receivers: HeadSet | Iterable[Head | str | tuple[int, int]] | None = None,
+    via: Via | None = None,
+    span: str | int | None = None,
     mlps: Literal["live", "frozen"] = "live",
     batch_size: int = 16,
     max_rows: int | None = None,
     progress: bool = True,
 ) -> HeadEffects:
-    """Effect of each head's last-token output on the label logits (Algorithm 1).
+    """Effect of each head's last-token output on the label logits: on its own path (Algorithm 1) or another.
 
-    Head (l, h) receives its ``hook_z`` from the counterfactual prompt at the last token; every other head keeps its
-    own from the reference prompt, so later heads do not react. MLPs and norms are recomputed (``mlps="live"``, as in
-    the paper), or MLP outputs are held at the reference too (``"frozen"``, the head's direct path to the logits).
+    Head (l, h) receives its ``hook_z`` from the counterfactual prompt at the last token. What may react:
 
-    All heads are rows of one batch that starts at the last token, so the cost is about two forward passes a pair.
-    ``batch_size`` is how many pairs run at once over the prompts, ``max_rows`` how many patched rows run at once over
-    the last token (by default as many as fit in a memory budget); neither changes the result.
+    - ``effect="path"``, Algorithm 1 (head -> logits in the IOI paper): every other head keeps its own from the
+      reference prompt, so later heads do not react. MLPs and norms are recomputed (``mlps="live"``, as in the paper),
+      or MLP outputs are held at the reference too (``"frozen"``, the head's direct path to the logits).
+    - ``effect="total"``, activation patching: all later heads and MLPs react.
+    - ``receivers`` and ``via``, head -> head in the IOI paper: the effect through the receivers' queries (``"q"``),
+      keys or values alone. The patched head reaches them through MLPs, but through no other head; whatever follows them
+      reacts. Keys and values are read where they lie, so there heads are patched, and receive, at a ``span`` of tokens:
+      from a part of the prompt (by default ``"challenge"``) to its end, or a number of last tokens; the two prompts
+      are aligned at the end. With grouped-query attention a key or value belongs to a group, and ``receivers`` of the
+      result holds all its heads. Heads below no receiver get the reference logits.
+
+    All heads are rows of one batch that starts at the last token (or the span), so a path costs about two forward
+    passes a pair. ``batch_size`` is how many pairs run at once over the prompts, ``max_rows`` how many patched rows
+    run at once (by default as many as fit in a memory budget); neither changes the result.
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``, e.g. a state-space block.
-        HeadError: ``heads`` names a head that the model does not have, or none.
+        ModelError: a receiver's layer has no hook for this input, or the model keeps no keys and values.
+        HeadError: ``heads`` or ``receivers`` name a head that the model does not have, or none; or no head lies below
+            a receiver.
+        PairError: a pair has no such ``span``.
         PromptError: a prompt is longer than the model's context or holds unknown token ids.
         LabelError: a label id is outside the model's vocabulary.
         NotFiniteError: the model gives NaN or infinity.
-        HookError: a hook did not fire, or a pair's counterfactual leaves every head as it was.
+        HookError: an option is unknown or goes with no other, a hook did not fire, or a pair's counterfactual leaves
+            every head as it was.
         ReplayError: the architecture passes on something besides the residual stream and ``hook_z``.
 
     >>> effects = patch_heads(model, pairs)
     >>> effects.scores("prob_share").shape
     torch.Size([6, 8])
+    >>> patch_heads(model, pairs, receivers=effects.top(1), via="v").receivers
+    HeadSet(L1H1)
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
+    kind = Kind.of(geometry, effect=effect, receivers=receivers, via=via, span=span, mlps=mlps)
     if mlps == "frozen":
         require_mlp_outputs(model, geometry)
-    elif mlps != "live":
-        raise HookError(f"mlps={mlps!r} is unknown; choose 'live' (Algorithm 1) or 'frozen'.")
+    if kind.via:
+        require_head_inputs(model, geometry, kind.via, (head.layer for head in kind.receivers))
     if heads is None:
         chosen = all_heads(geometry.n_layers, geometry.n_heads)
     else:
         chosen = HeadSet(sorted(HeadSet(heads))).check(geometry.n_layers, geometry.n_heads)
+    senders = kind.senders(chosen)
     _check(pairs, geometry, batch_size, max_rows)
+    n_tokens = kind.n_tokens(pairs)
 
     labels = torch.tensor(pairs.labels)
     logits = torch.full((len(pairs), geometry.n_layers, geometry.n_heads, 2), torch.nan)
     reference_logits, counterfactual_logits = torch.empty(len(pairs), 2), torch.empty(len(pairs), 2)
-    layers, indices = [head.layer for head in chosen], [head.index for head in chosen]
+    everywhere, sent = coordinates(chosen), coordinates(senders)
     with as_found(model), tqdm(total=len(pairs), desc="patching heads", unit="pair", disable=not progress) as bar:
-        rows = max_rows or rows_within_budget(model, geometry)
         grow = can_grow(model)
-        for batch in _batches(pairs, batch_size):
-            reference, counterfactual = capture_pairs(
-                model,
-                geometry,
-                [pairs.reference[i] for i in batch],
-                [pairs.counterfactual[i] for i in batch],
-                mlp_outputs=mlps == "frozen",
-            )
-            _require_difference(reference, counterfactual, batch)
-            patched, unpatched = replay(
-                model, geometry, reference, counterfactual, labels[batch], chosen, max_rows=rows, grow=grow
-            )
-            cells = torch.full((len(batch), geometry.n_layers, geometry.n_heads, 2), torch.nan)
-            cells[:, layers, indices] = patched
-            logits[batch] = cells
-            reference_logits[batch] = unpatched
-            picked = counterfactual.logits.gather(-1, labels[batch].to(counterfactual.logits.device))
-            counterfactual_logits[batch] = picked.float().cpu()
-            bar.update(len(batch))
+        for numbers in _batches(pairs, n_tokens, batch_size, one_length=kind.reacts):
+            batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
+            if kind.reacts:
+                measured = _reactions(model, geometry, batch, senders, kind=kind, max_rows=max_rows, grow=grow)
+            else:
+                measured = _paths(model, geometry, batch, senders, mlps=mlps, max_rows=max_rows, grow=grow)
+            cells = torch.full((len(numbers), geometry.n_layers, geometry.n_heads, 2), torch.nan)
+            cells[:, *everywhere] = measured.unpatched[:, None]
+            cells[:, *sent] = measured.patched
+            logits[numbers] = cells
+            reference_logits[numbers], counterfactual_logits[numbers] = measured.unpatched, measured.counterfactual
+            bar.update(len(numbers))
     return HeadEffects(
         logits=logits,
         reference_logits=reference_logits,
@@ -105,18 +127,90 @@ def patch_heads(
         model_name=geometry.name,
         pairs_fingerprint=pairs.fingerprint,
         raw_logits=gives_raw_logits(model),
+        effect=kind.effect,
+        receivers=kind.receivers,
+        via=kind.via or "",
     )
 
 
-def _batches(pairs: ContrastPairs, batch_size: int) -> Iterator[list[int]]:
+class _Batch(NamedTuple):
+    numbers: list[int]
+    pairs: ContrastPairs
+    labels: Int[Tensor, "pair label"]
+    n_tokens: int
+    """How many last tokens are patched."""
+
+
+class _Measured(NamedTuple):
+    """Label logits."""
+
+    patched: Float[Tensor, "pair head label"]
+    unpatched: Float[Tensor, "pair label"]
+    counterfactual: Float[Tensor, "pair label"]
+
+
+def _paths(
+    model: HookedModel,
+    geometry: Geometry,
+    batch: _Batch,
+    heads: HeadSet,
+    *,
+    mlps: str,
+    max_rows: int | None,
+    grow: bool,
+) -> _Measured:
+    reference, counterfactual = capture_pairs(
+        model, geometry, batch.pairs.reference, batch.pairs.counterfactual, mlp_outputs=mlps == "frozen"
+    )
+    _require_difference(reference.z, counterfactual.z, batch.numbers)
+    rows = max_rows or rows_within_budget(model, geometry)
+    patched = replay(model, geometry, reference, counterfactual, batch.labels, heads, max_rows=rows, grow=grow)
+    return _Measured(*patched, _label_logits(counterfactual.logits, batch.labels))
+
+
+def _reactions(
+    model: HookedModel,
+    geometry: Geometry,
+    batch: _Batch,
+    heads: HeadSet,
+    *,
+    kind: Kind,
+    max_rows: int | None,
+    grow: bool,
+) -> _Measured:
+    reference, counterfactual = captured = capture_suffixes(
+        model, geometry, batch.pairs.reference, batch.pairs.counterfactual, batch.n_tokens
+    )
+    _require_difference(reference.z, counterfactual.z, batch.numbers)
+    rows = max_rows or rows_over_prefix(model, geometry, len(batch.pairs.reference[0]), batch.n_tokens)
+    if kind.via:
+        through = partial(effects_through, receivers=kind.receivers, via=kind.via)
+        patched = through(model, geometry, *captured, batch.labels, heads, max_rows=rows, grow=grow)
+    else:
+        patched = total_effects(model, geometry, *captured, batch.labels, heads, max_rows=rows, grow=grow)
+    return _Measured(*patched, _label_logits(counterfactual.logits, batch.labels))
+
+
+def _label_logits(logits: Float[Tensor, "pair d_vocab"], labels: Int[Tensor, "pair label"]) -> Tensor:
+    return logits.gather(-1, labels.to(logits.device)).float().cpu()
+
+
+def _batches(
+    pairs: ContrastPairs, n_tokens: Sequence[int], batch_size: int, *, one_length: bool
+) -> Iterator[list[int]]:
     # Pairs of like length pad little; pairs of like prefix share the most of it.
     def extent(i: int) -> tuple[int, int]:
         reference, counterfactual = pairs.reference[i], pairs.counterfactual[i]
         return shared_prefix(reference, counterfactual), max(len(reference), len(counterfactual))
 
-    order = sorted(range(len(pairs)), key=extent)
-    for first in range(0, len(order), batch_size):
-        yield order[first : first + batch_size]
+    def shape(i: int) -> tuple[int, int]:
+        return (len(pairs.reference[i]), n_tokens[i]) if one_length else (0, 0)
+
+    order = sorted(range(len(pairs)), key=lambda i: (shape(i), extent(i)))
+    for _, group in groupby(order, key=shape):
+        alike = list(group)
+        for first in range(0, len(alike), batch_size):
+            yield alike[first : first + batch_size]
 
 
 def _check(pairs: ContrastPairs, geometry: Geometry, batch_size: int, max_rows: int | None) -> None:
@@ -137,9 +231,9 @@ def _check(pairs: ContrastPairs, geometry: Geometry, batch_size: int, max_rows: 
                 )
 
 
-def _require_difference(reference: LastToken, counterfactual: LastToken, batch: list[int]) -> None:
+def _require_difference(reference: Sequence[Tensor], counterfactual: Sequence[Tensor], batch: list[int]) -> None:
     moved = torch.zeros(len(batch), dtype=torch.bool)
-    for before, after in zip(reference.z, counterfactual.z, strict=True):
+    for before, after in zip(reference, counterfactual, strict=True):
         moved |= (before != after).flatten(1).any(1).cpu()
     if not moved.all():
         same = [number for number, changed in zip(batch, moved.tolist(), strict=True) if not changed]

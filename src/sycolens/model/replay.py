@@ -8,9 +8,9 @@ below l, so it joins the batch only at layer l.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -63,13 +63,48 @@ def replay(
         ReplayError: the unpatched row does not give the logits of the model's own forward pass.
         HookError: a hook did not fire.
     """
+
+    def run_rows(reference: LastToken, counterfactual: LastToken, heads: tuple[Head, ...]) -> Tensor:
+        rows = Rows(heads, len(reference.logits), grow)
+        return _replay_rows(model, geometry, reference, counterfactual, rows)
+
+    return in_chunks(run_rows, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
+
+
+class Captured(Protocol):
+    """What was captured of a batch of prompts; a slice of it is what was captured of some of them."""
+
+    @property
+    def logits(self) -> Float[Tensor, "prompt d_vocab"]: ...
+    def __getitem__(self, rows: slice, /) -> Self: ...
+
+
+Kept = TypeVar("Kept", bound=Captured)
+
+
+def in_chunks(
+    run_rows: Callable[[Kept, Kept, tuple[Head, ...]], Float[Tensor, "block pair d_vocab"]],
+    geometry: Geometry,
+    reference: Kept,
+    counterfactual: Kept,
+    labels: Int[Tensor, "pair label"],
+    heads: Sequence[Head],
+    *,
+    max_rows: int,
+) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
+    """Label logits with each head patched, and without a patch, from logits of at most ``max_rows`` rows at a time.
+
+    ``run_rows`` gets heads in order of layer, and gives the unpatched row before theirs.
+
+    Raises:
+        ReplayError: the unpatched row does not give the logits of the model's own forward pass.
+    """
     order = sorted(heads)
     patched = torch.empty(len(labels), len(order), labels.shape[1])
     unpatched = torch.empty(len(labels), labels.shape[1])
     for pairs, columns in _chunks(len(labels), len(order), max_rows):
-        rows = Rows(tuple(order[columns]), len(labels[pairs]), grow)
-        logits = _replay_rows(model, geometry, reference[pairs], counterfactual[pairs], rows)
-        _require_same(logits[0], reference.logits[pairs], geometry)
+        logits = run_rows(reference[pairs], counterfactual[pairs], tuple(order[columns]))
+        require_same(logits[0], reference.logits[pairs], geometry)
         picked = logits.gather(-1, labels[pairs].to(logits.device).expand(len(logits), -1, -1)).float().cpu()
         unpatched[pairs] = picked[0]
         patched[pairs, columns] = picked[1:].transpose(0, 1)
@@ -138,7 +173,8 @@ def _replay_rows(
     return logits[:, -1].view(n_blocks, rows.n_pairs, -1)
 
 
-def _require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:
+def require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:
+    """Refuse a model whose unpatched row does not end in the logits of its own forward pass."""
     # The floor of 0.1 is for 16-bit types, where two batch shapes already differ by a few per cent.
     tolerance = min(1e3 * torch.finfo(forward.dtype).eps, 0.1)
     scale = forward.abs().amax().clamp_min(1e-6)
@@ -169,6 +205,15 @@ def can_grow(model: HookedModel) -> bool:
 
 def rows_within_budget(model: HookedModel, geometry: Geometry) -> int:
     """How many replay rows fit: one gibibyte on a CPU, a quarter of what is free on a GPU."""
+    return max(64, byte_budget(model) // (4 * numbers_per_row(geometry)))
+
+
+def byte_budget(model: HookedModel) -> int:
+    """Bytes that rows may take."""
     device = input_device(model)
-    budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else CPU_BUDGET
-    return int(max(64, budget // (4 * (2 * geometry.d_vocab + 6 * geometry.d_mlp + 12 * geometry.d_model))))
+    return int(torch.cuda.mem_get_info(device)[0]) // 4 if device.type == "cuda" else CPU_BUDGET
+
+
+def numbers_per_row(geometry: Geometry, n_tokens: int = 1) -> int:
+    """How many numbers a row of that many tokens holds at once, logits at its last token included."""
+    return 2 * geometry.d_vocab + n_tokens * (6 * geometry.d_mlp + 12 * geometry.d_model)

@@ -1,0 +1,190 @@
+"""Rows through the last tokens of prompts, over keys and values that all rows of a pair share; heads may react here.
+
+Where the replay sets every head's output from outside, these rows let attention run: only their last tokens differ, so
+what they attend to before is run once (:mod:`sycolens.model.prefix`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.errors import HookError, ModelError
+from sycolens.model.capture import TokenIds, input_device, per_head, require_finite, run, unembed_only
+from sycolens.model.hooked import Geometry, HookedModel, HookFunction, resid_name, z_name
+from sycolens.model.prefix import Prefix, run_prefix
+from sycolens.model.replay import byte_budget, numbers_per_row
+from sycolens.prompts.pair import common_prefix
+
+Visit = Callable[[Float[Tensor, "block pair token head d_head"]], None]
+"""Reads, or changes in place, what a hook shows of all rows; block 0 is the reference."""
+
+
+@dataclass(frozen=True)
+class Suffix:
+    """The last tokens of a batch of prompts."""
+
+    resid_pre: Float[Tensor, "pair token d_model"]
+    """Residual input of layer 0."""
+    z: tuple[Float[Tensor, "pair token head d_head"], ...]
+    """Head outputs of every layer, after attention and before W_O."""
+    logits: Float[Tensor, "pair d_vocab"]
+    """At the last token."""
+    prefix: Prefix | None
+    """What the tokens attend to before themselves; None where there is nothing."""
+
+    def __getitem__(self, pairs: slice) -> Suffix:
+        prefix = None if self.prefix is None else self.prefix[pairs]
+        return Suffix(self.resid_pre[pairs], tuple(z[pairs] for z in self.z), self.logits[pairs], prefix)
+
+
+def capture_suffixes(
+    model: HookedModel,
+    geometry: Geometry,
+    references: Sequence[TokenIds],
+    counterfactuals: Sequence[TokenIds],
+    n_tokens: int,
+) -> tuple[Suffix, Suffix]:
+    """The last tokens of both prompts of each pair; a beginning common to the two is run once.
+
+    The references must be of one length; the counterfactuals need not.
+
+    Raises:
+        ModelError: the model keeps no keys and values, or its head outputs do not have the shape it states.
+        HookError: a hook did not fire.
+        NotFiniteError: an activation or a logit is NaN or infinite.
+    """
+    length = len(references[0]) - n_tokens
+    prefix = run_prefix(model, geometry, [prompt[:length] for prompt in references]) if length else None
+    both = list(zip(references, counterfactuals, strict=True))
+    shared = min(length, *(min(common_prefix(r, c), len(c) - n_tokens) for r, c in both))
+    reference = _capture(model, geometry, [prompt[length:] for prompt in references], prefix, n_tokens)
+    start = prefix.cut(shared) if prefix is not None and shared else None
+    return reference, _capture(model, geometry, [prompt[shared:] for prompt in counterfactuals], start, n_tokens)
+
+
+def _capture(
+    model: HookedModel, geometry: Geometry, ends: Sequence[TokenIds], prefix: Prefix | None, n_tokens: int
+) -> Suffix:
+    # Padded on the right, where a causal model cannot see, as in capture_last_token.
+    lengths = torch.tensor([len(end) for end in ends])
+    longest = int(lengths.max())
+    tokens = torch.tensor([[*end, *[end[-1]] * (longest - len(end))] for end in ends], device=input_device(model))
+    rows, window = torch.arange(len(ends))[:, None], lengths[:, None] + torch.arange(-n_tokens, 0)
+    read: dict[str, Tensor] = {}
+
+    def keep(name: str) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> None:
+            read[name] = value[rows.to(value.device), window.to(value.device)]
+
+        return hook
+
+    names = [resid_name(0), *map(z_name, range(geometry.n_layers))]
+    cache = prefix.as_cache(model, len(ends)) if prefix is not None else None
+    with unembed_only(model, lengths - 1), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
+        logits = run(model, tokens, cache=cache)[:, 0]
+    _require_fired(geometry, names, read)
+    z = tuple(
+        _split(per_head(read[z_name(layer)].flatten(0, 1), geometry, layer), n_tokens)
+        for layer in range(geometry.n_layers)
+    )
+    require_finite(z, logits, geometry)
+    return Suffix(read[resid_name(0)], z, logits, prefix)
+
+
+def run_rows(
+    model: HookedModel,
+    geometry: Geometry,
+    reference: Suffix,
+    joins: Sequence[int],
+    visits: Mapping[str, Visit],
+    *,
+    grow: bool,
+    leave: int | None = None,
+) -> Float[Tensor, "block pair d_vocab"]:
+    """Logits at the last token of the reference and of one block of rows for each of ``joins``.
+
+    A block equals the reference below its layer in ``joins``, which are in order, and enters there; all but the
+    reference leave where layer ``leave`` begins. Where the batch cannot ``grow``, all are there throughout.
+
+    Raises:
+        HookError: a hook did not fire.
+        ModelError: a hook shows something else than a vector for every head.
+    """
+    n_pairs, n_tokens, _ = reference.resid_pre.shape
+    n_blocks = 1 + len(joins)
+    fired: set[str] = set()
+
+    def blocks_at(layer: int) -> int:
+        if not grow:
+            return n_blocks
+        return 1 if leave is not None and layer >= leave else 1 + sum(join <= layer for join in joins)
+
+    def enter(layer: int) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> Tensor:
+            fired.add(resid_name(layer))
+            if layer == 0:
+                return reference.resid_pre.to(value.device, value.dtype).repeat(blocks_at(0), 1, 1)
+            joining = blocks_at(layer) * n_pairs - len(value)
+            if joining <= 0:
+                return value[: blocks_at(layer) * n_pairs]
+            return torch.cat([value, value[:n_pairs].repeat(joining // n_pairs, 1, 1)])
+
+        return hook
+
+    def show(name: str, visit: Visit) -> HookFunction:
+        def hook(value: Tensor, hook: Any) -> Tensor:
+            fired.add(name)
+            changed = value.clone()
+            visit(_split(_by_head(changed, geometry, name), n_pairs))
+            return changed
+
+        return hook
+
+    hooks = [(resid_name(layer), enter(layer)) for layer in range(geometry.n_layers)]
+    hooks += [(name, show(name, visit)) for name, visit in visits.items()]
+    n_start = 1 if grow else n_blocks * n_pairs
+    n_end = blocks_at(geometry.n_layers - 1) * n_pairs
+    start = torch.zeros(n_start, n_tokens, dtype=torch.long, device=input_device(model))
+    cache = reference.prefix.as_cache(model, n_start) if reference.prefix is not None else None
+    with unembed_only(model, torch.full((n_end,), n_tokens - 1)), model.hooks(fwd_hooks=hooks):
+        logits = run(model, start, cache=cache)
+    _require_fired(geometry, [name for name, _ in hooks], fired)
+    return _split(logits[:, 0], n_pairs)
+
+
+def rows_over_prefix(model: HookedModel, geometry: Geometry, length: int, n_tokens: int) -> int:
+    """How many rows of ``n_tokens`` fit that attend to a prompt of ``length``, in the replay's budget."""
+    # A layer's attention holds every row's keys and values (twice where groups share them) and some scores at once.
+    attended = length * geometry.n_heads * (4 * geometry.d_head + 3 * n_tokens)
+    return max(2, byte_budget(model) // (4 * (numbers_per_row(geometry, n_tokens) + attended)))
+
+
+def _by_head(value: Tensor, geometry: Geometry, name: str) -> Tensor:
+    n_heads = geometry.n_key_value_heads if name.endswith(("hook_k", "hook_v")) else geometry.n_heads
+    if value.dim() == 3 and value.shape[2] == n_heads * geometry.d_head:
+        value = value.view(*value.shape[:2], n_heads, geometry.d_head)
+    if value.dim() != 4 or value.shape[2] != n_heads:
+        raise ModelError(
+            f"{geometry.name}: {name} has shape {tuple(value.shape)}, which is not {n_heads} heads of "
+            f"{geometry.d_head} at every token, so its heads cannot be patched."
+        )
+    return value
+
+
+def _split(rows: Tensor, size: int) -> Tensor:
+    """A view with the first axis split, the inner part being of that size."""
+    return rows.view(-1, size, *rows.shape[1:])
+
+
+def _require_fired(geometry: Geometry, names: Sequence[str], fired: Mapping[str, object] | set[str]) -> None:
+    if missing := [name for name in names if name not in fired]:
+        raise HookError(
+            f"{geometry.name}: {', '.join(missing)} did not fire in a forward pass, so nothing was measured there. "
+            "This architecture is not (fully) hooked by the installed TransformerLens."
+        )
