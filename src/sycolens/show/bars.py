@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sycolens.errors import FigureError
 from sycolens.show.layout import INK, PAGE_WIDTH, Width, axis, page, text_width
-from sycolens.show.numbers import Numbers, interval_at, pairs_sentence, scaled
+from sycolens.show.numbers import Numbers, count_sentence, interval_at, scaled
 
 RED, BLUE = "rgb(214,96,77)", "rgb(67,147,195)"
 """Negative and positive, from the middle of the heatmap's scale."""
@@ -91,7 +91,7 @@ def head_bars(
                 plot=(page_width - left - 12, 16.0 * len(labels)),
                 left=left,
                 content=(0, page_width),
-                footnote=[pairs_sentence(n_pairs), has_whiskers, note],
+                footnote=[count_sentence(n_pairs), has_whiskers, note],
             ),
             "xaxis": axis(
                 numbers.title(effect_title),

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.show.layout import BODY, FAINT, INK, Width, axis, page, tick_step
-from sycolens.show.numbers import Ends, Numbers, interval_at, pairs_sentence, scaled
-from sycolens.show.sheet import BAR, Sheet
+from sycolens.show.cells import draw_map, gaps_sentence, ink_on, marked_cells, outlined_sentence
+from sycolens.show.layout import Width
+from sycolens.show.numbers import Ends, Numbers, count_sentence, scaled
+from sycolens.show.sheet import Sheet
 
 COLORS = "RdBu"
 """plotly's scale runs from dark red (lowest) over white to dark blue (highest)."""
-NAMES = 10
-"""At most so many heads are named on a map whose cells are too small for text."""
 
 
 def heatmap(
@@ -63,10 +61,7 @@ def heatmap(
         raise FigureError(f"effect has shape {tuple(effect.shape)}; a map needs [layer, head].")
     values, ends = scaled(effect, low, high, unit)
     layers, heads = values.shape
-    cells = [(int(layer), int(head)) for layer, head in marked]
-    for layer, head in cells:
-        if not (0 <= layer < layers and 0 <= head < heads):
-            raise FigureError(f"L{layer}H{head} is marked, but the map has {layers} layers of {heads} heads.")
+    cells = marked_cells(marked, layers, heads)
     if limit is not None and not limit > 0:
         raise FigureError(f"limit is {limit}; it is half the color range and must be above 0.")
 
@@ -77,47 +72,26 @@ def heatmap(
     sheet = Sheet.fit(layers, heads, width, bar_title=numbers.title(color_title), tick_texts=tick_texts)
     shade = (values / top).clamp(-1, 1)
     positive = [(layer, head) for layer, head in (shade > 0.5).nonzero().tolist()]
-    has_gaps = len(measured) < values.numel()
     sentences = [
-        pairs_sentence(n_pairs),
+        count_sentence(n_pairs),
         _interval_sentence(ends, numbers),
-        _outlined_sentence(len(cells), marked_as),
+        outlined_sentence(len(cells), marked_as),
         f"+:\u00a0above\u00a0{numbers.write(top / 2)}." if positive else None,
-        "Gray: not measured." if has_gaps else None,
+        gaps_sentence(values),
         note,
     ]
-    effects = go.Heatmap(
-        name="effect",
-        z=values.tolist(),
-        zmin=-top,
-        zmax=top,
-        colorscale=COLORS,
-        xgap=sheet.gap,
-        ygap=sheet.gap,
-        text=[
-            [
-                numbers.hover(f"L{layer}H{head}", values[layer, head].item(), interval_at(ends, layer, head))
-                for head in range(heads)
-            ]
-            for layer in range(layers)
-        ],
-        hovertemplate="%{text}<extra></extra>",
-        colorbar=_color_bar(sheet, numbers, top),
-    )
-    return go.Figure(
-        [effects, _plus_signs(positive, shade, sheet), _outlines(cells, sheet), _names(cells, shade, sheet)],
-        {
-            **page(width, plot=(sheet.width, sheet.height), left=sheet.left, content=sheet.content, footnote=sentences),
-            "xaxis": axis(
-                "Head", range=[-0.5, heads - 0.5], tickvals=list(range(0, heads, tick_step(sheet.cell_width, apart=22)))
-            ),
-            "yaxis": axis(
-                "Layer",
-                range=[layers - 0.5, -0.5],
-                tickvals=list(range(0, layers, tick_step(sheet.cell_height, apart=14))),
-            ),
-            "plot_bgcolor": "#d0d0d0" if has_gaps else "white",
-        },
+    return draw_map(
+        values,
+        ends,
+        numbers,
+        sheet,
+        span=(-top, top),
+        colors=COLORS,
+        shade=shade,
+        marked=cells,
+        under_outlines=[_plus_signs(positive, shade, sheet)],
+        footnote=sentences,
+        width=width,
     )
 
 
@@ -130,47 +104,8 @@ def _interval_sentence(ends: Ends | None, numbers: Numbers) -> str | None:
     return f"{numbers.level} intervals: ±{typical} at the median head, ±{worst} at most."
 
 
-def _outlined_sentence(count: int, marked_as: str) -> str | None:
-    how_many = f"{count} {marked_as} heads" if count > 1 else f"{marked_as} head"
-    return f"Outlined: the {how_many}." if count else None
-
-
-def _color_bar(sheet: Sheet, numbers: Numbers, top: float) -> dict[str, Any]:
-    tick_values, tick_texts = numbers.ticks(-top, top, most=min(10, sheet.height / 15))
-    return {
-        "title": {"text": sheet.bar_title, "side": "right", "font": {"size": BODY}},
-        "x": 1 + 8 / sheet.width,
-        "xanchor": "left",
-        "xpad": 0,
-        "ypad": 0,
-        "thickness": BAR,
-        "lenmode": "pixels",
-        "len": sheet.height,
-        "tickvals": tick_values,
-        "ticktext": tick_texts,
-        "ticks": "outside",
-        "ticklen": 3,
-        "tickwidth": 0.75,
-        "tickcolor": FAINT,
-        "outlinecolor": FAINT,
-        "outlinewidth": 0.75,
-    }
-
-
-def _outlines(cells: Sequence[tuple[int, int]], sheet: Sheet) -> go.Scatter:
-    line = min(1.0, 0.2 * min(sheet.cell_width, sheet.cell_height))
-    # Half a line inside the cell, so that the plot's edge does not clip it.
-    across, down = 0.5 - line / 2 / sheet.cell_width, 0.5 - line / 2 / sheet.cell_height
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for layer, head in cells:
-        x += [head - across, head + across, head + across, head - across, head - across, None]
-        y += [layer - down, layer - down, layer + down, layer + down, layer - down, None]
-    return go.Scatter(name="marked", mode="lines", x=x, y=y, line={"color": INK, "width": line}, hoverinfo="skip")
-
-
 def _plus_signs(cells: Sequence[tuple[int, int]], shade: Tensor, sheet: Sheet) -> go.Scatter:
-    ink = [_ink_on(shade[cell].item()) for cell in cells]
+    ink = [ink_on(shade[cell].item()) for cell in cells]
     size = min(8.0, 0.5 * min(sheet.cell_width, sheet.cell_height))
     return go.Scatter(
         name="positive",
@@ -180,28 +115,3 @@ def _plus_signs(cells: Sequence[tuple[int, int]], shade: Tensor, sheet: Sheet) -
         marker={"symbol": "cross-thin", "size": size, "line": {"color": ink, "width": min(1.0, size / 4)}},
         hoverinfo="skip",
     )
-
-
-def _names(cells: Sequence[tuple[int, int]], shade: Tensor, sheet: Sheet) -> go.Scatter:
-    names = [f"L{layer}H{head}" for layer, head in cells]
-    if all(map(sheet.holds, names)):
-        placed = [(name, sheet.box(*cell)) for name, cell in zip(names, cells, strict=True)]
-        ink = [_ink_on(shade[cell].item()) for cell in cells]
-    else:
-        placed = sheet.place_names(names, cells, shade, most=NAMES)
-        ink = [INK] * len(placed)
-    middles = [sheet.in_cells(box) for _, box in placed]
-    return go.Scatter(
-        name="names",
-        mode="text",
-        x=[x for x, _ in middles],
-        y=[y for _, y in middles],
-        text=[name for name, _ in placed],
-        textposition="middle center",
-        textfont={"color": ink},
-        hoverinfo="skip",
-    )
-
-
-def _ink_on(shade: float) -> str:
-    return "white" if abs(shade) > 0.6 else INK

@@ -26,6 +26,20 @@ BELOW = 38
 """Room under the plot for tick labels and the axis name."""
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom; pixels from the plot's upper left corner."""
+
+
+def overlap(a: Box, b: Box) -> bool:
+    """Whether two boxes have more than an edge in common."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def grown(box: Box, by: float) -> Box:
+    """The box with a margin around it."""
+    return (box[0] - by, box[1] - by, box[2] + by, box[3] + by)
+
+
 def text_width(text: str, size: float = SMALL) -> float:
     """Width of a text in Arial, a little on the generous side."""
     return size * sum(next((width for letters, width in _ADVANCES if letter in letters), 0.59) for letter in text)
@@ -65,10 +79,12 @@ def page(
     left: float,
     content: tuple[float, float],
     footnote: Iterable[str | None],
+    above: float = 0,
 ) -> dict[str, Any]:
     """A white page of print width around a plot area of ``plot`` (width, height), ``left`` pixels from the page's edge.
 
     The footnote, made of the sentences that are not None, runs under ``content``: from its left to its right end.
+    ``above`` is room over the plot, for a legend.
     """
     room = PAGE_WIDTH[width] - 8
     measure = min(room, max(content[1] - content[0], 300))
@@ -93,12 +109,12 @@ def page(
     }
     return {
         "width": PAGE_WIDTH[width],
-        "height": round(TOP + plot[1] + bottom),
+        "height": round(TOP + above + plot[1] + bottom),
         # plotly would otherwise shift the margins for tick labels and the color bar, and cells would not be square.
         "margin": {
             "l": left,
             "r": PAGE_WIDTH[width] - left - plot[0],
-            "t": TOP,
+            "t": TOP + above,
             "b": bottom,
             "pad": 0,
             "autoexpand": False,

@@ -12,6 +12,8 @@ from sycolens.errors import FigureError
 
 Ends = tuple[Tensor, Tensor]
 """Lower and upper ends of intervals."""
+Sign = Literal["always", "minus"]
+"""Whether a plus is written: effects have a sign, shares have none."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,13 @@ class Numbers:
     """Behind each number; "%" without a space."""
     confidence: float = 0.95
     """What share of intervals should hold the truth."""
+    sign: Sign = "always"
+    what: str = "effect"
+    """What the numbers are, where the pointer shows one."""
 
-    def write(self, value: float, *, sign: Literal["always", "minus"] = "always") -> str:
+    def write(self, value: float, *, sign: Sign | None = None) -> str:
         """The number with its unit."""
-        return self._plain(value, sign) + self.suffix
+        return self._plain(value, sign or self.sign) + self.suffix
 
     @property
     def suffix(self) -> str:
@@ -45,12 +50,12 @@ class Numbers:
         return f"{what}\u00a0({self.unit})" if self.unit else what
 
     def hover(self, name: str, value: float, ends: tuple[float, float] | None) -> str:
-        """What the pointer shows over one head."""
+        """What the pointer shows over one head, bar or point."""
         if math.isnan(value):
             return f"{name}<br>not measured"
-        lines = [name, f"effect {self.write(value)}"]
+        lines = [name, f"{self.what} {self.write(value)}"]
         if ends is not None:
-            low, high = (self._plain(end, "always") for end in ends)
+            low, high = (self._plain(end, self.sign) for end in ends)
             lines.append(f"{self.level} interval {low} to {high}{self.suffix}")
         return "<br>".join(lines)
 
@@ -60,38 +65,50 @@ class Numbers:
         step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if (high - low) / step <= most)
         counts = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        texts = [self._digits(count * step, decimals, "always") if count else "0" for count in counts]
+        texts = [self._digits(count * step, decimals, self.sign) if count else "0" for count in counts]
         return [count * step for count in counts], texts
 
-    def _plain(self, value: float, sign: Literal["always", "minus"]) -> str:
+    def _plain(self, value: float, sign: Sign) -> str:
         return self._digits(value, max(0, 2 - math.floor(math.log10(self.top))), sign)
 
     @staticmethod
-    def _digits(value: float, decimals: int, sign: Literal["always", "minus"]) -> str:
+    def _digits(value: float, decimals: int, sign: Sign) -> str:
         written = f"{abs(value):,.{decimals}f}"
         if not any(digit in "123456789" for digit in written):
             return written
         return ("−" if value < 0 else "+" if sign == "always" else "") + written
 
 
-def scaled(effect: Tensor, low: Tensor | None, high: Tensor | None, unit: str) -> tuple[Tensor, Ends | None]:
+def scaled(
+    effect: Tensor, low: Tensor | None, high: Tensor | None, unit: str, *, name: str = "effect"
+) -> tuple[Tensor, Ends | None]:
     """Effects and interval ends in the unit that is written, or a FigureError where they do not fit together."""
     if (low is None) != (high is None):
         raise FigureError("Only one end of the intervals was given; pass both low and high, or neither.")
-    for name, each in (("low", low), ("high", high)):
+    for end, each in (("low", low), ("high", high)):
         if each is not None and each.shape != effect.shape:
-            raise FigureError(
-                f"{name} has shape {tuple(each.shape)}, effect {tuple(effect.shape)}; they must be equal."
-            )
+            raise FigureError(f"{end} has shape {tuple(each.shape)}, {name} {tuple(effect.shape)}; they must be equal.")
     factor = 100.0 if unit == "%" else 1.0
     values = effect.detach().cpu().double() * factor
     if values.isinf().any() or values.isnan().all():
         raise FigureError(
-            "effect holds infinite numbers, or no number at all; NaN is for heads that were not measured."
+            f"{name} holds infinite numbers, or no number at all; NaN is for heads that were not measured."
         )
     if low is None or high is None:
         return values, None
     return values, (low.detach().cpu().double() * factor, high.detach().cpu().double() * factor)
+
+
+def check_shares(shares: Tensor, name: str) -> None:
+    """Refuse numbers outside [0, 1]; NaN passes.
+
+    Raises:
+        FigureError: a number is below 0 or above 1.
+    """
+    # A mean of shares may round to a hair more than 1.
+    wrong = shares[(shares < -1e-6) | (shares > 1 + 1e-6)]
+    if len(wrong):
+        raise FigureError(f"{name} holds {wrong[0].item():.3g}, which is no share; pass numbers from 0 to 1.")
 
 
 def interval_at(ends: Ends | None, *cell: int) -> tuple[float, float] | None:
@@ -99,6 +116,6 @@ def interval_at(ends: Ends | None, *cell: int) -> tuple[float, float] | None:
     return None if ends is None else (ends[0][cell].item(), ends[1][cell].item())
 
 
-def pairs_sentence(n_pairs: int | None) -> str | None:
-    """How many pairs the effects are means over."""
-    return None if n_pairs is None else "1 pair." if n_pairs == 1 else f"{n_pairs:,} pairs."
+def count_sentence(n: int | None, noun: str = "pair") -> str | None:
+    """How many pairs, dialogues or heads the figure is about."""
+    return None if n is None else f"1 {noun}." if n == 1 else f"{n:,} {noun}s."

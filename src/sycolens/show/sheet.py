@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.show.layout import BODY, PAGE_HEIGHT, PAGE_WIDTH, SMALL, Width, text_width, wrap
-
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom; pixels from the plot's upper left corner."""
+from sycolens.show.layout import BODY, PAGE_HEIGHT, PAGE_WIDTH, SMALL, Box, Width, grown, overlap, text_width, wrap
 
 LEFT = 38
 """Room for layer numbers and the axis name."""
@@ -98,9 +95,9 @@ class Sheet:
         placed: list[tuple[str, Box]] = []
         for row, name in enumerate(names[:most]):
             # A name that comes close to another marked cell would seem to belong to it.
-            taken = [_grown(box, CLEAR) for box in boxes[:row] + boxes[row + 1 :]] + [box for _, box in placed]
+            taken = [grown(box, CLEAR) for box in boxes[:row] + boxes[row + 1 :]] + [box for _, box in placed]
             for place in self._beside(boxes[row], text_width(name) + 4, SMALL + 1):
-                if not self._covers(place, dark) and not any(_overlap(place, other) for other in taken):
+                if not self._covers(place, dark) and not any(overlap(place, other) for other in taken):
                     placed.append((name, place))
                     break
         return placed
@@ -116,7 +113,7 @@ class Sheet:
 
     def _covers(self, box: Box, dark: Tensor) -> bool:
         # A hundredth of a pixel inside, so that a box that only touches a cell does not cover it.
-        left, top, right, bottom = _grown(box, -0.01)
+        left, top, right, bottom = grown(box, -0.01)
         columns = slice(int(left / self.cell_width), int(right / self.cell_width) + 1)
         rows = slice(int(top / self.cell_height), int(bottom / self.cell_height) + 1)
         return bool(dark[rows, columns].any())
@@ -125,11 +122,3 @@ class Sheet:
 def _whole(length: float) -> float:
     # Whole pixels make all cells equally wide on screen; below six the loss of room is worse.
     return float(int(length)) if length >= 6 else length
-
-
-def _grown(box: Box, by: float) -> Box:
-    return (box[0] - by, box[1] - by, box[2] + by, box[3] + by)
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
