@@ -82,7 +82,7 @@ def test_the_size_of_a_batch_changes_nothing(tiny_model: Load, max_rows: int) ->
 
 
 def test_a_reply_ends_before_its_end_token(tiny_model: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With half of the vocabulary as end tokens rows end at different times, and each is cut where its own text ends."""
+    """With half of the vocabulary as end tokens rows end at different times, each where its own text does."""
     model = tiny_model("llama")
     prompts = tiny.random_prompts(6, lengths=(9,))[0]
     ends = frozenset(range(0, tiny.VOCABULARY, 2))
