@@ -14,7 +14,7 @@ from torch import Tensor
 from sycolens.errors import FigureError
 from sycolens.storage import write_text
 
-COLOR = (224, 112, 0)
+COLOR = (190, 85, 0)
 """Of middling lightness: laid over a page it darkens a light one, lightens a dark one, and leaves both legible."""
 STRONGEST = 0.7
 """Opacity of the color at the largest weight."""
