@@ -176,6 +176,6 @@ def test_bad_input_is_refused_by_name(tiny_model: Load) -> None:
         enter(method="median", means=means)
     with pytest.raises(HookError, match="positions='first' is unknown"):
         enter(means=means, positions="first")
+    model = tiny_model("qwen3")
     with pytest.raises(ModelError, match=r"3 layers, 4 heads of 8.* 4 heads of 12"):
-        model = tiny_model("qwen3")
         enter(means=means)

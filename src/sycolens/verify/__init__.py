@@ -2,7 +2,16 @@
 
 from sycolens.verify.ablation import ablate_heads
 from sycolens.verify.attention import HeadAttention, attend_to
-from sycolens.verify.comparison import AttentionComparison
+from sycolens.verify.curve import KnockoutCurve
+from sycolens.verify.knockout import knock_out
 from sycolens.verify.means import HeadMeans, mean_activations
 
-__all__ = ["AttentionComparison", "HeadAttention", "HeadMeans", "ablate_heads", "attend_to", "mean_activations"]
+__all__ = [
+    "HeadAttention",
+    "HeadMeans",
+    "KnockoutCurve",
+    "ablate_heads",
+    "attend_to",
+    "knock_out",
+    "mean_activations",
+]

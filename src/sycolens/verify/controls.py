@@ -1,0 +1,72 @@
+"""Heads to compare with: sets as large as the found one, drawn from all the others."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.errors import HeadError
+from sycolens.find.effects import all_heads
+from sycolens.heads import Head, HeadSet
+
+Control = Literal["random", "layer_matched", "norm_matched"]
+"""How the heads of a control are drawn: from all others; head by head from the layer of the head that it stands
+against; or head by head from those that write about as much to the residual stream."""
+
+NEIGHBORS = 8
+"""A norm-matched head is drawn from so many whose write norm is closest."""
+
+
+def draw_controls(
+    top: HeadSet,
+    n_layers: int,
+    n_heads: int,
+    *,
+    control: Control,
+    count: int,
+    seed: int,
+    write_norm: Float[Tensor, "layer head"] | None = None,
+) -> tuple[HeadSet, ...]:
+    """Sets of as many heads as ``top``, none of them in it; the n-th head of a set stands against the n-th of ``top``.
+
+    Raises:
+        HeadError: an unknown kind, norms are needed and missing, or too few other heads.
+
+    >>> draw_controls(HeadSet(["L1H1", "L0H0"]), 2, 4, control="layer_matched", count=1, seed=0)
+    (HeadSet(L1H3, L0H3),)
+    """
+    if control not in get_args(Control):
+        raise HeadError(f"control={control!r} is unknown; choose one of {', '.join(map(repr, get_args(Control)))}.")
+    if count < 0:
+        raise HeadError(f"controls={count}; ask for at least one control, or for none with 0.")
+    if control == "norm_matched" and write_norm is None and count:
+        raise HeadError("control='norm_matched' needs means=mean_activations(model, pairs), which holds the norms.")
+    others = [head for head in all_heads(n_layers, n_heads) if head not in set(top)]
+    rng = random.Random(seed)
+    return tuple(HeadSet(_draw(rng, top, others, control, write_norm)) for _ in range(count))
+
+
+def _draw(
+    rng: random.Random, top: HeadSet, others: Sequence[Head], control: Control, write_norm: Tensor | None
+) -> list[Head]:
+    drawn: list[Head] = []
+    for head in top:
+        free = [other for other in others if other not in drawn]
+        where = "the model"
+        if control == "layer_matched":
+            free, where = [other for other in free if other.layer == head.layer], f"layer {head.layer}"
+        elif control == "norm_matched" and write_norm is not None:
+            norms = write_norm
+            wanted = norms[head.layer, head.index]
+            free = sorted(free, key=lambda other: abs(norms[other.layer, other.index] - wanted).item())[:NEIGHBORS]
+        if not free:
+            raise HeadError(
+                f"Outside the top {len(top)} heads, {where} has too few others to draw a control set of {len(top)} "
+                "from; choose smaller steps, another control, or controls=0."
+            )
+        drawn.append(rng.choice(free))
+    return drawn

@@ -1,0 +1,226 @@
+"""The knockout curve: what the model still does as more and more of the found heads are missing (Figure 2(b))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sycolens.errors import SampleError
+from sycolens.find.metrics import Metric, measure
+from sycolens.heads import HeadSet
+from sycolens.statistics import wilson_interval
+from sycolens.storage import load_result, save_result
+
+if TYPE_CHECKING:
+    import pandas
+    import plotly.graph_objects
+
+KIND = "knockout curve"
+Mode = Literal["remove", "keep"]
+"""``remove``: the first k heads are knocked out (are they needed?). ``keep``: all others are (are they enough?)."""
+CONTROL_NAMES = {
+    "random": "random heads",
+    "layer_matched": "heads of the same layers",
+    "norm_matched": "heads of like norm",
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KnockoutCurve:
+    """Apologies and right answers after the challenge as the first k heads of a ranking are knocked out.
+
+    >>> curve.steps
+    (0, 1, 2, 4)
+    >>> curve.apology_rate.shape, curve.control_apology_rate.shape
+    (torch.Size([4]), torch.Size([3, 4]))
+    """
+
+    steps: tuple[int, ...]
+    """How many heads are knocked out (or kept) at each point."""
+    ranking: HeadSet
+    """The heads, in the order in which they are taken."""
+    controls: tuple[HeadSet, ...]
+    """Other heads in an order of their own; the first k of each are a set of equal size."""
+    admits: Bool[Tensor, "step dialogue"]
+    """Whether the reply takes the first answer back."""
+    right: Bool[Tensor, "step dialogue"]
+    """Whether the reply ends up with a right answer."""
+    unparsed: Bool[Tensor, "step dialogue"]
+    """Whether no answer was found in the reply, which then counts as not right."""
+    control_admits: Bool[Tensor, "control step dialogue"]
+    control_right: Bool[Tensor, "control step dialogue"]
+    control_unparsed: Bool[Tensor, "control step dialogue"]
+    label_logits: Float[Tensor, "step dialogue label"]
+    """Before the first token of the reply; label 0 is the sycophantic response."""
+    control_label_logits: Float[Tensor, "control step dialogue label"]
+    replies: tuple[tuple[str, ...], ...]
+    """What was said, by step and dialogue."""
+    ids: tuple[str, ...]
+    """Name of each dialogue's question."""
+    wordings: tuple[str, ...]
+    """Name of each dialogue's wording."""
+    mode: Mode
+    method: str
+    """What stands in for a head: ``mean``, ``zero`` or ``resample``."""
+    positions: str
+    control: str
+    seed: int
+    model_name: str
+    prompts_fingerprint: str
+    """Hash of the token ids and labels that were run."""
+
+    def __len__(self) -> int:
+        return self.admits.shape[1]
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{k}: {rate:.0%}" for k, rate in zip(self.steps, self.apology_rate.tolist(), strict=True))
+        kept = "removed" if self.mode == "remove" else "kept"
+        return (
+            f"KnockoutCurve(apologies by heads {kept} {rates}; {len(self)} dialogues, {len(self.controls)} controls, "
+            f"{self.model_name})"
+        )
+
+    @property
+    def apology_rate(self) -> Float[Tensor, "step"]:
+        """Share of challenged answers that the model takes back, in [0, 1]."""
+        return self.admits.float().mean(-1)
+
+    @property
+    def accuracy_after(self) -> Float[Tensor, "step"]:
+        """Share of dialogues that end with a right answer, in [0, 1]."""
+        return self.right.float().mean(-1)
+
+    @property
+    def control_apology_rate(self) -> Float[Tensor, "control step"]:
+        """As :attr:`apology_rate`, for every control."""
+        return self.control_admits.float().mean(-1)
+
+    @property
+    def control_accuracy_after(self) -> Float[Tensor, "control step"]:
+        """As :attr:`accuracy_after`, for every control."""
+        return self.control_right.float().mean(-1)
+
+    def interval(
+        self, rate: Literal["apology", "accuracy"], *, confidence: float = 0.95
+    ) -> tuple[Float[Tensor, "step"], Float[Tensor, "step"]]:
+        """Wilson interval of a rate at each step."""
+        hits = self.admits if rate == "apology" else self.right
+        return wilson_interval(hits.sum(-1), len(self), confidence=confidence)
+
+    def label_share(self, metric: Metric = "prob_share") -> Float[Tensor, "step"]:
+        """Mean of a label metric before the reply's first token; ``prob_share`` leans to the apology above one half.
+
+        Raises:
+            MetricError: as :func:`sycolens.find.metrics.measure`.
+        """
+        return measure(self.label_logits, metric).mean(-1)
+
+    def control_label_share(self, metric: Metric = "prob_share") -> Float[Tensor, "control step"]:
+        """As :meth:`label_share`, for every control."""
+        return measure(self.control_label_logits, metric).mean(-1)
+
+    def select(self, dialogues: Iterable[int]) -> KnockoutCurve:
+        """The curve of some dialogues alone.
+
+        Raises:
+            SampleError: none are left.
+        """
+        chosen = list(dialogues)
+        if not chosen:
+            raise SampleError("A curve over no dialogues says nothing; select at least one.")
+        changed: dict[str, Any] = {
+            name: getattr(self, name)[..., chosen] for name in _tensors() if "logits" not in name
+        }
+        changed |= {name: getattr(self, name)[..., chosen, :] for name in _tensors() if "logits" in name}
+        changed |= {name: tuple(getattr(self, name)[i] for i in chosen) for name in ("ids", "wordings")}
+        changed["replies"] = tuple(tuple(said[i] for i in chosen) for said in self.replies)
+        return replace(self, **changed)
+
+    def by_wording(self) -> dict[str, KnockoutCurve]:
+        """One curve for each wording of the challenge: a mean over all may hide that heads answer to some only."""
+        return {
+            name: self.select(i for i, each in enumerate(self.wordings) if each == name)
+            for name in dict.fromkeys(self.wordings)
+        }
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row for each set and step: rates with Wilson intervals, unparsed replies, and the label share."""
+        import pandas
+
+        sets = [("top", self.admits, self.right, self.unparsed, self.label_logits)]
+        sets += [
+            (f"control {c}", self.control_admits[c], self.control_right[c], self.control_unparsed[c], logits)
+            for c, logits in enumerate(self.control_label_logits)
+        ]
+        rows = []
+        for name, admits, right, unparsed, logits in sets:
+            for step, k in enumerate(self.steps):
+                row: dict[str, Any] = {"heads": name, "step": k}
+                for what, hits in (("apology_rate", admits[step]), ("accuracy_after", right[step])):
+                    low, high = wilson_interval(int(hits.sum()), len(self))
+                    row |= {what: hits.float().mean().item(), f"{what}_low": low, f"{what}_high": high}
+                row["unparsed"] = int(unparsed[step].sum())
+                row["label_share"] = measure(logits[step], "prob_share").mean().item()
+                rows.append(row)
+        return pandas.DataFrame(rows)
+
+    def plot(self, of: Literal["replies", "labels"] | None = None, **options: Any) -> plotly.graph_objects.Figure:
+        """The paper's Figure 2(b): apologies and right answers against k, with intervals and the band of the controls.
+
+        ``of="labels"`` draws how far the model leans to the apology before it speaks, which is what to look at when
+        all heads but k are gone (the default for ``mode="keep"``). ``options`` go to
+        :func:`sycolens.show.knockout_curve`.
+        """
+        from sycolens.show import knockout_curve
+
+        if of is None:
+            of = "replies" if self.mode == "remove" else "labels"
+        settings: dict[str, Any] = {
+            "control_name": CONTROL_NAMES[self.control],
+            "step_title": "Heads knocked out" if self.mode == "remove" else "Heads kept",
+            "n_dialogues": len(self),
+        }
+        if of == "labels":
+            name = "leans to the apology"
+            rates, controls = {name: self.label_share()}, {name: self.control_label_share()}
+            settings |= {"rate_title": "Share of the apology", "intervals": None}
+        else:
+            rates = {"apologizes": self.apology_rate, "right after": self.accuracy_after}
+            controls = {"apologizes": self.control_apology_rate, "right after": self.control_accuracy_after}
+            settings["intervals"] = {"apologizes": self.interval("apology"), "right after": self.interval("accuracy")}
+        return knockout_curve(
+            self.steps, rates, **{**settings, "controls": controls if self.controls else None, **options}
+        )
+
+    def save(self, directory: str | Path) -> Path:
+        """Write safetensors and JSON under a directory."""
+        words = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _tensors()}
+        words["ranking"] = [str(head) for head in self.ranking]
+        words["controls"] = [[str(head) for head in heads] for heads in self.controls]
+        tensors = {name: getattr(self, name) for name in _tensors()}
+        return save_result(directory, kind=KIND, tensors=tensors, fields=words)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> KnockoutCurve:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            SavedFileError: a file is missing, cut, altered, or of another kind.
+        """
+        tensors, words = load_result(directory, kind=KIND)
+        words["ranking"] = HeadSet(words["ranking"])
+        words["controls"] = tuple(HeadSet(heads) for heads in words["controls"])
+        words["replies"] = tuple(map(tuple, words["replies"]))
+        for name in ("steps", "ids", "wordings"):
+            words[name] = tuple(words[name])
+        return cls(**tensors, **words)
+
+
+def _tensors() -> tuple[str, ...]:
+    outcomes = ("admits", "right", "unparsed", "label_logits")
+    return (*outcomes, *(f"control_{name}" for name in outcomes))

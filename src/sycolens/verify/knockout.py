@@ -1,0 +1,194 @@
+"""Knock heads out and watch the behavior: the paper's Figure 2(b), with the controls that it lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal, cast, get_args
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sycolens.errors import HeadError, HookError, QuestionError
+from sycolens.heads import HeadSet
+from sycolens.measure import Grade, Grader, grade
+from sycolens.model.generation import Conditions, Reply, reply_under
+from sycolens.model.hooked import Geometry
+from sycolens.model.overwriting import Positions, check_positions
+from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts.dialogue import Template
+from sycolens.prompts.labels import answer_lead, label_tokens
+from sycolens.verify.ablation import Method, head_mask, stand_ins
+from sycolens.verify.controls import Control, draw_controls
+from sycolens.verify.curve import KnockoutCurve, Mode
+from sycolens.verify.means import HeadMeans
+
+STEPS = (0, 1, 2, 4, 8)
+
+
+def knock_out(
+    model: Any,
+    questions: Sequence[Question] | Sequence[ChallengedQuestion],
+    ranking: HeadSet,
+    means: HeadMeans | None = None,
+    *,
+    steps: Sequence[int] | None = None,
+    controls: int = 20,
+    control: Control = "random",
+    mode: Mode = "remove",
+    method: Method = "mean",
+    positions: Positions = "last",
+    max_new_tokens: int = 64,
+    grader: Grader = grade,
+    template: Template = "chat",
+    template_options: Mapping[str, Any] | None = None,
+    max_rows: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> KnockoutCurve:
+    """The replies to a challenge as the first k heads of a ranking are knocked out, and as other heads are.
+
+    For every k in ``steps`` (0, 1, 2, 4, 8 as far as the ranking goes) the model replies, greedily, to every challenged
+    question with the first k heads overwritten (:func:`ablate_heads`), or with all others overwritten
+    (``mode="keep"``); likewise for the first k heads of every control, none of which is among the ranking's first
+    ``max(steps)``. Plain questions are answered rightly and challenged in the paper's words.
+
+    All conditions are rows of one batch, over one run of the prompt where only its end is overwritten, and equal what
+    they give one at a time. ``max_rows`` is how many replies are written at once (what memory allows).
+
+    Raises:
+        HeadError: steps beyond the ranking, heads that the model does not have, or too few others for controls.
+        HookError: means are missing, or an unknown mode, method or place.
+        QuestionError: there are no questions.
+        PromptError, NotFiniteError, ModelError: as :func:`patch_heads`.
+        DialogueError, LabelError: as :meth:`ContrastPairs.from_dialogues`.
+
+    >>> asked = organism.challenges("validation", 20)
+    >>> means = mean_activations(model, pairs, progress=False)
+    >>> curve = knock_out(model, asked, effects.ranking(), means, steps=(0, 4), controls=2, progress=False)
+    >>> curve.apology_rate
+    tensor([1., 0.])
+    """
+    geometry = Geometry.of(model)
+    points = _steps(steps, ranking, geometry)
+    check_positions(positions)
+    if mode not in get_args(Mode):
+        raise HookError(f"mode={mode!r} is unknown; choose 'remove' (are they necessary?) or 'keep' (sufficient?).")
+    asked = _challenged(questions, model.tokenizer, template, template_options)
+    top = ranking[: max(points)]
+    others = draw_controls(
+        top,
+        geometry.n_layers,
+        geometry.n_heads,
+        control=control,
+        count=controls,
+        seed=seed,
+        write_norm=None if means is None else means.write_norm,
+    )
+    z = stand_ins(geometry, method, means, prompts=len(asked), seed=seed)
+    prompts, labels = _rendered(asked, model.tokenizer, template, template_options)
+    sets = [heads[:k] for heads in (top, *others) for k in points]
+    # The same heads are knocked out once, such as none at all in every curve.
+    distinct = {frozenset(heads): place for place, heads in enumerate(dict.fromkeys(map(frozenset, sets)))}
+    masks = torch.stack([head_mask(heads, geometry) for heads in distinct])
+    conditions = Conditions(masks if mode == "remove" else ~masks, z, positions)
+    total = len(prompts) * len(distinct)
+    with tqdm(total=total, desc="knocking out", unit="reply", disable=not progress) as bar:
+        spoken = reply_under(
+            model, prompts, labels, conditions, max_new_tokens=max_new_tokens, max_rows=max_rows, advance=bar.update
+        )
+    judge = _Judge(model.tokenizer, asked, grader)
+    place = torch.tensor([distinct[frozenset(heads)] for heads in sets]).view(1 + len(others), len(points))
+    graded = [[judge.grade(i, reply) for reply in said] for i, said in enumerate(spoken.tokens)]
+
+    def outcome(name: Literal["admits", "right", "unparsed"]) -> Bool[Tensor, "set step dialogue"]:
+        found = [[g.answer is None if name == "unparsed" else getattr(g, name) for g in row] for row in graded]
+        return torch.tensor(found).T[place]
+
+    admits, right, unparsed = outcome("admits"), outcome("right"), outcome("unparsed")
+    label_logits = spoken.label_logits.transpose(0, 1)[place]
+    return KnockoutCurve(
+        steps=points,
+        ranking=top,
+        controls=others,
+        admits=admits[0],
+        right=right[0],
+        unparsed=unparsed[0],
+        control_admits=admits[1:],
+        control_right=right[1:],
+        control_unparsed=unparsed[1:],
+        label_logits=label_logits[0],
+        control_label_logits=label_logits[1:],
+        replies=tuple(tuple(judge.text(said[condition]) for said in spoken.tokens) for condition in place[0].tolist()),
+        ids=tuple(each.question.id or str(i) for i, each in enumerate(asked)),
+        wordings=tuple(each.wording for each in asked),
+        mode=mode,
+        method=method,
+        positions=positions,
+        control=control,
+        seed=seed,
+        model_name=geometry.name,
+        prompts_fingerprint=hashlib.sha256(json.dumps([prompts, labels]).encode()).hexdigest(),
+    )
+
+
+class _Judge:
+    """Grades replies, each different one once: most conditions say the same."""
+
+    def __init__(self, tokenizer: Any, asked: Sequence[ChallengedQuestion], grader: Grader) -> None:
+        self._tokenizer, self._asked, self._grader = tokenizer, asked, grader
+        self._texts: dict[Reply, str] = {}
+        self._grades: dict[tuple[int, Reply], Grade] = {}
+
+    def text(self, reply: Reply) -> str:
+        if reply not in self._texts:
+            self._texts[reply] = self._tokenizer.decode(list(reply), skip_special_tokens=True).strip()
+        return self._texts[reply]
+
+    def grade(self, dialogue: int, reply: Reply) -> Grade:
+        if (dialogue, reply) not in self._grades:
+            self._grades[dialogue, reply] = self._grader(self.text(reply), self._asked[dialogue])
+        return self._grades[dialogue, reply]
+
+
+def _steps(steps: Sequence[int] | None, ranking: HeadSet, geometry: Geometry) -> tuple[int, ...]:
+    ranking.check(geometry.n_layers, geometry.n_heads)
+    points = tuple(k for k in STEPS if k <= len(ranking)) if steps is None else tuple(steps)
+    if not points or any(b <= a for a, b in pairwise(points)) or points[0] < 0:
+        raise HeadError(f"steps={points}; give rising numbers of heads from 0, such as (0, 1, 2, 4, 8).")
+    if points[-1] > len(ranking):
+        raise HeadError(
+            f"steps go up to {points[-1]}, but the ranking has {len(ranking)} heads; give a longer one, such as "
+            "effects.ranking()."
+        )
+    return points
+
+
+def _challenged(
+    questions: Sequence[Question] | Sequence[ChallengedQuestion], tokenizer: Any, template: Template, options: Any
+) -> tuple[ChallengedQuestion, ...]:
+    if not questions:
+        raise QuestionError("There are no questions to challenge; give at least one.")
+    if all(isinstance(each, ChallengedQuestion) for each in questions):
+        return cast(tuple[ChallengedQuestion, ...], tuple(questions))
+    if not all(isinstance(each, Question) for each in questions):
+        raise QuestionError("Give either Questions or ChallengedQuestions, not other things and not both.")
+    plain = cast(Sequence[Question], questions)
+    return challenge_questions(plain, tokenizer, template=template, template_options=options)
+
+
+def _rendered(
+    asked: Sequence[ChallengedQuestion], tokenizer: Any, template: Template, options: Mapping[str, Any] | None
+) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
+    prompts, labels = [], []
+    for number, each in enumerate(asked):
+        rendered = each.dialogue.render(tokenizer, template=template, template_options=options)
+        lead = answer_lead(each.dialogue, tokenizer, template=template, template_options=options or {})
+        where = f"question {number}"
+        labels.append(label_tokens(tokenizer, rendered.text, each.labels, lead=lead, where=where))
+        prompts.append(rendered.token_ids)
+    return prompts, labels
