@@ -31,6 +31,8 @@ from sycolens.verify import AttentionComparison, HeadAttention, attention
 Load = Callable[..., Any]
 LENGTHS = (9, 12, 5)
 ALL = [*tiny.CONFIGS, *tiny.MORE_CONFIGS]
+# The bridge of TransformerLens 3.9 rotates Cohere's queries and keys otherwise; its logits are not Cohere's either.
+FAITHFUL = [kind for kind in ALL if kind != "cohere" or "hooked" not in BACKENDS]
 
 
 def random_pairs(n: int = 3, lengths: tuple[int, ...] = LENGTHS) -> ContrastPairs:
@@ -68,7 +70,7 @@ def of_mass(mass: Tensor) -> HeadAttention:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", FAITHFUL)
 def test_rows_are_the_attentions_of_the_plain_hugging_face_model(checkpoint: Load, tiny_model: Load, kind: str) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -143,6 +145,8 @@ def test_a_model_in_half_precision_may_round(checkpoint: Load) -> None:
     exact = look(load_model(checkpoint("llama")), random_pairs())
     rough = look(load_model(checkpoint("llama"), dtype="bfloat16"), random_pairs())
     torch.testing.assert_close(rough.rows, exact.rows, atol=0.06, rtol=0)
+    assert rough.rows.sum(-1).max() > 1.0005
+    assert rough.mass.max() <= 1
 
 
 def test_nothing_but_the_rows_is_kept(tiny_model: Load) -> None:
@@ -478,7 +482,8 @@ def test_a_shown_dialogue_is_its_text_and_its_numbers(challenged: HeadAttention)
 def test_figures_show_the_numbers(challenged: HeadAttention, heads: list[str]) -> None:
     comparison = challenged.compare(heads)
     bars = next(trace for trace in comparison.plot().data if trace.type == "bar")
-    lengths = sorted(bars.x if bars.orientation == "h" else bars.y)
-    assert lengths == pytest.approx(sorted([comparison.group_mean, comparison.others_mean]), rel=1e-4)
+    assert list(bars.x) == pytest.approx([100 * comparison.group_mean, 100 * comparison.others_mean], rel=1e-4)
+    whisker = 100 * (comparison.group_interval[1] - comparison.group_mean)
+    assert bars.error_x.array[0] == pytest.approx(whisker, abs=1e-3)
     heat = next(trace for trace in challenged.plot(marked=heads).data if trace.type == "heatmap")
-    assert heat.z[1][1] == pytest.approx(challenged.mass.mean(0)[1, 1].item(), rel=1e-4)
+    assert heat.z[1][1] == pytest.approx(100 * challenged.mass.mean(0)[1, 1].item(), rel=1e-4)

@@ -2,11 +2,13 @@
 
 from sycolens.verify.ablation import ablate_heads
 from sycolens.verify.attention import HeadAttention, attend_to
+from sycolens.verify.comparison import AttentionComparison
 from sycolens.verify.curve import KnockoutCurve
 from sycolens.verify.knockout import knock_out
 from sycolens.verify.means import HeadMeans, mean_activations
 
 __all__ = [
+    "AttentionComparison",
     "HeadAttention",
     "HeadMeans",
     "KnockoutCurve",

@@ -25,7 +25,7 @@ from sycolens.prompts.spelling import spelled
 from sycolens.prompts.tokens import Span
 from sycolens.storage import load_result, save_result
 from sycolens.verify.comparison import AttentionComparison, compare_groups
-from sycolens.verify.spans import CHALLENGE, CUSTOM, choose_spans, locate
+from sycolens.verify.spans import CHALLENGE, CUSTOM, choose_spans, locate, spoken
 
 if TYPE_CHECKING:
     import pandas
@@ -72,7 +72,7 @@ class HeadAttention:
     def __repr__(self) -> str:
         _, layers, heads, _ = self.rows.shape
         count = f"{len(self)} dialogue{'s' if len(self) > 1 else ''}"
-        return f"HeadAttention({count}, {layers} x {heads} heads to {self._target}, {self.model_name})"
+        return f"HeadAttention({count}, {layers} x {heads} heads to {spoken(self.span)}, {self.model_name})"
 
     @property
     def mass(self) -> Float[Tensor, "dialogue layer head"]:
@@ -80,7 +80,8 @@ class HeadAttention:
         places = torch.arange(self.rows.shape[-1])
         starts, ends = torch.tensor(self.spans).T.unsqueeze(-1)
         inside = (places >= starts) & (places < ends)
-        return torch.einsum("dlht,dt->dlh", self.rows, inside.float())
+        # Probabilities of a 16-bit model are rounded, and may add up to a hair more than 1.
+        return torch.einsum("dlht,dt->dlh", self.rows, inside.float()).clamp(max=1)
 
     @property
     def mean_per_token(self) -> Float[Tensor, "dialogue layer head"]:
@@ -165,7 +166,7 @@ class HeadAttention:
             self.mass.mean(0),
             marked=[(head.layer, head.index) for head in chosen],
             n_dialogues=len(self),
-            **{"color_title": f"Attention to {self._target}", **options},
+            **{"color_title": f"Attention to {spoken(self.span)}", "marked_as": "chosen", **options},
         )
 
     def show(self, dialogue: int, head: Head | str | tuple[int, int], *, limit: float | None = None) -> ShadedText:
@@ -192,7 +193,7 @@ class HeadAttention:
             underlined=(start, end),
             limit=limit,
             caption=f"{self.model_name}, {chosen}, dialogue {dialogue}: attention of the last token, {share:.1%} of it "
-            f"on {self._target} (underlined).",
+            f"on {spoken(self.span)} (underlined).",
         )
 
     def save(self, directory: str | Path) -> Path:
@@ -228,10 +229,6 @@ class HeadAttention:
             model_name=fields["model_name"],
             prompts_fingerprint=fields["prompts_fingerprint"],
         )
-
-    @property
-    def _target(self) -> str:
-        return "a span" if self.span == CUSTOM else f"the {self.span.replace('_', ' ')}"
 
 
 def attend_to(

@@ -15,6 +15,7 @@ from torch import Tensor
 from sycolens import statistics
 from sycolens.errors import HeadError, SampleError
 from sycolens.heads import HeadSet
+from sycolens.verify.spans import spoken
 
 if TYPE_CHECKING:
     import plotly.graph_objects
@@ -80,9 +81,10 @@ class AttentionComparison:
     def __repr__(self) -> str:
         low, high = self.interval
         return (
-            f"AttentionComparison({len(self.heads)} of {self.n_heads} heads to {self.span}: {self.group_mean:.3f} "
-            f"against {self.others_mean:.3f}, difference {self.difference:+.3f} [{low:+.3f}, {high:+.3f}], "
-            f"p {self.p:.2g} over heads, {self.p_dialogues:.2g} over {len(self.group)} dialogues)"
+            f"AttentionComparison({len(self.heads)} of {self.n_heads} heads to {spoken(self.span)}: "
+            f"{self.group_mean:.3f} against {self.others_mean:.3f}, difference {self.difference:+.3f} "
+            f"[{low:+.3f}, {high:+.3f}], p {self.p:.2g} over heads, {self.p_dialogues:.2g} over "
+            f"{len(self.group)} dialogues)"
         )
 
     def plot(self, **options: Any) -> plotly.graph_objects.Figure:
@@ -93,15 +95,19 @@ class AttentionComparison:
         from sycolens.show import attention_bars
 
         ends = torch.tensor([self.group_interval, self.others_interval])
-        note = f"Random groups of this size reach the group's lead over the others with p = {self.p:.2g}."
-        others = self.n_heads - len(self.heads)
+        size = len(self.heads)
         return attention_bars(
-            [f"{len(self.heads)} chosen head{'s' if len(self.heads) > 1 else ''}", f"{others} others"],
+            [f"{size} chosen head{'s' if size > 1 else ''}", f"{self.n_heads - size} others"],
             torch.tensor([self.group_mean, self.others_mean]),
             low=ends[:, 0],
             high=ends[:, 1],
+            confidence=self.confidence,
             n_dialogues=len(self.group),
-            **{"note": note, **options},
+            **{
+                "mass_title": f"Attention to {spoken(self.span)}",
+                "note": f"Random groups of {size} lead their others as far with p\u00a0=\u00a0{self.p:.2g}.",
+                **options,
+            },
         )
 
 

@@ -91,3 +91,12 @@ def choose_spans(
                 f"of {length} tokens."
             )
     return tuple((start, end) for start, end in span)
+
+
+def spoken(span: str) -> str:
+    """What a span is called in a sentence.
+
+    >>> spoken("first_answer")
+    'the first answer'
+    """
+    return "a span" if span == CUSTOM else f"the {span.replace('_', ' ')}"
