@@ -20,6 +20,7 @@ from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.organism.tokenizer import build_tokenizer
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.show import save_figure
+from sycolens.verify import HeadAttention, attend_to
 from sycolens.walk import open_source
 from sycolens.walk.folder import whole_directory
 
@@ -139,6 +140,20 @@ def without_kaleido(room: Room) -> None:
     save_figure(room.patch().plot("prob_share"), room.folder / "heads.pdf")
 
 
+def asked() -> list[Dialogue]:
+    return [each.dialogue for each in organism.challenges("train", 2)]
+
+
+def look(room: Room, source: Any = None, span: Any = "challenge") -> HeadAttention:
+    return attend_to(load_model("organism"), asked() if source is None else source, span, progress=False)
+
+
+def scaled_attention(room: Room) -> None:
+    model = room.model("llama")
+    with model.hooks(fwd_hooks=[("blocks.0.attn.hook_pattern", lambda value, hook: value * 2)]):
+        attend_to(model, random_pairs(1), [(0, 1)], progress=False)
+
+
 DEEDS: dict[str, Callable[[Room], object]] = {
     "chose labels that begin with the same token": lambda room: from_words("Yes.", "Yes,"),
     "gave both sides the same label": lambda room: Wording("No?", "Yes?", sycophantic_label="Yes"),
@@ -203,6 +218,18 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "asked for an interval over one pair": lambda room: room.patch(pairs=random_pairs(1)).confidence_interval(
         "prob_share"
     ),
+    "asked where heads look in prompts that have no named parts": lambda room: look(room, random_pairs()),
+    "named a part that a dialogue does not have": lambda room: look(room, span="second_answer"),
+    "gave a span that ends behind its prompt": lambda room: look(room, span=[(0, 5), (0, 500)]),
+    "gave fewer spans than prompts": lambda room: look(room, span=[(0, 5)]),
+    "asked where heads look in no dialogue": lambda room: look(room, []),
+    "gave text where a dialogue is due": lambda room: look(room, ["Are you sure?"]),
+    "used a model whose attention hook gives no probabilities": scaled_attention,
+    "compared all heads with the others": lambda room: look(room).compare(
+        (layer, head) for layer in range(6) for head in range(8)
+    ),
+    "asked for a dialogue that is not there": lambda room: look(room).show(2, "L0H0"),
+    "saved a shaded text as a picture": lambda room: look(room).show(0, "L0H0").save(room.folder / "head.png"),
     "loaded a result that is not there": lambda room: HeadEffects.load(room.folder),
     "loaded a file that was cut or altered": altered,
     "loaded pairs where effects are": lambda room: ContrastPairs.load(room.patch().save(room.folder / "effects")),
