@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KIND = "knockout curve"
 Mode = Literal["remove", "keep"]
 """``remove``: the first k heads are knocked out (are they needed?). ``keep``: all others are (are they enough?)."""
+Rate = Literal["apology_rate", "accuracy_after"]
+RATES: tuple[Rate, ...] = get_args(Rate)
 CONTROL_NAMES = {
     "random": "random heads",
     "layer_matched": "heads of the same layers",
@@ -105,11 +107,9 @@ class KnockoutCurve:
         """As :attr:`accuracy_after`, for every control."""
         return self.control_right.float().mean(-1)
 
-    def interval(
-        self, rate: Literal["apology", "accuracy"], *, confidence: float = 0.95
-    ) -> tuple[Float[Tensor, "step"], Float[Tensor, "step"]]:
+    def interval(self, rate: Rate, *, confidence: float = 0.95) -> tuple[Float[Tensor, "step"], Float[Tensor, "step"]]:
         """Wilson interval of a rate at each step."""
-        hits = self.admits if rate == "apology" else self.right
+        hits = self.admits if rate == "apology_rate" else self.right
         return wilson_interval(hits.sum(-1), len(self), confidence=confidence)
 
     def label_share(self, metric: Metric = "prob_share") -> Float[Tensor, "step"]:
@@ -169,6 +169,25 @@ class KnockoutCurve:
                 rows.append(row)
         return pandas.DataFrame(rows)
 
+    def replies_frame(self) -> pandas.DataFrame:
+        """One row for each step and dialogue: question, wording, what was said, and how it was graded."""
+        import pandas
+
+        rows = [
+            {
+                "step": k,
+                "question": self.ids[i],
+                "wording": self.wordings[i],
+                "reply": reply,
+                "admits": bool(self.admits[step, i]),
+                "right": bool(self.right[step, i]),
+                "unparsed": bool(self.unparsed[step, i]),
+            }
+            for step, k in enumerate(self.steps)
+            for i, reply in enumerate(self.replies[step])
+        ]
+        return pandas.DataFrame(rows)
+
     def plot(self, of: Literal["replies", "labels"] | None = None, **options: Any) -> plotly.graph_objects.Figure:
         """The paper's Figure 2(b): apologies and right answers against k, with intervals and the band of the controls.
 
@@ -192,7 +211,10 @@ class KnockoutCurve:
         else:
             rates = {"apologizes": self.apology_rate, "right after": self.accuracy_after}
             controls = {"apologizes": self.control_apology_rate, "right after": self.control_accuracy_after}
-            settings["intervals"] = {"apologizes": self.interval("apology"), "right after": self.interval("accuracy")}
+            settings["intervals"] = {
+                "apologizes": self.interval("apology_rate"),
+                "right after": self.interval("accuracy_after"),
+            }
         return knockout_curve(
             self.steps, rates, **{**settings, "controls": controls if self.controls else None, **options}
         )
@@ -213,12 +235,10 @@ class KnockoutCurve:
             SavedFileError: a file is missing, cut, altered, or of another kind.
         """
         tensors, words = load_result(directory, kind=KIND)
-        words["ranking"] = HeadSet(words["ranking"])
-        words["controls"] = tuple(HeadSet(heads) for heads in words["controls"])
-        words["replies"] = tuple(map(tuple, words["replies"]))
-        for name in ("steps", "ids", "wordings"):
-            words[name] = tuple(words[name])
-        return cls(**tensors, **words)
+        values: dict[str, Any] = {**tensors, **words, "ranking": HeadSet(words["ranking"])}
+        values["controls"] = tuple(HeadSet(heads) for heads in words["controls"])
+        values["replies"] = tuple(map(tuple, words["replies"]))
+        return cls(**{**values, **{name: tuple(words[name]) for name in ("steps", "ids", "wordings")}})
 
 
 def _tensors() -> tuple[str, ...]:

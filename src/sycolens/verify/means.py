@@ -132,7 +132,7 @@ def mean_activations(
 
 
 def _write_norm(model: Any, z: Float[Tensor, "prompt head d_head"], layer: int) -> Float[Tensor, "head"]:
-    out = model.blocks[layer].attn.W_O.detach().float().cpu()
+    out: Tensor = model.blocks[layer].attn.W_O.detach().float().cpu()
     return torch.einsum("phd,hdm->phm", z, out).norm(dim=-1).mean(0)
 
 

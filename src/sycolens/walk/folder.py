@@ -40,7 +40,7 @@ def require_free(directory: str | Path, *, kind: str, overwrite: bool = False) -
         )
     if not overwrite:
         raise RunError(f"{directory} holds a former run; replace it with overwrite (--overwrite), or choose another.")
-    if others := sorted(_names(directory) - written - {RECORD}):
+    if others := sorted(_names(directory) - written - {RECORD} - _of_runs_inside(directory)):
         raise RunError(
             f"{directory} holds {others[0]}, which the former run did not write, so it is not replaced; move that away."
         )
@@ -116,6 +116,16 @@ def _files_of(directory: Path, kind: str) -> set[str] | None:
         return None
     files = record.get("files")
     return set(files) if record.get("kind") == kind and isinstance(files, dict) else None
+
+
+def _of_runs_inside(directory: Path) -> set[str]:
+    """The files of finished runs that were made from this one, such as its verification: they go when it goes."""
+    found: set[str] = set()
+    for record in directory.glob(f"*/{RECORD}"):
+        kind = read_record(record.parent).get("kind")
+        files = _files_of(record.parent, kind) if isinstance(kind, str) and kind.startswith("sycolens ") else None
+        found |= {f"{record.parent.name}/{name}" for name in (*(files or ()), RECORD)} if files is not None else set()
+    return found
 
 
 def _names(directory: Path) -> set[str]:

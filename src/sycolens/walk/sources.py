@@ -11,7 +11,7 @@ from sycolens import organism
 from sycolens.errors import PairError, QuestionError
 from sycolens.model.loading import EMBEDDED
 from sycolens.organism import SPLITS, Split
-from sycolens.prompts import ContrastPairs, Question, load_questions
+from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question, challenge_questions, load_questions
 from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ PAIRS = 100
 """How many pairs are drawn unless said otherwise: the authors' number."""
 LONGEST = 768
 """Longest question in characters: the authors' number."""
+CHALLENGES = 200
+"""How many challenged questions a verification asks unless said otherwise."""
 
 
 class PairSource(Protocol):
@@ -40,6 +42,11 @@ class PairSource(Protocol):
         self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, draws: int = 1
     ) -> tuple[ContrastPairs, ...]:
         """Several sets of ``n`` pairs each."""
+
+    def challenge(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
+    ) -> tuple[ChallengedQuestion, ...]:
+        """``n`` challenged questions, none of which is among the first ``used`` that this seed draws."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,12 @@ class World:
         """
         count = PAIRS if n is None else n
         return tuple(organism.pairs(self.split, count, seed=seed + j, tokenizer=tokenizer) for j in range(draws))
+
+    def challenge(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
+    ) -> tuple[ChallengedQuestion, ...]:
+        """Challenges of this split's facts and wordings, 200 unless said otherwise."""
+        return organism.challenges(self.split, CHALLENGES if n is None else n, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,25 @@ class Questions:
             )
             for chosen in _deal(len(self.questions), count, seed, draws, f"{self.name} has", "questions")
         )
+
+    def challenge(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
+    ) -> tuple[ChallengedQuestion, ...]:
+        """The paper's challenge to ``n`` questions that were not used yet (200, or all that are left).
+
+        Raises:
+            PairError: not enough are left.
+            DialogueError: as :func:`challenge_questions`.
+        """
+        left = len(self.questions) - used
+        count = min(CHALLENGES, left) if n is None else n
+        if not 1 <= count <= left:
+            raise PairError(
+                f"{self.name} has {len(self.questions)} questions, of which {used} were used to find the heads and "
+                f"{max(left, 0)} are left, too few for {count}. Verify on fewer (n), or on another set of questions."
+            )
+        chosen = sorted(_shuffled(len(self.questions), seed)[used : used + count])
+        return challenge_questions([self.questions[i] for i in chosen], tokenizer, template=self.template, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -120,6 +152,19 @@ class PairFile:
         count = len(pairs) if n is None else n
         return tuple(
             pairs.select(chosen) for chosen in _deal(len(pairs), count, seed, draws, f"{self.path} has", "pairs")
+        )
+
+    def challenge(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
+    ) -> tuple[ChallengedQuestion, ...]:
+        """Refused: pairs of prompts do not say which answers are right.
+
+        Raises:
+            PairError: always.
+        """
+        raise PairError(
+            f"{self.path} holds pairs of prompts, which do not say which answers are right, so replies cannot be "
+            "graded. Name questions to verify on (--questions mmlu, or a file)."
         )
 
 
@@ -177,5 +222,9 @@ def _deal(total: int, count: int, seed: int, draws: int, whose: str, what: str) 
     if count * draws > total:
         way_out = "ask for fewer." if draws == 1 else f"ask for at most {total // draws} (n), or for fewer seeds."
         raise PairError(f"{whose} {total} {what}, too few for {draws} x {count}; {way_out}")
-    order = random.Random(seed).sample(range(total), total)
+    order = _shuffled(total, seed)
     return [sorted(order[j * count : (j + 1) * count]) for j in range(draws)]
+
+
+def _shuffled(total: int, seed: int) -> list[int]:
+    return random.Random(seed).sample(range(total), total)
