@@ -82,7 +82,7 @@ def patch_heads(
     >>> effects = patch_heads(model, pairs)
     >>> effects.scores("prob_share").shape
     torch.Size([6, 8])
-    >>> patch_heads(model, pairs, receivers=effects.top(1), via="v").receivers
+    >>> patch_heads(model, pairs[:4], receivers=effects.top(1), via="v").receivers
     HeadSet(L1H1)
     """
     geometry = Geometry.of(model)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -23,6 +23,13 @@ class Prefix:
     """``[pair, ...]`` with positions along :attr:`axis`; as are ``values``."""
     values: tuple[Tensor, ...]
     axis: int
+
+    @classmethod
+    def of(cls, model: HookedModel, cache: Any) -> Prefix:
+        """What the model's own cache holds."""
+        if is_bridge(model):
+            return cls(tuple(x.keys for x in cache.layers), tuple(x.values for x in cache.layers), axis=-2)
+        return cls(tuple(x.past_keys for x in cache.entries), tuple(x.past_values for x in cache.entries), axis=1)
 
     def __len__(self) -> int:
         return self.keys[0].shape[self.axis]
@@ -48,21 +55,20 @@ class Prefix:
         return _huggingface_cache(self) if is_bridge(model) else _lens_cache(self, n_rows)
 
 
-def run_prefix(model: HookedModel, geometry: Geometry, beginnings: Sequence[TokenIds]) -> Prefix:
-    """Run beginnings of one length and keep their keys and values.
+def run_and_keep(model: HookedModel, geometry: Geometry, beginnings: Sequence[TokenIds]) -> Any:
+    """Run beginnings of one length, which may be none, and give the model's own cache, which can go on growing.
 
     Raises:
         ModelError: the model keeps no keys and values.
     """
-    kept = new_cache(model, len(beginnings))
-    if kept is None:
+    cache = new_cache(model, len(beginnings))
+    if cache is None:
         raise ModelError(f"{geometry.name} keeps no keys and values; only effect='path' without receivers works here.")
-    tokens = torch.tensor([list(beginning) for beginning in beginnings], device=input_device(model))
-    with unembed_only(model, torch.full((len(tokens),), tokens.shape[1] - 1)):
-        run(model, tokens, cache=kept)
-    if is_bridge(model):
-        return Prefix(tuple(x.keys for x in kept.layers), tuple(x.values for x in kept.layers), axis=-2)
-    return Prefix(tuple(x.past_keys for x in kept.entries), tuple(x.past_values for x in kept.entries), axis=1)
+    if length := len(beginnings[0]):
+        tokens = torch.tensor([list(beginning) for beginning in beginnings], device=input_device(model))
+        with unembed_only(model, torch.full((len(tokens),), length - 1)):
+            run(model, tokens, cache=cache)
+    return cache
 
 
 def _joined(before: Tensor, new: Tensor, axis: int) -> Tensor:
@@ -84,7 +90,7 @@ def _huggingface_cache(prefix: Prefix) -> Any:
     return made
 
 
-@cache
+@functools.cache
 def _huggingface_class() -> Any:
     # Made when first used: transformers takes seconds to import.
     from transformers import DynamicCache
@@ -107,7 +113,7 @@ def _lens_cache(prefix: Prefix, n_rows: int) -> Any:
     return TransformerLensKeyValueCache(entries=entries, previous_attention_mask=seen)
 
 
-@cache
+@functools.cache
 def _lens_entry_class() -> Any:
     from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
 

@@ -7,7 +7,7 @@ what they attend to before is run once (:mod:`sycolens.model.prefix`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from sycolens.errors import HookError, ModelError
 from sycolens.model.capture import TokenIds, input_device, per_head, require_finite, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, resid_name, z_name
-from sycolens.model.prefix import Prefix, run_prefix
+from sycolens.model.prefix import Prefix, run_and_keep
 from sycolens.model.replay import byte_budget, numbers_per_row
 from sycolens.prompts.pair import common_prefix
 
@@ -35,8 +35,8 @@ class Suffix:
     """Head outputs of every layer, after attention and before W_O."""
     logits: Float[Tensor, "pair d_vocab"]
     """At the last token."""
-    prefix: Prefix | None
-    """What the tokens attend to before themselves; None where there is nothing."""
+    prefix: Prefix | None = None
+    """What the rows attend to before themselves; None where there is nothing, or there are no rows."""
 
     def __getitem__(self, pairs: slice) -> Suffix:
         prefix = None if self.prefix is None else self.prefix[pairs]
@@ -59,18 +59,19 @@ def capture_suffixes(
         HookError: a hook did not fire.
         NotFiniteError: an activation or a logit is NaN or infinite.
     """
-    length = len(references[0]) - n_tokens
-    prefix = run_prefix(model, geometry, [prompt[:length] for prompt in references]) if length else None
-    both = list(zip(references, counterfactuals, strict=True))
-    shared = min(length, *(min(common_prefix(r, c), len(c) - n_tokens) for r, c in both))
-    reference = _capture(model, geometry, [prompt[length:] for prompt in references], prefix, n_tokens)
-    start = prefix.cut(shared) if prefix is not None and shared else None
-    return reference, _capture(model, geometry, [prompt[shared:] for prompt in counterfactuals], start, n_tokens)
+    both = zip(references, counterfactuals, strict=True)
+    shared = min(min(common_prefix(r, c), len(r) - n_tokens, len(c) - n_tokens) for r, c in both)
+    # Both prompts go on from the same token, so that where no head tells them apart their numbers are the same.
+    cache = run_and_keep(model, geometry, [prompt[:shared] for prompt in references])
+    reference = _capture(model, geometry, [prompt[shared:] for prompt in references], cache, n_tokens)
+    seen = Prefix.of(model, cache)
+    start = seen.cut(shared).as_cache(model, len(references)) if shared else None
+    counterfactual = _capture(model, geometry, [prompt[shared:] for prompt in counterfactuals], start, n_tokens)
+    before = len(seen) - n_tokens
+    return replace(reference, prefix=seen.cut(before) if before else None), counterfactual
 
 
-def _capture(
-    model: HookedModel, geometry: Geometry, ends: Sequence[TokenIds], prefix: Prefix | None, n_tokens: int
-) -> Suffix:
+def _capture(model: HookedModel, geometry: Geometry, ends: Sequence[TokenIds], cache: Any, n_tokens: int) -> Suffix:
     # Padded on the right, where a causal model cannot see, as in capture_last_token.
     lengths = torch.tensor([len(end) for end in ends])
     longest = int(lengths.max())
@@ -84,17 +85,15 @@ def _capture(
 
         return hook
 
-    names = [resid_name(0), *map(z_name, range(geometry.n_layers))]
-    cache = prefix.as_cache(model, len(ends)) if prefix is not None else None
+    # Every layer's entrance, though only the first is kept: rows must be able to join there.
+    layers = range(geometry.n_layers)
+    names = [*map(resid_name, layers), *map(z_name, layers)]
     with unembed_only(model, lengths - 1), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
         logits = run(model, tokens, cache=cache)[:, 0]
     _require_fired(geometry, names, read)
-    z = tuple(
-        _split(per_head(read[z_name(layer)].flatten(0, 1), geometry, layer), n_tokens)
-        for layer in range(geometry.n_layers)
-    )
+    z = tuple(_split(per_head(read[z_name(layer)].flatten(0, 1), geometry, layer), n_tokens) for layer in layers)
     require_finite(z, logits, geometry)
-    return Suffix(read[resid_name(0)], z, logits, prefix)
+    return Suffix(read[resid_name(0)], z, logits)
 
 
 def run_rows(
