@@ -69,10 +69,18 @@ class EffectComparison:
         if not 1 <= k <= len(common):
             raise HeadError(f"k={k}, but {len(common)} heads were measured in both; choose k from 1 to {len(common)}.")
         kept = set(common)
-        tops = (HeadSet(head for head in each.ranking(metric) if head in kept)[:k] for each in (first, second))
+        ranked = [HeadSet(head for head in each.ranking(metric) if head in kept) for each in (first, second)]
         cells = [head.layer for head in common], [head.index for head in common]
         correlation = statistics.spearman(scores[0][cells], scores[1][cells]).item()
-        return cls(*scores, common, *tops, correlation, metric)
+        return cls(
+            first=scores[0],
+            second=scores[1],
+            heads=common,
+            first_top=ranked[0][:k],
+            second_top=ranked[1][:k],
+            correlation=correlation,
+            metric=metric,
+        )
 
     def __repr__(self) -> str:
         return (

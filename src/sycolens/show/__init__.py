@@ -1,7 +1,10 @@
 """Figures fit for print from plain numbers and labels; results elsewhere call these in their ``.plot()``."""
 
+from sycolens.show.attention import attention_bars, mass_map
 from sycolens.show.bars import head_bars
+from sycolens.show.curve import knockout_curve
 from sycolens.show.export import save_figure
 from sycolens.show.figures import heatmap
+from sycolens.show.scatter import head_scatter
 
-__all__ = ["head_bars", "heatmap", "save_figure"]
+__all__ = ["attention_bars", "head_bars", "head_scatter", "heatmap", "knockout_curve", "mass_map", "save_figure"]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import plotly.graph_objects as go
 from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.show.layout import INK, PAGE_WIDTH, Width, axis, page, text_width
-from sycolens.show.numbers import Numbers, count_sentence, interval_at, scaled
+from sycolens.show.layout import GRID, INK, PAGE_WIDTH, Width, axis, page, text_width
+from sycolens.show.numbers import Ends, Numbers, count_sentence, interval_at, scaled
 
 RED, BLUE = "rgb(214,96,77)", "rgb(67,147,195)"
 """Negative and positive, from the middle of the heatmap's scale."""
@@ -46,15 +46,52 @@ def head_bars(
             f"{len(labels)} labels and effects of shape {tuple(effect.shape)}; give one effect per label."
         )
     values, ends = scaled(effect, low, high, unit)
+    numbers = Numbers(max(map(abs, bar_span(values, ends))), unit, confidence)
+    return draw_bars(
+        labels,
+        values,
+        ends,
+        numbers,
+        colors=[RED if value < 0 else BLUE for value in values.tolist()],
+        title=effect_title,
+        footnote=[count_sentence(n_pairs, "pair"), whiskers_sentence(ends, numbers), note],
+        width=width,
+    )
+
+
+def bar_span(values: Float[Tensor, "bar"], ends: Ends | None) -> tuple[float, float]:
+    """From the lowest to the highest number on the axis of bars, zero included."""
     spread = [values] if ends is None else [values, *ends]
     first = min(0.0, *(each.nan_to_num().min().item() for each in spread))
     last = max(0.0, *(each.nan_to_num().max().item() for each in spread))
-    last = last if last > first else first + 1
+    return first, last if last > first else first + 1
+
+
+def whiskers_sentence(ends: Ends | None, numbers: Numbers) -> str | None:
+    """What the whiskers are, if there are any."""
+    return None if ends is None else f"Whiskers: {numbers.level} interval."
+
+
+def draw_bars(
+    labels: Sequence[str],
+    values: Float[Tensor, "bar"],
+    ends: Ends | None,
+    numbers: Numbers,
+    *,
+    colors: Sequence[str],
+    title: str,
+    footnote: Iterable[str | None],
+    width: Width,
+    thickness: float = 16.0,
+) -> go.Figure:
+    """Bars from zero with their whiskers, their labels at the left; ``thickness`` is a bar with the gap below it."""
+    first, last = bar_span(values, ends)
     margin = 0.04 * (last - first)
-    numbers = Numbers(max(-first, last), unit, confidence)
+    # Shares have nothing below zero, and their bars stand on the frame.
+    start = first - margin if numbers.sign == "always" else 0.0
     page_width = PAGE_WIDTH[width]
     left = 14 + max(map(text_width, labels))
-    tick_values, tick_texts = numbers.ticks(first - margin, last + margin, most=max(5, (page_width - left) / 40))
+    tick_values, tick_texts = numbers.ticks(start, last + margin, most=max(5, (page_width - left) / 40))
     whiskers = (
         None
         if ends is None
@@ -69,12 +106,12 @@ def head_bars(
         }
     )
     bars = go.Bar(
-        name="effect",
+        name=numbers.what,
         orientation="h",
         x=values.tolist(),
         y=list(range(len(labels))),
         width=0.7,
-        marker={"color": [RED if value < 0 else BLUE for value in values.tolist()], "line": {"width": 0}},
+        marker={"color": list(colors), "line": {"width": 0}},
         error_x=whiskers,
         hovertext=[
             numbers.hover(label, value, interval_at(ends, row))
@@ -82,24 +119,23 @@ def head_bars(
         ],
         hovertemplate="%{hovertext}<extra></extra>",
     )
-    has_whiskers = f"Whiskers: {numbers.level} interval." if ends is not None else None
     return go.Figure(
         [bars],
         {
             **page(
                 width,
-                plot=(page_width - left - 12, 16.0 * len(labels)),
+                plot=(page_width - left - 12, thickness * len(labels)),
                 left=left,
                 content=(0, page_width),
-                footnote=[count_sentence(n_pairs), has_whiskers, note],
+                footnote=footnote,
             ),
             "xaxis": axis(
-                numbers.title(effect_title),
-                range=[first - margin, last + margin],
+                numbers.title(title),
+                range=[start, last + margin],
                 tickvals=tick_values,
                 ticktext=tick_texts,
                 showgrid=True,
-                gridcolor="#e6e6e6",
+                gridcolor=GRID,
                 gridwidth=0.75,
                 zeroline=True,
                 zerolinecolor=INK,

@@ -73,7 +73,7 @@ def heatmap(
     shade = (values / top).clamp(-1, 1)
     positive = [(layer, head) for layer, head in (shade > 0.5).nonzero().tolist()]
     sentences = [
-        count_sentence(n_pairs),
+        count_sentence(n_pairs, "pair"),
         _interval_sentence(ends, numbers),
         outlined_sentence(len(cells), marked_as),
         f"+:\u00a0above\u00a0{numbers.write(top / 2)}." if positive else None,

@@ -16,7 +16,7 @@ PAGE_WIDTH: dict[Width, int] = {"single": 317, "double": 648}
 PAGE_HEIGHT: dict[Width, int] = {"single": 400, "double": 720}
 """No plot area is taller, unless its cells would be thinner than a hair."""
 FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
-INK, FAINT = "#1a1a1a", "#8c8c8c"
+INK, FAINT, GRID = "#1a1a1a", "#8c8c8c", "#e6e6e6"
 BODY, SMALL = 10.67, 9.33
 """8 and 7 points: axis names; ticks, labels and footnotes."""
 LINE = 12.0

@@ -29,6 +29,8 @@ class Numbers:
     sign: Sign = "always"
     what: str = "effect"
     """What the numbers are, where the pointer shows one."""
+    sample: str | None = None
+    """What each is a mean over, such as "200 dialogues", for the pointer."""
 
     def write(self, value: float, *, sign: Sign | None = None) -> str:
         """The number with its unit."""
@@ -57,7 +59,7 @@ class Numbers:
         if ends is not None:
             low, high = (self._plain(end, self.sign) for end in ends)
             lines.append(f"{self.level} interval {low} to {high}{self.suffix}")
-        return "<br>".join(lines)
+        return "<br>".join([*lines, self.sample] if self.sample else lines)
 
     def ticks(self, low: float, high: float, *, most: float) -> tuple[list[float], list[str]]:
         """Round values between two ends, in at most ``most`` steps, and how to write them (without the unit)."""
@@ -116,6 +118,11 @@ def interval_at(ends: Ends | None, *cell: int) -> tuple[float, float] | None:
     return None if ends is None else (ends[0][cell].item(), ends[1][cell].item())
 
 
-def count_sentence(n: int | None, noun: str = "pair") -> str | None:
-    """How many pairs, dialogues or heads the figure is about."""
-    return None if n is None else f"1 {noun}." if n == 1 else f"{n:,} {noun}s."
+def counted(n: int | None, noun: str) -> str | None:
+    """A number of pairs, dialogues or heads, in words."""
+    return None if n is None else f"1 {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def count_sentence(n: int | None, noun: str) -> str | None:
+    """The same as a sentence for the footnote."""
+    return None if n is None else f"{counted(n, noun)}."
