@@ -174,6 +174,11 @@ def test_the_model_is_left_as_found(checkpoint: Load, breaks: bool) -> None:
     assert not model.unembed._forward_pre_hooks
 
 
+def test_a_model_in_training_looks_as_it_does_in_evaluation(checkpoint: Load, tiny_model: Load) -> None:
+    training = load_model(checkpoint("gpt2")).train()  # with dropout on its attention
+    assert torch.equal(look(training, random_pairs()).rows, look(tiny_model("gpt2"), random_pairs()).rows)
+
+
 def test_a_scaled_pattern_is_no_probability(tiny_model: Load) -> None:
     model = tiny_model("llama")
 
@@ -257,6 +262,14 @@ def test_another_span_needs_no_other_run(embedded: Any, challenged: HeadAttentio
     again = attend_to(embedded, organism.pairs("held_out", 6), "question", progress=False)
     assert torch.equal(challenged.on("question").mass, again.mass)
     assert not torch.equal(challenged.mass, again.mass)
+    custom = challenged.on(again.spans)
+    assert torch.equal(custom.mass, again.mass)
+    assert (challenged.span, again.span, challenged.on("question").span, custom.span) == (
+        "challenge",
+        "question",
+        "question",
+        "custom",
+    )
 
 
 def test_the_same_prompts_in_every_dress_give_the_same_rows(embedded: Any) -> None:

@@ -20,7 +20,7 @@ def spelled(tokenizer: PreTrainedTokenizerBase | None, prompts: Sequence[Sequenc
     and the others are empty. Without a tokenizer a token reads as its id.
 
     >>> spelled(tokenizer, [tokenizer.encode("Are you sure?")])
-    [('Are', ' you', ' sure', '?')]
+    [('<bos>', ' Are', ' you', ' sure', '?')]
     """
     if tokenizer is None:
         return [tuple(f" {token}" for token in prompt) for prompt in prompts]
