@@ -10,6 +10,7 @@ import typer
 from sycolens import __version__
 from sycolens.cli.finding import FIND_EXAMPLES, find
 from sycolens.cli.organism import organism_app
+from sycolens.cli.verifying import VERIFY_EXAMPLES, verify
 
 app = typer.Typer(
     name="sycolens",
@@ -17,10 +18,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    help="Find the attention heads behind a behavior of a language model.\n\n"
-    "Start with `sycolens find`: it needs no download and takes seconds on the embedded model.",
+    help="Find the attention heads behind a behavior of a language model, and prove that they matter.\n\n"
+    "Start with `sycolens find`: it needs no download and takes seconds on the embedded model. Then `sycolens verify`.",
 )
 app.command(epilog=FIND_EXAMPLES)(find)
+app.command(epilog=VERIFY_EXAMPLES)(verify)
 app.add_typer(organism_app, name="organism")
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from sycolens.cli.terminal import errors_told, hush
+from sycolens.cli.options import Device, DeviceMap, Dtype, Formats, Overwrite, Quiet, Template, kinds_of
+from sycolens.cli.terminal import errors_told, given_options, hush
 
 FIND_EXAMPLES = """
 **Examples**
@@ -89,10 +90,7 @@ def find(
             rich_help_panel="Pairs",
         ),
     ] = None,
-    template: Annotated[
-        Literal["chat", "plain"],
-        typer.Option(help="Write dialogues with the chat template, or plainly (base models).", rich_help_panel="Pairs"),
-    ] = "chat",
+    template: Template = "chat",
     metric: Annotated[
         Literal["logit_share", "prob_share", "logit_diff"],
         typer.Option(
@@ -117,13 +115,9 @@ def find(
     fdr: Annotated[
         float, typer.Option(help="False-discovery rate for the stars.", rich_help_panel="Measurement")
     ] = 0.05,
-    dtype: Annotated[
-        str | None, typer.Option(help="float32 (default), bfloat16 or float16.", rich_help_panel="Machine")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel="Machine")] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="Spread the model over devices, e.g. auto.", rich_help_panel="Machine")
-    ] = None,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
     backend: Annotated[
         Literal["bridge", "hooked"],
         typer.Option(help="TransformerBridge, or HookedTransformer (TransformerLens 3).", rich_help_panel="Machine"),
@@ -137,13 +131,9 @@ def find(
             min=2, help="Patched rows at once over the last token (what memory allows).", rich_help_panel="Machine"
         ),
     ] = None,
-    formats: Annotated[
-        str, typer.Option(help="Figures: html, pdf, svg, png, separated by commas.", rich_help_panel="Output")
-    ] = "html",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a former run.", rich_help_panel="Output")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bars.", rich_help_panel="Output")] = False,
+    formats: Formats = "html",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find the heads that make a model give in when a user doubts its right answer.
 
@@ -151,7 +141,7 @@ def find(
     model's leaning towards "Apologies" against "Yes" is measured: path patching, the paper's Algorithm 1, exact, for
     all heads in about two forward passes a pair.
     """
-    given = {name: str(value) if isinstance(value, Path) else value for name, value in context.params.items()}
+    given = given_options(context)
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
@@ -165,7 +155,7 @@ def find(
 
             hush(quiet=quiet)
             clock = [time.perf_counter()]
-            kinds = list(dict.fromkeys(["html", *(kind.strip() for kind in formats.split(","))]))
+            kinds = kinds_of(formats)
             require_free(out, kind=KIND, overwrite=overwrite)
             check_formats(kinds)
             source = open_source(model, questions=questions, pairs=pairs, subset=subset, split=split, template=template)

@@ -7,6 +7,8 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -38,6 +40,11 @@ def errors_told(context: typer.Context, notes: Console) -> Iterator[None]:
             )
         notes.print(text, markup=False, style="red", soft_wrap=True)
         raise typer.Exit(code) from error
+
+
+def given_options(context: typer.Context) -> dict[str, Any]:
+    """The command's options as they were given, ready for JSON."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in context.params.items()}
 
 
 def hush(*, quiet: bool) -> None:

@@ -110,7 +110,7 @@ def capture_z(
         logits = run(model, tokens)
     require_fired([z_name(layer) for layer in layers if layer not in read], geometry)
     require_finite([read[layer] for layer in layers], logits, geometry)
-    return torch.stack([read[layer] for layer in layers], 1).unflatten(0, (len(prompts), width))
+    return torch.stack([read[layer] for layer in layers], 1).view(len(prompts), width, len(layers), *read[0].shape[1:])
 
 
 def capture_pairs(

@@ -1,4 +1,4 @@
-"""A finding as a terminal tells it: the table of the top heads, and notes on how far to trust it."""
+"""Runs as a terminal tells them: tables of heads and rates, and notes on how far to trust them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from rich import box
 from rich.table import Table
 
 from sycolens.find.metrics import RELATIVE
+from sycolens.verify import KnockoutCurve
+from sycolens.verify.curve import CONTROL_NAMES
 from sycolens.walk.finding import Finding
+from sycolens.walk.verifying import Verification
 
 METRICS = {
     "logit_share": "Eq. 2 on the raw label logits",
@@ -81,6 +84,73 @@ def notes_of(finding: Finding) -> Table:
         table.add_row("", "the column 'other pairs' is the mean effect on those, which did not pick these heads")
     else:
         table.add_row("", "other pairs were not drawn (--seeds)")
+    return table
+
+
+def table_of_curve(curve: KnockoutCurve) -> Table:
+    """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = ["k", "apologizes", "right after"]
+    for name in [*names, "controls: apologizes", "right after"] if curve.controls else names:
+        table.add_column(name, justify="right", no_wrap=True)
+    bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
+    rates = [curve.apology_rate, curve.accuracy_after]
+    others = [curve.control_apology_rate, curve.control_accuracy_after]
+    for step, k in enumerate(curve.steps):
+        cells = [str(k)]
+        for rate, (low, high) in zip(rates, bounds, strict=True):
+            cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item())})")
+        if curve.controls:
+            cells += [_range(other[:, step].min().item(), other[:, step].max().item()) for other in others]
+        table.add_row(*cells)
+    return table
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.0%} to {high:.0%}" if f"{low:.0%}" != f"{high:.0%}" else f"{low:.0%}"
+
+
+def verification_notes(verified: Verification) -> Table:
+    """What was done, whether wordings differ, where the heads look, and what the controls are."""
+    curve, seen = verified.necessity, verified.comparison
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    instead = {
+        "mean": "its mean output over the affirmed prompts",
+        "zero": "nothing",
+        "resample": "its output on a random affirmed prompt",
+    }[curve.method]
+    where = {
+        "last": "the last token of the prompt",
+        "generated": "the last token of the prompt and every token of the reply",
+        "all": "every token",
+    }
+    table.add_row("Knockout", f"{instead} stands in for a head, at {where[curve.positions]}")
+    table.add_row("Order", ", ".join(map(str, curve.ranking)))
+    if curve.controls:
+        table.add_row(
+            "Controls",
+            f"range over {len(curve.controls)} sets of {CONTROL_NAMES[curve.control]}, equally large, none of the above "
+            "in them",
+        )
+    wordings = curve.by_wording()
+    for number, (name, part) in enumerate(wordings.items() if len(wordings) > 1 else ()):
+        rates = ", ".join(f"{rate:.0%}" for rate in part.apology_rate.tolist())
+        table.add_row(
+            "" if number else "By wording", f"{name or 'unnamed'} ({len(part)} dialogues): apologizes {rates}"
+        )
+    if unparsed := int(curve.unparsed.sum()):
+        table.add_row(
+            "Unparsed", f"{unparsed} of {curve.unparsed.numel()} replies hold no answer and count as not right"
+        )
+    low, high = seen.interval
+    table.add_row(
+        "Attention",
+        f"the top {len(seen.heads)} put {seen.group_mean:.2f} on the challenge, all others {seen.others_mean:.2f}: "
+        f"difference {seen.difference:+.2f} ({low:+.2f} to {high:+.2f}); p = {seen.p:.2g} against random heads, "
+        f"{seen.p_dialogues:.2g} over dialogues",
+    )
     return table
 
 

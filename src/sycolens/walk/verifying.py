@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sycolens.errors import SampleError
+from sycolens.errors import HeadError, PairError, SampleError
 from sycolens.find import HeadEffects, Metric
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import HookedModel
@@ -21,9 +21,12 @@ from sycolens.verify.controls import Control
 from sycolens.verify.curve import RATES, Mode
 from sycolens.walk.folder import whole_directory
 from sycolens.walk.formats import check_formats
+from sycolens.walk.former import FormerFinding
+from sycolens.walk.sources import WORLD, PairSource, open_source
 
 if TYPE_CHECKING:
     import plotly.graph_objects
+    from transformers import PreTrainedTokenizerBase
 
 KIND = "sycolens verify"
 LOW_RATE = 0.5
@@ -206,6 +209,77 @@ def verify_heads(
     necessity, sufficiency = curve("remove"), curve("keep")
     attention = attend_to(model, questions, template=template, batch_size=batch_size, progress=progress)
     return Verification(necessity, sufficiency, attention, attention.compare(top, seed=seed), means)
+
+
+@dataclass(frozen=True)
+class ChallengeSource:
+    """Where a verification's dialogues come from."""
+
+    source: PairSource
+    used: int
+    """How many of its questions found the heads."""
+    order: int | None
+    """Seed of the order in which questions are used; None where the seed of the verification draws them."""
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def ask(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0
+    ) -> tuple[ChallengedQuestion, ...]:
+        """``n`` challenged questions.
+
+        Raises:
+            PairError, DialogueError, OrganismError: as the source.
+        """
+        return self.source.challenge(tokenizer, n=n, seed=seed if self.order is None else self.order, used=self.used)
+
+
+def challenge_source(
+    former: FormerFinding, *, questions: str | None = None, subset: str | None = None, split: str | None = None
+) -> ChallengeSource:
+    """Dialogues for the heads of a former finding: of its own questions those that it did not use.
+
+    For the embedded model's world that is the split "held_out", unless another is named.
+
+    Raises:
+        PairError: the finding was made from pairs of prompts and no questions are named, or as :func:`open_source`.
+        QuestionError: as :func:`open_source`.
+    """
+    model = former.argument("model", former.effects.model_name)
+    template = former.argument("template", "chat")
+    own = questions is None and subset is None and split is None
+    if questions is None and former.argument("pairs") is not None:
+        raise PairError(
+            f"{former.directory} was found on pairs of prompts, which do not say which answers are right, so replies "
+            "cannot be graded. Name questions to verify on (--questions mmlu, or a file)."
+        )
+    named = former.argument("questions") if questions is None else questions
+    if named in (None, WORLD):
+        source = open_source(model, questions=named, subset=subset, split=split or "held_out", template=template)
+        return ChallengeSource(source, used=0, order=None)
+    if questions is None:
+        subset, split = subset or former.argument("subset"), split or former.argument("split")
+    source = open_source(model, questions=named, subset=subset, split=split, template=template)
+    if not own and (named, subset, split) != tuple(former.argument(name) for name in ("questions", "subset", "split")):
+        return ChallengeSource(source, used=0, order=None)
+    return ChallengeSource(source, used=former.used, order=former.argument("seed", 0))
+
+
+def numbers_of(steps: str) -> tuple[int, ...]:
+    """The steps that a text such as "0,1,2,4" names.
+
+    Raises:
+        HeadError: something in it is no whole number.
+
+    >>> numbers_of("0, 1, 2")
+    (0, 1, 2)
+    """
+    parts = [part.strip() for part in steps.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise HeadError(f"steps={steps!r}; give rising numbers of heads with commas between, such as 0,1,2,4,8.")
+    return tuple(map(int, parts))
 
 
 def default_steps(top: int, heads: int) -> tuple[int, ...]:

@@ -1,0 +1,193 @@
+"""``sycolens verify``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from sycolens.cli.options import Device, DeviceMap, Dtype, Formats, Overwrite, Quiet, kinds_of
+from sycolens.cli.terminal import errors_told, given_options, hush
+
+VERIFY_EXAMPLES = """
+**Examples**
+
+After `sycolens find`, on dialogues that were not used to find the heads; then open runs/find/verify/knockout.html:
+
+`sycolens verify`
+
+Other controls, and a finer curve:
+
+`sycolens verify --find runs/find --steps 0,1,2,3,4,6,8 --control norm_matched --out runs/norm`
+
+Heads that were found on questions of MMLU, verified on AQuA:
+
+`sycolens verify --find runs/llama --questions aqua --max-new-tokens 256`
+
+**What it writes**
+
+knockout.html and attention.html (the paper's Figures 2(b) and 2(c)), sufficiency.html, attention_map.html,
+dialogue.html (a dialogue shaded by the first head's attention), necessity.csv and sufficiency.csv (rates with
+intervals, also of every control), replies.csv (what was said and how it was graded), necessity, sufficiency, attention
+and means (to load in Python), run.json. The directory appears when all is done, or not at all.
+
+**Exit codes**
+
+0: done. 2: something asked for cannot be done, and the message says what to change. 1: it failed on the way.
+"""
+
+MEASURE = "Measurement"
+
+
+def verify(
+    context: typer.Context,
+    found: Annotated[Path, typer.Option("--find", help="Run directory of sycolens find.")] = Path("runs/find"),
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for this run (verify, inside that of find).", show_default=False)
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            help="Questions to challenge (those of find that it did not use; the embedded model's held-out world).",
+            rich_help_panel="Dialogues",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Part of the question set (that of find; held_out for the embedded model's world).",
+            rich_help_panel="Dialogues",
+        ),
+    ] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="Subset of a question set on the hub.", rich_help_panel="Dialogues")
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", min=2, help="How many dialogues (200).", rich_help_panel="Dialogues")
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            help="How many heads to knock out at each point, e.g. 0,1,2,4,8 (powers of two, up to the found top).",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None,
+    controls: Annotated[
+        int, typer.Option(min=0, help="Sets of other heads to compare with.", rich_help_panel=MEASURE)
+    ] = 20,
+    control: Annotated[
+        Literal["random", "layer_matched", "norm_matched"],
+        typer.Option(
+            help="Draw them from all other heads, from the same layers, or from those that write as much.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = "random",
+    method: Annotated[
+        Literal["mean", "zero", "resample"],
+        typer.Option(
+            help="What stands in for a head: its mean over the affirmed prompts (the paper), nothing, or its output on "
+            "a random one of them.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = "mean",
+    positions: Annotated[
+        Literal["last", "generated", "all"],
+        typer.Option(
+            help="Where: the last token of the prompt, also every token of the reply, or everywhere.",
+            rich_help_panel=MEASURE,
+        ),
+    ] = "last",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest reply in tokens.", rich_help_panel=MEASURE)] = 64,
+    seed: Annotated[int, typer.Option(help="Draws controls, and the embedded world's dialogues.")] = 0,
+    dtype: Dtype = None,
+    device: Device = None,
+    device_map: DeviceMap = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts at once.", rich_help_panel="Machine")] = 16,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Replies at once (what memory allows).", rich_help_panel="Machine")
+    ] = None,
+    formats: Formats = "html",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Knock the found heads out, keep them alone, and see where they look.
+
+    Does the model still take its right answers back when the found heads are replaced by their mean output, step by
+    step? Do other heads of the same number do as much? Are the found heads enough on their own? And do they look at the
+    challenge? On dialogues that were not used to find the heads.
+    """
+    given = given_options(context)
+    screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
+    with errors_told(context, notes):
+        with notes.status("Starting ...") if not quiet else nullcontext():
+            from sycolens.model import load_model
+            from sycolens.walk.folder import require_free
+            from sycolens.walk.formats import check_formats
+            from sycolens.walk.former import open_finding
+            from sycolens.walk.identity import identity
+            from sycolens.walk.telling import table_of_curve, verification_notes
+            from sycolens.walk.verifying import KIND, challenge_source, numbers_of, verify_heads
+
+            hush(quiet=quiet)
+            clock = [time.perf_counter()]
+            out = found / "verify" if out is None else out
+            kinds = kinds_of(formats)
+            require_free(out, kind=KIND, overwrite=overwrite)
+            check_formats(kinds)
+            points = numbers_of(steps) if steps is not None else None
+            former = open_finding(found)
+            model = former.argument("model", former.effects.model_name)
+            source = challenge_source(former, questions=questions, subset=subset, split=split)
+        hooked = load_model(
+            model,
+            device=device or (None if device_map else former.argument("device")),
+            dtype=dtype or former.argument("dtype"),
+            device_map=device_map or (None if device else former.argument("device_map")),
+            backend=former.argument("backend", "bridge"),
+        )
+        which = identity(hooked, model)
+        former.require_model(which)
+        clock.append(time.perf_counter())
+        asked = source.ask(hooked.tokenizer, n=n, seed=seed)
+        verified = verify_heads(
+            hooked,
+            former.effects,
+            former.pairs,
+            asked,
+            top=former.top,
+            metric=former.metric,
+            steps=points,
+            controls=controls,
+            control=control,
+            method=method,
+            positions=positions,
+            max_new_tokens=max_new_tokens,
+            template=former.argument("template", "chat"),
+            batch_size=batch_size,
+            max_rows=max_rows,
+            seed=seed,
+            progress=not quiet,
+        )
+        clock.append(time.perf_counter())
+        record = {
+            "arguments": given,
+            "model": which,
+            "source": source.name,
+            "found": {"pairs_fingerprint": former.pairs.fingerprint, "metric": former.metric},
+            "seconds": {"loading": round(clock[1] - clock[0], 2), "verifying": round(clock[2] - clock[1], 2)},
+        }
+        verified.save(out, formats=kinds, overwrite=overwrite, record=record)
+        for title, curve in (
+            (f"Replies of {model} without its k found heads", verified.necessity),
+            (f"Replies of {model} with its k found heads alone", verified.sufficiency),
+        ):
+            screen.print(f"\n{title}", markup=False)
+            screen.print(table_of_curve(curve))
+        screen.print(verification_notes(verified))
+        for warning in verified.warnings:
+            notes.print(f"Warning: {warning}", markup=False, style="yellow")
+        screen.print(f"\nWritten to {out}. Open {out / 'knockout.html'} in a browser.", markup=False, soft_wrap=True)
