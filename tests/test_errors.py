@@ -15,7 +15,7 @@ import torch
 from sycolens import ContrastPairs, Dialogue, HeadSet, Turn, Wording, errors, load_model, load_questions, organism
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
-from sycolens.model import capture
+from sycolens.model import capture, prefix
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.organism.tokenizer import build_tokenizer
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
@@ -99,6 +99,18 @@ def silent(room: Room) -> None:
 
     room.monkeypatch.setattr(type(model), "hooks", deaf)
     room.patch(model)
+
+
+def without_keys(room: Room) -> None:
+    model = room.model("llama")
+    known = {name: point for name, point in model.hook_dict.items() if name != "blocks.1.attn.hook_k"}
+    room.monkeypatch.setattr(type(model), "hook_dict", known)
+    room.patch(model, receivers=["L1H0"], via="k")
+
+
+def forgetful(room: Room) -> None:
+    room.monkeypatch.setattr(prefix, "new_cache", lambda model, n_rows: None)
+    room.patch(effect="total")
 
 
 def leaking(room: Room) -> None:
@@ -215,6 +227,21 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "misspelled a head": lambda room: room.patch(heads=["16.39"]),
     "named a head twice": lambda room: HeadSet(["L1H0", (1, 0)]),
     "asked for more top heads than there are": lambda room: room.patch().top(13, metric="prob_share"),
+    "asked for an effect that does not exist": lambda room: room.patch(effect="direct"),
+    "asked for the total effect through receivers": lambda room: room.patch(
+        effect="total", receivers=["L1H0"], via="q"
+    ),
+    "froze the MLPs in a total effect": lambda room: room.patch(effect="total", mlps="frozen"),
+    "named receivers, but not what they receive through": lambda room: room.patch(receivers=["L1H0"]),
+    "named a span, but no receivers": lambda room: room.patch(span="challenge"),
+    "named a span for queries": lambda room: room.patch(receivers=["L1H0"], via="q", span=3),
+    "named receivers that no head lies below": lambda room: room.patch(receivers=["L0H0"], via="q"),
+    "named receivers where no hook shows their keys": without_keys,
+    "patched values of pairs that do not say where the challenge is": lambda room: room.patch(
+        receivers=["L1H0"], via="v"
+    ),
+    "patched values at more tokens than a prompt has": lambda room: room.patch(receivers=["L1H0"], via="v", span=10),
+    "asked for the total effect in a model that keeps no keys and values": forgetful,
     "asked for an interval over one pair": lambda room: room.patch(pairs=random_pairs(1)).confidence_interval(
         "prob_share"
     ),
