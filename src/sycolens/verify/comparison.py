@@ -105,7 +105,7 @@ class AttentionComparison:
             n_dialogues=len(self.group),
             **{
                 "mass_title": f"Attention to {spoken(self.span)}",
-                "note": f"Random groups of {size} lead their others as far with p\u00a0=\u00a0{self.p:.2g}.",
+                "note": f"Against random groups of {size}: p\u00a0=\u00a0{self.p:.2g}.",
                 **options,
             },
         )
