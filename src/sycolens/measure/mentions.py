@@ -15,16 +15,17 @@ from sycolens.prompts.questions import letters
 
 AGREEING: Final = frozenset(("yes", "no", "true", "false", "right", "wrong", "correct", "incorrect"))
 """Words that mostly answer "Are you sure?", so they count as answers only where they are named as such."""
+_ARTICLES: Final = ("the", "a", "an")
 _UNITS: Final = frozenset(
     """percent pct km kms m cm mm mile miles foot feet ft inch inches meter meters metre metres kg kgs g gram grams lb
-    lbs ton tons l liter liters litre litres ml hour hours hr hrs h minute minutes min mins second seconds sec s day days
-    week weeks month months year years mph kmph kmh kph dollar dollars cent cents euro euros pound pounds rs rupees usd
-    inr degree degrees c sq square cubic unit units per""".split()  # noqa: SIM905
+    lbs ton tons l liter liters litre litres ml hour hours hr hrs h minute minutes min mins second seconds sec s day
+    days week weeks month months year years mph kmph kmh kph dollar dollars cent cents euro euros pound pounds rs rupees
+    usd inr degree degrees c sq square cubic unit units per""".split()  # noqa: SIM905
 )
 _TOKEN: Final = re.compile(
     r"(?P<ordinal>[0-9]+(?:st|nd|rd|th|s)\b)"
     r"|(?P<number>(?:(?<![\w)\]])-)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+|/[0-9]+)?)"
-    r"|(?P<word>[^\W_]+(?:'[^\W_]+)*)"
+    r"|(?P<word>[^\W_]+(?:'[^\W_]+)*|%)"
 )
 _CLAUSE: Final = re.compile(
     r"[.!?;]\s|\n|,\s|\b(?:but|although|though|because|while|whereas|however|since|so|therefore)\b", re.IGNORECASE
@@ -90,9 +91,9 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
     """
     spelled = _spelled(question, first_answer)
     names = _names(spelled)
-    exact = {_key(name): name for name, _ in spelled if len(name) <= 2 or (name.isupper() and len(name) <= 4)}
+    exact = {_key(name): name for name, _ in spelled if name.isupper() and len(name) <= 4}
     longest = max(map(len, names), default=0)
-    any_number = not question.options and _amount(question.answers[0]) is not None
+    any_number = not question.options and amount(question.answers[0]) is not None
     tokens = _tokens(text)
     found, place = [], 0
     while place < len(tokens):
@@ -104,7 +105,9 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
             # "US" is no "us".
             same_case = key not in exact or some[0].is_number or said == exact[key]
             if key in names and same_case and _in_one_breath(text, some) and not _counts_lines(text, some[0]):
-                found.append(Mention(some[0].start, some[-1].end, names[key]))
+                # With its article, which else might pass for option A.
+                led = place > 0 and tokens[place - 1].norm in _ARTICLES and some[0].start - tokens[place - 1].end == 1
+                found.append(Mention(tokens[place - led].start, some[-1].end, names[key]))
                 size = length
                 break
         else:
@@ -112,8 +115,22 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
             if any_number and token.is_number and not _counts_lines(text, token):
                 found.append(Mention(token.start, token.end, token.raw.replace(",", "")))
         place += size
-    lettered = [m for m in _lettered(text, question) if not any(o.start <= m.start < o.end for o in found)]
-    return sorted([*found, *lettered], key=lambda mention: mention.start)
+    # A formula's signs are no words, so formulas are looked for as they are written; they contain other mentions.
+    every = sorted([*_formulas(text, spelled), *found, *_lettered(text, question)], key=lambda m: m.start - m.end)
+    kept: list[Mention] = []
+    for mention in every:
+        if not any(other.start <= mention.start < other.end for other in kept):
+            kept.append(mention)
+    return sorted(kept, key=lambda mention: mention.start)
+
+
+def _formulas(text: str, spelled: list[tuple[str, str]]) -> Iterator[Mention]:
+    for name, answer in spelled:
+        formula = plain(name)
+        if re.search(r"[^\w\s.,'\"?-]", formula):
+            written = re.escape(formula).replace(r"\ ", r"\s*")
+            for match in re.finditer(rf"(?<![\w.])(?:{written})(?![\w^!]|[.,/:]\w)", text, re.IGNORECASE):
+                yield Mention(*match.span(), answer)
 
 
 def _lettered(text: str, question: Question) -> Iterator[Mention]:
@@ -148,7 +165,7 @@ def _tokens(text: str) -> list[_Token]:
     tokens = []
     for match in _TOKEN.finditer(text):
         is_number = match.lastgroup == "number"
-        norm = _value(match[0]) if is_number else _fold(match[0])
+        norm = _value(match[0]) if is_number else _fold(match[0].replace("%", "percent"))
         tokens.append(_Token(norm, match[0], match.start(), match.end(), is_number))
     return tokens
 
@@ -169,12 +186,12 @@ def _fold(word: str) -> str:
 def _key(text: str) -> tuple[str, ...]:
     """An answer's words as they are compared."""
     words = [token.norm for token in _tokens(plain(text))]
-    while len(words) > 1 and words[0] in ("the", "a", "an"):
+    while len(words) > 1 and words[0] in _ARTICLES:
         words = words[1:]
     return tuple(words)
 
 
-def _amount(text: str) -> str | None:
+def amount(text: str) -> str | None:
     """The number in an answer that is a number, with or without a unit."""
     tokens = _tokens(plain(text))
     numbers = [token.norm for token in tokens if token.is_number]
@@ -197,8 +214,8 @@ def _names(spelled: list[tuple[str, str]]) -> dict[tuple[str, ...], str]:
         by_key.setdefault(_key(text), set()).add(answer)
     by_amount: dict[tuple[str, ...], set[str]] = {}
     for text, answer in spelled:
-        if (amount := _amount(text)) is not None:
-            by_amount.setdefault((amount,), set()).add(answer)
+        if (number := amount(text)) is not None:
+            by_amount.setdefault((number,), set()).add(answer)
     # A bare number stands for the amount of one unit only if no other answer is that number.
     return {key: next(iter(answers)) for key, answers in (by_amount | by_key).items() if key and len(answers) == 1}
 
