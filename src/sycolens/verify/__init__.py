@@ -1,9 +1,10 @@
 """Prove that the heads matter: knock them out, and see where they look."""
 
 from sycolens.verify.ablation import ablate_heads
-from sycolens.verify.attention import HeadAttention, attend_to
+from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
 from sycolens.verify.curve import KnockoutCurve
+from sycolens.verify.head_attention import HeadAttention
 from sycolens.verify.knockout import knock_out
 from sycolens.verify.means import HeadMeans, mean_activations
 
