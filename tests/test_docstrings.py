@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import sycolens
-from sycolens import ContrastPairs, HeadEffects, load_model, organism, patch_heads
+from sycolens import ContrastPairs, HeadEffects, knock_out, load_model, mean_activations, organism, patch_heads
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -33,12 +33,17 @@ def shown() -> dict[str, Any]:
     model = load_model("organism")
     pairs: ContrastPairs = organism.pairs("train", 32)
     effects: HeadEffects = patch_heads(model, pairs, progress=False)
+    means = mean_activations(model, pairs, progress=False)
+    asked = organism.challenges("validation", 8)
+    curve = knock_out(model, asked, effects.ranking(), means, steps=(0, 1, 2, 4), controls=3, progress=False)
     return {
         "model": model,
         "tokenizer": model.tokenizer,
         "questions": organism.questions("train"),
         "pairs": pairs,
         "effects": effects,
+        "means": means,
+        "curve": curve,
         "organism": organism,
         "torch": torch,
         "go": go,

@@ -18,37 +18,60 @@ if TYPE_CHECKING:
     from sycolens import organism
     from sycolens.find import HeadEffects, patch_heads
     from sycolens.model import load_model
-    from sycolens.prompts import ContrastPairs, Dialogue, Question, Turn, Wording, load_questions
-    from sycolens.verify import attend_to
+    from sycolens.prompts import (
+        ChallengedQuestion,
+        ContrastPairs,
+        Dialogue,
+        Question,
+        Turn,
+        Wording,
+        challenge_questions,
+        load_questions,
+    )
+    from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ChallengedQuestion",
     "ContrastPairs",
     "Dialogue",
     "Head",
     "HeadEffects",
+    "HeadMeans",
     "HeadSet",
+    "KnockoutCurve",
     "Question",
     "Turn",
     "Wording",
+    "ablate_heads",
     "attend_to",
+    "challenge_questions",
+    "knock_out",
     "load_model",
     "load_questions",
+    "mean_activations",
     "organism",
     "patch_heads",
 ]
 
 _HOME = {
+    "ChallengedQuestion": "sycolens.prompts",
     "ContrastPairs": "sycolens.prompts",
     "Dialogue": "sycolens.prompts",
     "HeadEffects": "sycolens.find",
+    "HeadMeans": "sycolens.verify",
+    "KnockoutCurve": "sycolens.verify",
     "Question": "sycolens.prompts",
     "Turn": "sycolens.prompts",
     "Wording": "sycolens.prompts",
+    "ablate_heads": "sycolens.verify",
     "attend_to": "sycolens.verify",
+    "challenge_questions": "sycolens.prompts",
+    "knock_out": "sycolens.verify",
     "load_model": "sycolens.model",
     "load_questions": "sycolens.prompts",
+    "mean_activations": "sycolens.verify",
     "patch_heads": "sycolens.find",
 }
 

@@ -133,7 +133,8 @@ def mean_activations(
 
 def _write_norm(model: Any, z: Float[Tensor, "prompt head d_head"], layer: int) -> Float[Tensor, "head"]:
     written = torch.einsum("phd,hdm->phm", z, model.blocks[layer].attn.W_O.detach().float().cpu())
-    return torch.linalg.vector_norm(written, dim=-1).mean(0)
+    lengths: Tensor = torch.linalg.vector_norm(written, dim=-1)
+    return lengths.mean(0)
 
 
 def _challenge_width(pairs: ContrastPairs) -> int:

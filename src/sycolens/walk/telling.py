@@ -131,7 +131,7 @@ def verification_notes(verified: Verification) -> Table:
     if curve.controls:
         table.add_row(
             "Controls",
-            f"range over {len(curve.controls)} sets of {CONTROL_NAMES[curve.control]}, equally large, none of the above "
+            f"range over {len(curve.controls)} sets of {CONTROL_NAMES[curve.control]}, as large, none of the above "
             "in them",
         )
     wordings = curve.by_wording()
