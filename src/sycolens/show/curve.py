@@ -13,20 +13,19 @@ from torch import Tensor
 
 from sycolens.errors import FigureError
 from sycolens.show.layout import GRID, LINE, PAGE_WIDTH, SMALL, Width, axis, page, text_width, tick_step, wrap
+from sycolens.show.line_names import GAP, LineName, spread
 from sycolens.show.numbers import Numbers, check_shares, count_sentence, counted, interval_at, scaled
 
 HEIGHT: dict[Width, int] = {"single": 160, "double": 240}
 """Of the plot."""
 LEFT = 46
 """Room for the percentages and the axis name."""
-EDGE = 9.0
-"""From the frame to the first and the last point."""
-LABEL: dict[Width, int] = {"single": 84, "double": 130}
-"""No label at a line's end is wider; longer names go into a legend."""
-GAP = 6.0
-"""From the frame to a label."""
-ENTRY = 19.0
-"""Height of one line of plotly's legend."""
+EDGE, RIM = 9.0, 5.0
+"""From the frame to the first and the last point, and to 0 and 100 %."""
+NAME: dict[Width, int] = {"single": 84, "double": 130}
+"""No name at a line's end is wider."""
+ENTRY, KEY = 19.0, 50.0
+"""Height of an entry of plotly's legend, and the width of its picture."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +48,6 @@ LOOKS = (
     _Look("rgb(64,64,64)", "dot", "diamond", "|"),
     _Look("rgb(118,42,131)", "dashdot", "triangle-up", "-"),
 )
-
-
-@dataclass(frozen=True)
-class _Label:
-    """A name at the end of a line."""
-
-    text: str
-    """In lines."""
-    color: str
-    at: float
-    """Where the line ends, in pixels from the plot's upper edge."""
-
-    @property
-    def height(self) -> float:
-        return LINE * (self.text.count("<br>") + 1)
-
-    @property
-    def width(self) -> float:
-        return max(map(text_width, self.text.split("<br>")))
 
 
 def knockout_curve(
@@ -107,111 +87,70 @@ def knockout_curve(
     """
     intervals, controls = intervals or {}, controls or {}
     n_controls = _check(steps, rates, intervals, controls)
-    height = HEIGHT[width]
-    labels: list[_Label] = []
-    under: list[go.Scatter] = []
-    lines: list[go.Scatter] = []
-    positions = list(range(len(steps)))
-    steps_named = [f"{step_title}: {step:,}" for step in steps]
-    for (name, rate), look in zip(rates.items(), LOOKS, strict=False):
-        low, high = intervals.get(name, (None, None))
-        values, ends = scaled(rate, low, high, "%", name=name)
-        numbers = Numbers(100.0, "%", confidence, sign="minus", what=name, sample=counted(n_dialogues, "dialogue"))
-        if ends is not None:
-            under.append(_band(f"{name}, interval", positions, *ends, fillcolor=look.fill(0.22)))
-        lines.append(
-            go.Scatter(
-                name=name,
-                mode="lines+markers",
-                x=positions,
-                y=values.tolist(),
-                line={"color": look.color, "width": 1.75, "dash": look.dash},
-                marker={
-                    "symbol": look.symbol,
-                    "size": 6,
-                    "color": look.color if look is LOOKS[0] else "white",
-                    "line": {"color": look.color, "width": 1.25},
-                },
-                hovertext=[
-                    numbers.hover(step, value, interval_at(ends, row))
-                    for row, (step, value) in enumerate(zip(steps_named, values.tolist(), strict=True))
-                ],
-                hovertemplate="%{hovertext}<extra></extra>",
-            )
+    sample = counted(n_dialogues, "dialogue")
+    points = [f"{step_title}: {step:,}" for step in steps]
+    looks = dict(zip(rates, LOOKS, strict=False))
+    drawn = {
+        name: _Rate(
+            name, rate, intervals.get(name), Numbers(100.0, "%", confidence, "minus", name, sample), looks[name]
         )
-        labels.append(_Label(_broken(name, width), look.color, _down(values[-1].item(), height)))
-        if name in controls:
-            others, _ = scaled(controls[name], None, None, "%", name=name)
-            least, middle, most = others.amin(0), others.quantile(0.5, dim=0), others.amax(0)
-            what = control_name if len(rates) == 1 else f"{name}, {control_name}"
-            under.append(_band(f"{what}, range", positions, least, most, fillpattern=_hatching(look)))
-            of_sets = Numbers(100.0, "%", sign="minus", what=f"{what}: median")
-            lines.insert(
-                0,
-                go.Scatter(
-                    name=what,
-                    mode="lines",
-                    x=positions,
-                    y=middle.tolist(),
-                    line={"color": look.color, "width": 0.75, "dash": look.dash},
-                    hovertext=[
-                        f"{of_sets.hover(step, middle[row].item(), None)}<br>{counted(n_controls, 'set')}: "
-                        f"{of_sets.write(least[row].item())} to {of_sets.write(most[row].item())}"
-                        for row, step in enumerate(steps_named)
-                    ],
-                    hovertemplate="%{hovertext}<extra></extra>",
-                ),
-            )
-            labels.append(_Label(_broken(what, width), look.color, _down(middle[-1].item(), height)))
-
-    tops = _spread(labels, height) if max(label.width for label in labels) <= LABEL[width] else None
-    right = 10.0 if tops is None else GAP + max(label.width for label in labels) + 4
+        for name, rate in rates.items()
+    }
+    beside = {
+        name: _Controls((control_name,) if len(rates) == 1 else (f"{name},", control_name), each, looks[name])
+        for name, each in controls.items()
+    }
+    names, tops = _place_names(list(drawn.values()), list(beside.values()), width)
+    right = GAP + max(name.width for name in names) + 4 if names else 10.0
     wide = PAGE_WIDTH[width] - LEFT - right
     apart = (wide - 2 * EDGE) / max(1, len(steps) - 1)
+    beyond = EDGE / apart if len(steps) > 1 else 0.5
     texts = [f"{step:,}" for step in steps]
     every = tick_step(apart, apart=max(map(text_width, texts)) + 6)
-    layout: dict[str, Any] = page(
+    legend_names = {name: "<br>".join(wrap(name, wide - KEY)) for name in rates}
+    layout = page(
         width,
-        plot=(wide, height),
+        plot=(wide, HEIGHT[width]),
         left=LEFT,
         content=(0, PAGE_WIDTH[width]),
         footnote=[
             count_sentence(n_dialogues, "dialogue"),
             f"Shaded: {confidence * 100:g}% intervals." if intervals else None,
-            f"Hatched: range of {counted(n_controls, 'set')} of {control_name}, thin line: median."
-            if controls
-            else None,
+            _hatched_sentence(n_controls, control_name),
             note,
         ],
-        above=ENTRY * len(labels) if tops is None else 0,
+        above=0 if names else sum(ENTRY + LINE * name.count("<br>") for name in legend_names.values()),
     )
-    layout["annotations"] += (
-        [] if tops is None else [_written(*each, height) for each in zip(labels, tops, strict=True)]
-    )
-    numbers = Numbers(100.0, "%", sign="minus")
-    tick_values, tick_texts = numbers.ticks(0, 100, most=5)
+    layout["annotations"] += [name.written(top) for name, top in zip(names, tops, strict=True)]
+    percent = Numbers(100.0, "%", sign="minus")
+    tick_values, tick_texts = percent.ticks(0, 100, most=5)
     return go.Figure(
-        [*under, *lines],
+        [
+            *(each.band(apart) for each in drawn.values() if each.ends is not None),
+            *(each.band(apart) for each in beside.values()),
+            *(each.line(points) for each in beside.values()),
+            *(each.line(points, legend_names[name], every=tick_step(apart, apart=9)) for name, each in drawn.items()),
+        ],
         {
             **layout,
-            "showlegend": tops is None,
+            "showlegend": not names,
             "legend": {
                 "x": 0,
                 "xanchor": "left",
                 "y": 1,
                 "yanchor": "bottom",
                 "font": {"size": SMALL},
-                "traceorder": "normal",
+                "bgcolor": "rgba(255,255,255,0)",
             },
             "xaxis": axis(
                 step_title,
-                range=[-EDGE / apart, len(steps) - 1 + EDGE / apart],
-                tickvals=positions[::every],
+                range=[-beyond, len(steps) - 1 + beyond],
+                tickvals=list(range(0, len(steps), every)),
                 ticktext=texts[::every],
             ),
             "yaxis": axis(
-                numbers.title(rate_title),
-                range=[100 * -EDGE / (height - 2 * EDGE), 100 * (1 + EDGE / (height - 2 * EDGE))],
+                percent.title(rate_title),
+                range=[100 * -RIM / (HEIGHT[width] - 2 * RIM), 100 * (1 + RIM / (HEIGHT[width] - 2 * RIM))],
                 tickvals=tick_values,
                 ticktext=tick_texts,
                 showgrid=True,
@@ -220,6 +159,118 @@ def knockout_curve(
             ),
         },
     )
+
+
+class _Rate:
+    """One rate: its line, and the shade of its interval."""
+
+    def __init__(
+        self, name: str, rate: Tensor, interval: tuple[Tensor, Tensor] | None, numbers: Numbers, look: _Look
+    ) -> None:
+        low, high = interval or (None, None)
+        self.values, self.ends = scaled(rate, low, high, "%", name=name)
+        self.name, self.numbers, self.look = name, numbers, look
+
+    def band(self, apart: float) -> go.Scatter:
+        assert self.ends is not None
+        return _band(f"{self.name}, interval", *self.ends, apart, fillcolor=self.look.fill(0.22))
+
+    def line(self, points: Sequence[str], legend_name: str, *, every: int) -> go.Scatter:
+        return go.Scatter(
+            name=legend_name,
+            mode="lines+markers",
+            x=list(range(len(points))),
+            y=self.values.tolist(),
+            line={"color": self.look.color, "width": 1.75, "dash": self.look.dash},
+            marker={
+                "symbol": self.look.symbol,
+                "size": [0 if row % every else 6 for row in range(len(points))],
+                "opacity": 1,
+                "color": self.look.color if self.look is LOOKS[0] else "white",
+                "line": {"color": self.look.color, "width": 1.25},
+            },
+            hovertext=[
+                self.numbers.hover(point, value, interval_at(self.ends, row))
+                for row, (point, value) in enumerate(zip(points, self.values.tolist(), strict=True))
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+
+
+class _Controls:
+    """The same rate under other heads: their hatched range, and a thin line through their medians."""
+
+    def __init__(self, name: tuple[str, ...], rates: Tensor, look: _Look) -> None:
+        others, _ = scaled(rates, None, None, "%")
+        self.name, self.look, self.sets = name, look, counted(len(others), "set")
+        self.least, self.middle, self.most = others.amin(0), others.quantile(0.5, dim=0), others.amax(0)
+
+    def band(self, apart: float) -> go.Scatter:
+        # Hatched rather than shaded: where two bands cross, both can still be seen, in print too.
+        hatching = {"shape": self.look.hatch, "size": 4, "solidity": 0.12, "fgcolor": self.look.color}
+        pattern = {**hatching, "bgcolor": "rgba(255,255,255,0)"}
+        return _band(f"{' '.join(self.name)}, range", self.least, self.most, apart, fillpattern=pattern)
+
+    def line(self, points: Sequence[str]) -> go.Scatter:
+        name = " ".join(self.name)
+        numbers = Numbers(100.0, "%", sign="minus", what=f"{name}: median")
+        return go.Scatter(
+            name=name,
+            mode="lines",
+            x=list(range(len(points))),
+            y=self.middle.tolist(),
+            line={"color": self.look.color, "width": 1, "dash": self.look.dash},
+            hovertext=[
+                f"{numbers.hover(point, self.middle[row].item(), None)}<br>{self.sets}: "
+                f"{numbers.write(self.least[row].item())} to {numbers.write(self.most[row].item())}"
+                for row, point in enumerate(points)
+            ],
+            hovertemplate="%{hovertext}<extra></extra>",
+            showlegend=False,  # the footnote says what is hatched
+        )
+
+
+def _place_names(
+    rates: Sequence[_Rate], controls: Sequence[_Controls], width: Width
+) -> tuple[list[LineName], list[float]]:
+    """Names at the ends of all lines, or of the rates alone, or none, which calls for a legend."""
+    height, room = HEIGHT[width], NAME[width]
+
+    def named(line: _Rate | _Controls) -> LineName:
+        parts, ends = ((line.name,), line.values) if isinstance(line, _Rate) else (line.name, line.middle)
+        down = height - RIM - ends[-1].item() / 100 * (height - 2 * RIM)
+        return LineName.broken(*parts, room=room, color=line.look.color, at=down)
+
+    choices: tuple[Sequence[_Rate | _Controls], ...] = ([*rates, *controls], rates)
+    for lines in choices:
+        names = [named(line) for line in lines]
+        tops = spread(names, height=height, room=room)
+        if tops is not None:
+            return names, tops
+    return [], []
+
+
+def _band(name: str, low: Tensor, high: Tensor, apart: float, **fill: Any) -> go.Scatter:
+    x: list[float] = list(range(len(low)))
+    if len(x) == 1:  # ten pixels to either side, or there would be nothing to see
+        x, low, high = [-10 / apart, 10 / apart], low.expand(2), high.expand(2)
+    return go.Scatter(
+        name=name,
+        mode="lines",
+        x=[*x, *reversed(x)],
+        y=[*high.tolist(), *reversed(low.tolist())],
+        line={"width": 0},
+        fill="toself",
+        hoverinfo="skip",
+        showlegend=False,
+        **fill,
+    )
+
+
+def _hatched_sentence(n_controls: int, control_name: str) -> str | None:
+    if not n_controls:
+        return None
+    return f"Hatched: range of {counted(n_controls, 'set')} of {control_name}, thin line: median."
 
 
 def _check(
@@ -249,65 +300,3 @@ def _check(
             raise FigureError(f"{name} holds NaN or infinite numbers; leave those steps out.")
         check_shares(values, name)
     return sets.pop() if sets else 0
-
-
-def _band(name: str, x: Sequence[int], low: Tensor, high: Tensor, **fill: Any) -> go.Scatter:
-    return go.Scatter(
-        name=name,
-        mode="lines",
-        x=[*x, *reversed(x)],
-        y=[*high.tolist(), *reversed(low.tolist())],
-        line={"width": 0},
-        fill="toself",
-        hoverinfo="skip",
-        showlegend=False,
-        **fill,
-    )
-
-
-def _hatching(look: _Look) -> dict[str, Any]:
-    # Hatched rather than shaded: where two bands cross, both can still be seen, in print too.
-    return {"shape": look.hatch, "size": 4, "solidity": 0.12, "fgcolor": look.color, "bgcolor": "rgba(255,255,255,0)"}
-
-
-def _down(value: float, height: float) -> float:
-    return height - EDGE - value / 100 * (height - 2 * EDGE)
-
-
-def _broken(name: str, width: Width) -> str:
-    return "<br>".join(wrap(name, LABEL[width]))
-
-
-def _spread(labels: Sequence[_Label], height: float) -> list[float] | None:
-    """Upper edges of the labels so that none overlaps, or None if one would end up a line away from its own."""
-    order = sorted(range(len(labels)), key=lambda row: labels[row].at)
-    tops = [label.at - label.height / 2 for label in labels]
-    floor = 0.0
-    for row in order:
-        tops[row] = floor = max(tops[row], floor)
-        floor += labels[row].height
-    ceiling = height
-    for row in reversed(order):
-        tops[row] = min(tops[row], ceiling - labels[row].height)
-        ceiling = tops[row]
-    moved = (abs(top + label.height / 2 - label.at) for top, label in zip(tops, labels, strict=True))
-    return tops if ceiling >= 0 and max(moved) <= LINE else None
-
-
-def _written(label: _Label, top: float, height: float) -> dict[str, Any]:
-    return {
-        "name": "label",
-        "text": label.text,
-        "showarrow": False,
-        "align": "left",
-        "xref": "paper",
-        "yref": "paper",
-        "x": 1,
-        "y": 1,
-        "xanchor": "left",
-        "yanchor": "middle",
-        "xshift": GAP,
-        "yshift": -(top + label.height / 2),
-        "borderpad": 0,
-        "font": {"size": SMALL, "color": label.color},
-    }

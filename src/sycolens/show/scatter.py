@@ -25,6 +25,7 @@ from sycolens.show.layout import (
     text_width,
 )
 from sycolens.show.numbers import Numbers, count_sentence, scaled
+from sycolens.show.sheet import CLEAR
 
 SIDE: dict[Width, int] = {"single": 250, "double": 400}
 """Of the square plot."""
@@ -123,7 +124,7 @@ def head_scatter(
                 mode="lines",
                 x=[start, end],
                 y=[start, end],
-                line={"color": FAINT, "width": 0.75, "dash": "dash"},
+                line={"color": FAINT, "width": 0.75, "dash": "4px,3px"},
                 hoverinfo="skip",
             ),
             points("heads", plain, symbol="circle", size=DOT, color=PLAIN),
@@ -179,19 +180,29 @@ class _Square:
     def place_names(self, names: Sequence[str], dots: Sequence[Box], others: Sequence[Box]) -> list[tuple[str, Box]]:
         """Names beside their points, unless they would cover a point or a name; rather not across a line."""
         placed: list[tuple[str, Box]] = []
-        for name, dot in zip(names, dots, strict=True):
-            taken = [*dots, *others, *(box for _, box in placed)]
+        for row, (name, dot) in enumerate(zip(names, dots, strict=True)):
+            # A name that comes close to another marked point would seem to belong to it.
+            rest = [grown(other, CLEAR) for other in (*dots[:row], *dots[row + 1 :])]
+            taken = [dot, *rest, *others, *(box for _, box in placed)]
             free = [
                 place
-                for place in _around(dot, text_width(name) + 2, LINE - 2)
-                if self._holds(place) and not any(overlap(place, other) for other in taken)
+                for place in self._around(dot, text_width(name) + 2, LINE - 2)
+                if not any(overlap(place, other) for other in taken)
             ]
             if free:
                 placed.append((name, min(free, key=self._crossings)))
         return placed
 
-    def _holds(self, box: Box) -> bool:
-        return box[0] >= 1 and box[1] >= 1 and box[2] <= self.side - 1 and box[3] <= self.side - 1
+    def _around(self, dot: Box, wide: float, high: float) -> Iterator[Box]:
+        left, top, right, bottom = grown(dot, 0.5)
+        # Above and below, a name may move along to stay inside the frame.
+        middle = min(max(1.0, (left + right - wide) / 2), self.side - wide - 1)
+        columns, rows = (right, middle, left - wide), ((top + bottom - high) / 2, top - high, bottom)
+        # Right, left, above, below, then the four corners.
+        for column, row in ((0, 0), (2, 0), (1, 1), (1, 2), (0, 1), (0, 2), (2, 1), (2, 2)):
+            x, y = columns[column], rows[row]
+            if x >= 1 and y >= 1 and x + wide <= self.side - 1 and y + high <= self.side - 1:
+                yield (x, y, x + wide, y + high)
 
     def _crossings(self, box: Box) -> int:
         zero = self.dot(0.0, 0.0, 0.0)
@@ -200,13 +211,3 @@ class _Square:
             + (box[1] < zero[1] < box[3])
             + (box[0] + box[1] < self.side < box[2] + box[3])  # the diagonal
         )
-
-
-def _around(dot: Box, wide: float, high: float) -> Iterator[Box]:
-    left, top, right, bottom = grown(dot, 0.5)
-    middle_x, middle_y = (left + right - wide) / 2, (top + bottom - high) / 2
-    columns, rows = (right, middle_x, left - wide), (middle_y, top - high, bottom)
-    # Right, left, above, below, then the four corners.
-    for column, row in ((0, 0), (2, 0), (1, 1), (1, 2), (0, 1), (0, 2), (2, 1), (2, 2)):
-        x, y = columns[column], rows[row]
-        yield (x, y, x + wide, y + high)
