@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from alternatives import ALTERNATIVES, FLOOR, FLOOR_LAST, SYCOLENS, Alternative, Task
 from memory import CASES, peak_in_fresh_process
+from reactions import REACTIONS
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from workload import CHANGED_TAIL, SHAPES, build_model, make_pairs, sample_heads
@@ -111,9 +112,9 @@ def timed(task: Task, alternative: Alternative) -> float:
     return middle - start + (now() - middle) * len(task.all_heads()) / len(heads)
 
 
-def measure(task: Task, *, repeats: int, slow_repeats: int) -> list[Row]:
-    """Every alternative on the same pairs; they take turns, so that a slow spell of the machine hits all alike."""
-    rows = [count(task, alternative) for alternative in ALTERNATIVES]
+def measure(task: Task, ways: Sequence[Alternative], *, repeats: int, slow_repeats: int) -> list[Row]:
+    """Every way on the same pairs; they take turns, so that a slow spell of the machine hits all alike."""
+    rows = [count(task, alternative) for alternative in ways]
     for repeat in range(repeats):
         for row in rows:
             if repeat < slow_repeats or not row.alternative.slow:
@@ -146,10 +147,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def worst_difference(task: Task, rows: list[Row]) -> float:
+    """Largest difference from sycolens' label logits among the ways that compute the same thing."""
+    return max(apart for row in rows if (apart := difference(row, rows[0], task)) is not None)
+
+
 def report(task: Task, rows: list[Row], *, shared: bool) -> str:
-    """The table of one case, and what it says of the aims."""
-    by_way = {row.alternative: row for row in rows}
-    sycolens, floor, floor_last = by_way[SYCOLENS], by_way[FLOOR], by_way[FLOOR_LAST]
+    """The table of one kind of effect; sycolens comes first."""
+    sycolens = rows[0]
     n_pairs, length = len(task.pairs), len(task.pairs.reference[0])
     lines = []
     for row in rows:
@@ -158,7 +163,7 @@ def report(task: Task, rows: list[Row], *, shared: bool) -> str:
         extrapolated = f" ({sampled} of {every} heads run, extrapolated)" if sampled < every else ""
         only_time = " † time only: total effect" if row.alternative.each and not row.alternative.same else ""
         size = (every, length, CHANGED_TAIL if shared else length)
-        hand = row.alternative.needed(*size) / SYCOLENS.needed(*size)
+        hand = row.alternative.needed(*size) / sycolens.alternative.needed(*size)
         lines.append(
             [
                 row.alternative.name + extrapolated + only_time,
@@ -176,6 +181,13 @@ def report(task: Task, rows: list[Row], *, shared: bool) -> str:
         "alternative", "forward passes", "tokens through the blocks, a pair", "GFLOP, a pair",
         "seconds: median (range)", "times sycolens: measured", "limit, tokens", "limit, FLOP", "largest difference",
     ]  # fmt: skip
+    return table(columns, lines)
+
+
+def beside_the_floor(rows: list[Row]) -> str:
+    """What Algorithm 1's table says of the aims."""
+    by_way = {row.alternative: row for row in rows}
+    sycolens, floor, floor_last = by_way[SYCOLENS], by_way[FLOOR], by_way[FLOOR_LAST]
     assert sycolens.found is not None
     # Shows that the differences are small beside the effects that are measured.
     spread = (sycolens.found - sycolens.found.mean(1, keepdim=True)).abs().median().item()
@@ -187,7 +199,7 @@ def report(task: Task, rows: list[Row], *, shared: bool) -> str:
         )
     ]
     return (
-        f"{table(columns, lines)}\n\nsycolens takes {' and '.join(shares)}. A head moves a label logit by "
+        f"sycolens takes {' and '.join(shares)}. A head moves a label logit by "
         f"{spread:.1e} (median over heads, from their mean).\n"
     )
 
@@ -210,6 +222,7 @@ def parse(options: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, nargs="+", help="prompt lengths to time")
     parser.add_argument("--pairs", type=int, help="how many pairs (default: 4; llama-2-13b: 100)")
     parser.add_argument("--kinds", choices=("unrelated", "shared"), nargs="+", default=["unrelated", "shared"])
+    parser.add_argument("--only-paths", action="store_true", help="leave out the effects in which later heads react")
     parser.add_argument("--repeats", type=int, default=5, help="timed turns (default 5)")
     parser.add_argument("--slow-repeats", type=int, default=3, help="turns in which (a) and (c) take part (default 3)")
     parser.add_argument("--literal-heads", type=int, help="heads that (a) and (c) run; the rest is extrapolated")
@@ -253,10 +266,16 @@ def main(options: Sequence[str] | None = None) -> int:
             shared = kind == "shared"
             pairs = make_pairs(shape, n_pairs, length, shared=shared)
             task = Task(model, pairs, device, literal_heads, cached_heads)
-            rows = measure(task, repeats=arguments.repeats, slow_repeats=arguments.slow_repeats)
+            turns = {"repeats": arguments.repeats, "slow_repeats": arguments.slow_repeats}
+            rows = measure(task, ALTERNATIVES, **turns)
             prompts = f"sharing all but the last {CHANGED_TAIL}" if shared else "unrelated prompts"
-            print(f"## {length} tokens, {prompts}\n\n{report(task, rows, shared=shared)}", flush=True)
-            worst = max(worst, *(apart for row in rows if (apart := difference(row, rows[0], task)) is not None))
+            print(f"## {length} tokens, {prompts}\n\n{report(task, rows, shared=shared)}\n", flush=True)
+            print(beside_the_floor(rows), flush=True)
+            worst = max(worst, worst_difference(task, rows))
+            for effect, ways in ({} if arguments.only_paths else REACTIONS).items():
+                rows = measure(task, ways, **turns)
+                print(f"### The same, {effect}\n\n{report(task, rows, shared=shared)}\n", flush=True)
+                worst = max(worst, worst_difference(task, rows))
     if shape.dtype == torch.float32 and not worst <= TOLERANCE:
         print(f"The alternatives differ by {worst:.1e}, more than {TOLERANCE:.0e}: they do not compute the same thing.")
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,43 @@ def test_every_way_to_algorithm_1_gives_its_numbers(benchmark: ModuleType, model
 
 @torch.no_grad()
 @pytest.mark.parametrize("shared", [False, True])
+def test_every_way_to_the_other_effects_gives_their_numbers(benchmark: ModuleType, model: Any, shared: bool) -> None:
+    task = make_task(benchmark, model, shared=shared)
+    prompts = [(list(pair.reference), list(pair.counterfactual), pair.labels) for pair in task.pairs]
+    to = [(N_LAYERS - 1, N_HEADS // 2)]
+    expected = [
+        [literal.literal_total_effect(model, *each) for each in prompts],
+        [literal.literal_path_to_receivers(model, *each, to, "q", 1) for each in prompts],
+        [literal.literal_path_to_receivers(model, *each, to, "v", TAIL) for each in prompts],
+    ]
+    assert len(benchmark.REACTIONS) == len(expected)
+    for ways, each in zip(benchmark.REACTIONS.values(), expected, strict=True):
+        stacked = torch.stack(each).flatten(1, 2)
+        assert (stacked - stacked[:, -1:]).abs().max() > 1e-3, "nothing moved, so equality would mean nothing"
+        for way in ways:
+            torch.testing.assert_close(benchmark.count(task, way).found, stacked, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_the_counted_work_of_the_other_effects_is_the_arithmetic(benchmark: ModuleType, model: Any) -> None:
+    task = make_task(benchmark, model, shared=False)
+    heads = N_LAYERS * N_HEADS
+    for ways, span in zip(benchmark.REACTIONS.values(), (1, 1, TAIL), strict=True):
+        tokens = [benchmark.count(task, way).work.tokens / len(task.pairs) for way in ways]
+        runs = 1 if ways is benchmark.REACTIONS["the total effect"] else 2
+        assert tokens[1] == pytest.approx((2 + runs * heads) * LENGTH)
+        assert tokens[2] == pytest.approx(2 * LENGTH + runs * span * heads)
+        if runs == 1:
+            rows = 1 + N_HEADS * (N_LAYERS + 1) / 2
+        else:
+            # Listening, heads below the last layer only; telling, all of them in the last layer only.
+            senders = [N_HEADS * min(layer + 1, N_LAYERS - 1) for layer in range(N_LAYERS)]
+            rows = 2 + (sum(senders) + senders[-1]) / N_LAYERS
+        assert tokens[0] == pytest.approx(2 * LENGTH + span * rows + 2 / len(task.pairs))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("shared", [False, True])
 def test_the_counted_work_is_the_arithmetic(benchmark: ModuleType, model: Any, shared: bool) -> None:
     task = make_task(benchmark, model, shared=shared)
     heads = N_LAYERS * N_HEADS
@@ -88,9 +126,11 @@ def test_the_table_names_every_way(benchmark: ModuleType, capsys: pytest.Capture
     printed = capsys.readouterr().out
     headings = [line for line in printed.splitlines() if line.startswith("## ")]
     assert headings == ["## 40 tokens, unrelated prompts", "## 40 tokens, sharing all but the last 12"]
-    for way in benchmark.ALTERNATIVES:
-        rows = [line for line in printed.splitlines() if line.startswith(f"| {way.name}")]
-        assert len(rows) == 2, way.name
+    tables = re.split(r"^##+ .*", printed, flags=re.MULTILINE)[1:]
+    every = [benchmark.ALTERNATIVES, *benchmark.REACTIONS.values()] * 2
+    for table, ways in zip(tables, every, strict=True):
+        rows = [line for line in table.splitlines() if line.startswith("| ")][2:]
+        assert [row.startswith(f"| {way.name}") for row, way in zip(rows, ways, strict=True)] == [True] * len(ways)
         assert {row.count("|") for row in rows} == {10}
 
 
@@ -100,7 +140,7 @@ def test_ways_that_disagree_fail_the_run(
     held = benchmark.Task.held
     # The literal loop with nothing patched: every head stays at the reference.
     monkeypatch.setattr(benchmark.Task, "held", lambda task, reference, _, head: held(task, reference, reference, head))
-    assert benchmark.main([*QUICK, "--kinds", "unrelated"]) == 1
+    assert benchmark.main([*QUICK, "--kinds", "unrelated", "--only-paths"]) == 1
     assert "do not compute the same thing" in capsys.readouterr().out
 
 
