@@ -19,7 +19,7 @@ from sycolens.model import capture, prefix
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.organism.tokenizer import build_tokenizer
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
-from sycolens.show import save_figure
+from sycolens.show import attention_bars, knockout_curve, save_figure
 from sycolens.verify import HeadAttention, attend_to
 from sycolens.walk import open_source
 from sycolens.walk.folder import whole_directory
@@ -245,6 +245,15 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "asked for an interval over one pair": lambda room: room.patch(pairs=random_pairs(1)).confidence_interval(
         "prob_share"
     ),
+    "compared effects on models of two shapes": lambda room: room.patch().compare(
+        room.patch(load_model("organism"), organism.pairs("train", 2)), metric="prob_share"
+    ),
+    "compared more top heads than both measured": lambda room: room.patch().compare(
+        room.patch(), k=13, metric="prob_share"
+    ),
+    "compared effects with one head in common": lambda room: room.patch().compare(
+        room.patch(heads=["L1H0"]), k=1, metric="prob_share"
+    ),
     "asked where heads look in prompts that have no named parts": lambda room: look(room, random_pairs()),
     "named a part that a dialogue does not have": lambda room: look(room, span="second_answer"),
     "gave a span that ends behind its prompt": lambda room: look(room, span=[(0, 5), (0, 500)]),
@@ -266,6 +275,11 @@ DEEDS: dict[str, Callable[[Room], object]] = {
         room.patch().plot("prob_share"), room.folder / "heads.bmp"
     ),
     "asked for a PDF without kaleido": without_kaleido,
+    "drew percentages where shares are due": lambda room: attention_bars(["top 8", "others"], torch.tensor([46, 15])),
+    "drew a curve whose steps do not increase": lambda room: knockout_curve([1, 0], {"apologizes": torch.ones(2)}),
+    "gave controls of a rate that is not drawn": lambda room: knockout_curve(
+        [0, 1], {"apologizes": torch.ones(2)}, controls={"right after": torch.ones(20, 2)}
+    ),
     "asked the embedded model's world for a split it does not have": lambda room: organism.questions("test"),  # type: ignore[arg-type]
 }
 

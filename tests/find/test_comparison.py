@@ -42,9 +42,7 @@ def test_a_case_worked_out_by_hand() -> None:
     # Of the 20 tops of three among six, those that share at least two heads with the first.
     as_close = sum(len({0, 1, 3} & set(top)) >= 2 for top in combinations(range(6), 3))
     assert comparison.p == pytest.approx(as_close / 20)
-    assert repr(comparison) == (
-        "EffectComparison(rank correlation +0.54 over 6 heads, 2 of the top 3 shared, p = 0.5)"
-    )
+    assert repr(comparison) == ("EffectComparison(rank correlation +0.54 over 6 heads, 2 of the top 3 shared, p = 0.5)")
 
 
 def test_turned_around_it_says_the_same() -> None:
@@ -72,7 +70,9 @@ def test_the_table_has_each_heads_two_scores() -> None:
 
 
 def test_the_plot_marks_the_heads_of_either_top() -> None:
-    figure = FIRST.compare(SECOND, k=2, metric="logit_diff").plot(first_title="Path effect", second_title="Total effect")
+    figure = FIRST.compare(SECOND, k=2, metric="logit_diff").plot(
+        first_title="Path effect", second_title="Total effect"
+    )
     (marked,) = (trace for trace in figure.data if trace.name == "marked")
     assert list(zip(marked.x, marked.y, strict=True)) == [(-4.0, -3.0), (-3.0, 0.0), (-2.0, -5.0), (0.0, -4.0)]
     assert figure.layout.xaxis.title.text == "Path effect\u00a0(logits)"

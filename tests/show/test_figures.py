@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawn import footnote, trace
 
 from sycolens.errors import FigureError
 from sycolens.show import head_bars, heatmap
@@ -20,20 +21,6 @@ WIDTHS = {"single": 3.3, "double": 6.75}
 
 def a_map(layers: int = 32, heads: int = 40) -> torch.Tensor:
     return torch.randn(layers, heads, generator=torch.Generator().manual_seed(layers)) * 0.002
-
-
-def trace(figure: Any, name: str) -> Any:
-    (found,) = (each for each in figure.data if each.name == name)
-    return found
-
-
-def footnote(figure: Any) -> str:
-    texts = [
-        each.text.replace("<br>", " ").replace("\u00a0", " ")
-        for each in figure.layout.annotations
-        if each.name == "footnote"
-    ]
-    return texts[0] if texts else ""
 
 
 def color_of(figure: Any, value: float) -> tuple[float, ...]:

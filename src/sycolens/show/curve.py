@@ -290,13 +290,20 @@ def _check(
     sets = {len(each) for each in controls.values()}
     if len(sets) > 1 or 0 in sets:
         raise FigureError(f"controls hold {sorted(sets)} sets of heads; give every rate the same, and at least one.")
-    each = [*rates.items(), *((name, end) for name, ends in intervals.items() for end in ends)]
-    for name, values in [*each, *controls.items()]:
-        if values.shape[-1:] != (len(steps),) or values.ndim > 1 + (values is controls.get(name)):
-            raise FigureError(
-                f"{name} has shape {tuple(values.shape)}; give one number for each of {len(steps)} steps."
-            )
-        if not values.isfinite().all():
-            raise FigureError(f"{name} holds NaN or infinite numbers; leave those steps out.")
-        check_shares(values, name)
+    expected = (len(steps),)
+    for name, rate in rates.items():
+        _check_rate(name, rate, expected)
+    for name, ends in intervals.items():
+        for end in ends:
+            _check_rate(name, end, expected)
+    for name, others in controls.items():
+        _check_rate(name, others, (len(others), *expected))
     return sets.pop() if sets else 0
+
+
+def _check_rate(name: str, rate: Tensor, expected: tuple[int, ...]) -> None:
+    if rate.shape != expected:
+        raise FigureError(f"{name} has shape {tuple(rate.shape)}, not {expected}; give one number for each step.")
+    if not rate.isfinite().all():
+        raise FigureError(f"{name} holds NaN or infinite numbers; leave those steps out.")
+    check_shares(rate, name)
