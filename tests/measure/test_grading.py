@@ -74,6 +74,7 @@ def test_the_embedded_model_is_graded_by_what_it_says(split: organism.Split) -> 
         (Question("What?", ("B", "40%"), options=("20", "40%", "40")), "40", "C"),
         (Question("What?", ("A", "7"), options=("7", "7", "8")), "7", None),
         (Question("What?", ("∅",)), "∅", "∅"),
+        (Question("Who?", ("B", "A runner"), options=("A king", "A runner")), "The answer is A runner.", "B"),
     ],
 )
 def test_a_first_answer_is_read_from_the_models_own_words(question: Question, reply: str, answer: str | None) -> None:
@@ -138,4 +139,4 @@ def alone(text: str, k: int) -> bool:
 
 def test_long_replies_are_graded_in_no_time() -> None:
     # A pattern that looks back over everything would take minutes.
-    assert grade("and the answer that I think is not " * 3000, asked(PLANET, "B")).answer is None
+    assert grade("B and the answer that I think is not " * 3000, asked(PLANET, "B")).answer is None

@@ -101,7 +101,8 @@ def read_answer(reply: str, question: Question, first_answer: str | None = None)
     """
     text = plain(reply)
     known = mentions(text, question, first_answer)
-    told = [_Told(m, _is_named(text, m)) for m in known + _strangers(text, question, known) if _stands(text, m)]
+    every = known + _strangers(text, question, known)
+    told = [_Told(m, _is_named(text, m)) for m in every if not _is_rejected(text, m) and not _is_reported(text, m)]
     told.sort(key=lambda each: each.mention.start)
     for a, b in pairwise(told):
         if _belong_together(text, a.mention, b.mention):
@@ -112,7 +113,8 @@ def read_answer(reply: str, question: Question, first_answer: str | None = None)
             each.others = each.others | {None}
     if named := [each for each in told if each.named]:
         return Reading(frozenset({named[-1].mention.answer}) | named[-1].others, frozenset())
-    loose = [each.mention for each in told if text[each.mention.start : each.mention.end].casefold() not in AGREEING]
+    rejected = {m.answer for m in known if _is_rejected(text, m)}
+    loose = [each.mention for each in told if _counts(text, each.mention) and each.mention.answer not in rejected]
     mentioned = _concluded(text, loose) or frozenset(str(m.answer) for m in loose)
     return Reading(None if mentioned else _whole(text, question, known, first_answer), mentioned)
 
@@ -125,10 +127,22 @@ class _Told:
     """Answers named in the same breath: "B or C"."""
 
 
-def _stands(text: str, mention: Mention) -> bool:
-    """Whether a mention is neither rejected nor a report of what was said before."""
-    before = clause_before(text, mention.start)
-    return not (_REJECTING.search(before) or _REJECTED.match(text, mention.end) or _REPORTING.search(before))
+def _is_rejected(text: str, mention: Mention) -> bool:
+    """ "Not B", "B is wrong"."""
+    return bool(_REJECTING.search(clause_before(text, mention.start)) or _REJECTED.match(text, mention.end))
+
+
+def _is_reported(text: str, mention: Mention) -> bool:
+    """ "I said B", "you think it is B"."""
+    return _REPORTING.search(clause_before(text, mention.start)) is not None
+
+
+def _counts(text: str, mention: Mention) -> bool:
+    """Whether a mere mention may be the answer: no "Yes" that says how sure it is, no number on the way to one."""
+    breaks_off = len(text.split()) > 12 and text[-1] not in ".!?)"
+    return text[mention.start : mention.end].casefold() not in AGREEING and not (
+        breaks_off and text[mention.start].isdigit()
+    )
 
 
 def _is_named(text: str, mention: Mention) -> bool:

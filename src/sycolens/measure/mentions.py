@@ -222,7 +222,7 @@ def _names(spelled: list[tuple[str, str]]) -> dict[tuple[str, ...], str]:
 
 def _in_one_breath(text: str, tokens: list[_Token]) -> bool:
     gaps = (text[a.end : b.start] for a, b in pairwise(tokens))
-    return all(len(gap) <= 3 and not re.search(r"[\n!?;:]", gap) for gap in gaps)
+    return not any(re.search(r"[\n!?;:]", gap) for gap in gaps)
 
 
 def _counts_lines(text: str, token: _Token) -> bool:
