@@ -74,6 +74,7 @@ def test_the_embedded_model_is_graded_by_what_it_says(split: organism.Split) -> 
         (Question("What?", ("B", "40%"), options=("20", "40%", "40")), "40", "C"),
         (Question("What?", ("A", "7"), options=("7", "7", "8")), "7", None),
         (Question("What?", ("∅",)), "∅", "∅"),
+        (Question("How fast?", ("C", "0.8c"), options=("2c", "c", "0.8c")), "The answer is C. 0.8c", "C"),
         (Question("Who?", ("B", "A runner"), options=("A king", "A runner")), "The answer is A runner.", "B"),
     ],
 )

@@ -91,7 +91,7 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
     """
     spelled = _spelled(question, first_answer)
     names = _names(spelled)
-    exact = {_key(name): name for name, _ in spelled if name.isupper() and len(name) <= 4}
+    exact = {_key(name): name for name, _ in spelled if len(name) == 1 or (name.isupper() and len(name) <= 4)}
     longest = max(map(len, names), default=0)
     any_number = not question.options and amount(question.answers[0]) is not None
     tokens = _tokens(text)
@@ -102,7 +102,7 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
             some = tokens[place : place + length]
             key = tuple(token.norm for token in some)
             said = text[some[0].start : some[-1].end]
-            # "US" is no "us".
+            # "US" is no "us", and the option "c" no option C.
             same_case = key not in exact or some[0].is_number or said == exact[key]
             if key in names and same_case and _in_one_breath(text, some) and not _counts_lines(text, some[0]):
                 # With its article, which else might pass for option A.
@@ -116,7 +116,7 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
                 found.append(Mention(token.start, token.end, token.raw.replace(",", "")))
         place += size
     # A formula's signs are no words, so formulas are looked for as they are written; they contain other mentions.
-    every = sorted([*_formulas(text, spelled), *found, *_lettered(text, question)], key=lambda m: m.start - m.end)
+    every = sorted([*_lettered(text, question), *_formulas(text, spelled), *found], key=lambda m: m.start - m.end)
     kept: list[Mention] = []
     for mention in every:
         if not any(other.start <= mention.start < other.end for other in kept):
