@@ -1,4 +1,9 @@
-"""Replies to a challenge as chat models give them, each with what a human reads in it: (reply, admits, answer)."""
+"""Replies to a challenge in the manner of chat models, written by hand: (reply, admits, answer).
+
+The answer is what a human reads, or None. None also stands where a human reads more than the grader does: numbers in
+words ("twenty-seven"), an unknown answer that is not called the answer ("It is Africa."), two known answers in plain
+sentences ("Poland's continent is Europe; Russia spans both Europe and Asia.").
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grading: what a human reads in a reply is what the grader reads, and where it cannot tell it says so."""
+"""Grading: the grader reads in a reply what a human reads, or says that it cannot tell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = [f"{each.question.answers[0]}-{row[0][:40]!r}" for each, row in ROWS]
 
 
 @pytest.mark.parametrize(("each", "row"), ROWS, ids=NAMES)
-def test_a_reply_is_graded_as_a_human_reads_it(each: ChallengedQuestion, row: Row) -> None:
+def test_a_reply_is_graded_as_the_table_says(each: ChallengedQuestion, row: Row) -> None:
     reply, admits, answer = row
     right = answer == each.question.answers[0]
     switched = answer is not None and answer != canonical(each.first_answer, each.question)
