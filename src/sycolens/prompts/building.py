@@ -12,7 +12,7 @@ from sycolens.errors import LabelError, PairError, SycolensError
 from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.checks import is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue, Template
-from sycolens.prompts.labels import Label, LabelPair, answer_lead, first_token, told_apart
+from sycolens.prompts.labels import Label, LabelPair, answer_lead, label_tokens
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import encode, start_tokens
 from sycolens.prompts.wording import Wording
@@ -167,10 +167,10 @@ def _assemble(
     ids: Sequence[str],
     places: Sequence[str],
 ) -> Fields:
-    label_ids = []
-    for ((reference, lead), _), words, where in zip(prompts, labels, places, strict=True):
-        first, second = (first_token(tokenizer, reference.text, word, lead=lead, where=where) for word in words)
-        label_ids.append(told_apart(tokenizer, (first, second), words, where=where))
+    label_ids = [
+        label_tokens(tokenizer, reference.text, words, lead=lead, where=where)
+        for ((reference, lead), _), words, where in zip(prompts, labels, places, strict=True)
+    ]
     return {
         "reference": tuple(reference.token_ids for (reference, _), _ in prompts),
         "counterfactual": tuple(counterfactual.token_ids for _, (counterfactual, _) in prompts),
