@@ -11,6 +11,7 @@ from drawn import check_page, footnote, plot_size, trace
 
 from sycolens.errors import FigureError
 from sycolens.show import attention_bars, heatmap, mass_map
+from sycolens.show.layout import INK
 
 WIDTHS = {"single": 3.3, "double": 6.75}
 LABELS = ["top 8 heads", "40 others"]
@@ -90,6 +91,7 @@ def test_every_cell_tells_its_share_and_marked_heads_are_outlined() -> None:
     assert sum(outline.y[:4]) / 4 == pytest.approx(0)
     assert trace(figure, "names").text == ("L0H1",)
     assert trace(figure, "names").textfont.color == ("white",)  # on the darkest cell
+    assert trace(mass_map(mass, marked=[(0, 0)]), "names").textfont.color == (INK,)
     assert footnote(figure) == "1 dialogue. Outlined: the most attentive head. Gray: not measured."
 
 

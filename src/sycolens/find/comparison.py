@@ -27,9 +27,9 @@ class EffectComparison:
     >>> again = patch_heads(model, organism.pairs("train", 32, seed=1), progress=False)
     >>> comparison = effects.compare(again, k=4, metric="prob_share")
     >>> comparison
-    EffectComparison(rank correlation +0.92 over 48 heads, 4 of the top 4 shared, p = 5.1e-06)
+    EffectComparison(rank correlation +0.88 over 48 heads, 4 of the top 4 shared, p = 5.1e-06)
     >>> comparison.shared
-    HeadSet(L1H1, L2H2, L1H0, L5H3)
+    HeadSet(L1H1, L2H2, L5H3, L1H0)
     """
 
     first: Float[Tensor, "layer head"]
