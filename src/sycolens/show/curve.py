@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import plotly.graph_objects as go
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
+from sycolens.show.hatching import hatched
 from sycolens.show.layout import GRID, LINE, PAGE_WIDTH, SMALL, Width, axis, page, text_width, tick_step, wrap
 from sycolens.show.line_names import GAP, LineName, spread
 from sycolens.show.numbers import Numbers, check_shares, count_sentence, counted, interval_at, scaled
@@ -35,7 +36,8 @@ class _Look:
     color: str
     dash: str
     symbol: str
-    hatch: str
+    slope: float
+    """Of its hatching."""
 
     def fill(self, opacity: float) -> str:
         """The color as a transparent one."""
@@ -43,10 +45,10 @@ class _Look:
 
 
 LOOKS = (
-    _Look("rgb(178,24,43)", "solid", "circle", "/"),
-    _Look("rgb(33,102,172)", "dash", "square", "\\"),
-    _Look("rgb(64,64,64)", "dot", "diamond", "|"),
-    _Look("rgb(118,42,131)", "dashdot", "triangle-up", "-"),
+    _Look("rgb(178,24,43)", "solid", "circle", 1.0),
+    _Look("rgb(33,102,172)", "dash", "square", -1.0),
+    _Look("rgb(64,64,64)", "dot", "diamond", 3.0),
+    _Look("rgb(118,42,131)", "dashdot", "triangle-up", -3.0),
 )
 
 
@@ -127,7 +129,7 @@ def knockout_curve(
     return go.Figure(
         [
             *(each.band(apart) for each in drawn.values() if each.ends is not None),
-            *(each.band(apart) for each in beside.values()),
+            *(each.band(apart, HEIGHT[width]) for each in beside.values()),
             *(each.line(points) for each in beside.values()),
             *(each.line(points, legend_names[name], every=tick_step(apart, apart=9)) for name, each in drawn.items()),
         ],
@@ -173,7 +175,18 @@ class _Rate:
 
     def band(self, apart: float) -> go.Scatter:
         assert self.ends is not None
-        return _band(f"{self.name}, interval", *self.ends, apart, fillcolor=self.look.fill(0.22))
+        steps, low, high = _widened(*self.ends, apart)
+        return go.Scatter(
+            name=f"{self.name}, interval",
+            mode="lines",
+            x=[*steps.tolist(), *steps.flip(0).tolist()],
+            y=[*high.tolist(), *low.flip(0).tolist()],
+            line={"width": 0},
+            fill="toself",
+            fillcolor=self.look.fill(0.22),
+            hoverinfo="skip",
+            showlegend=False,
+        )
 
     def line(self, points: Sequence[str], legend_name: str, *, every: int) -> go.Scatter:
         return go.Scatter(
@@ -205,11 +218,20 @@ class _Controls:
         self.name, self.look, self.sets = name, look, counted(len(others), "set")
         self.least, self.middle, self.most = others.amin(0), others.quantile(0.5, dim=0), others.amax(0)
 
-    def band(self, apart: float) -> go.Scatter:
+    def band(self, apart: float, height: float) -> go.Scatter:
         # Hatched rather than shaded: where two bands cross, both can still be seen, in print too.
-        hatching = {"shape": self.look.hatch, "size": 4, "solidity": 0.12, "fgcolor": self.look.color}
-        pattern = {**hatching, "bgcolor": "rgba(255,255,255,0)"}
-        return _band(f"{' '.join(self.name)}, range", self.least, self.most, apart, fillpattern=pattern)
+        steps, least, most = _widened(self.least, self.most, apart)
+        up = (height - 2 * RIM) / 100
+        x, y = hatched(steps * apart, least * up, most * up, slope=self.look.slope)
+        return go.Scatter(
+            name=f"{' '.join(self.name)}, range",
+            mode="lines",
+            x=[each if each is None else each / apart for each in x],
+            y=[each if each is None else each / up for each in y],
+            line={"color": self.look.fill(0.75), "width": 0.5},
+            hoverinfo="skip",
+            showlegend=False,
+        )
 
     def line(self, points: Sequence[str]) -> go.Scatter:
         name = " ".join(self.name)
@@ -250,21 +272,11 @@ def _place_names(
     return [], []
 
 
-def _band(name: str, low: Tensor, high: Tensor, apart: float, **fill: Any) -> go.Scatter:
-    x: list[float] = list(range(len(low)))
-    if len(x) == 1:  # ten pixels to either side, or there would be nothing to see
-        x, low, high = [-10 / apart, 10 / apart], low.expand(2), high.expand(2)
-    return go.Scatter(
-        name=name,
-        mode="lines",
-        x=[*x, *reversed(x)],
-        y=[*high.tolist(), *reversed(low.tolist())],
-        line={"width": 0},
-        fill="toself",
-        hoverinfo="skip",
-        showlegend=False,
-        **fill,
-    )
+def _widened(low: Tensor, high: Tensor, apart: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions and ends of a band; that of a single step reaches ten pixels to either side, to be seen at all."""
+    if len(low) == 1:
+        return torch.tensor([-10 / apart, 10 / apart], dtype=low.dtype), low.expand(2), high.expand(2)
+    return torch.arange(len(low), dtype=low.dtype), low, high
 
 
 def _hatched_sentence(n_controls: int, control_name: str) -> str | None:
