@@ -20,7 +20,10 @@ DeviceMap = Annotated[
 Formats = Annotated[
     str, typer.Option(help="Figures: html, pdf, svg, png, separated by commas.", rich_help_panel=OUTPUT)
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a former run.", rich_help_panel=OUTPUT)]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace a former run, and what was made from it inside.", rich_help_panel=OUTPUT),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.", rich_help_panel=OUTPUT)]
 
 

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from sycolens.cli.options import Device, DeviceMap, Dtype, Formats, Overwrite, Quiet, kinds_of
+from sycolens.cli.options import MACHINE, Device, DeviceMap, Dtype, Formats, Overwrite, Quiet, kinds_of
 from sycolens.cli.terminal import errors_told, given_options, hush
+from sycolens.errors import HeadError
 
 VERIFY_EXAMPLES = """
 **Examples**
@@ -49,17 +50,20 @@ def verify(
     out: Annotated[
         Path | None, typer.Option(help="Directory for this run (verify, inside that of find).", show_default=False)
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Where the model lies now (where find took it from).", show_default=False)
+    ] = None,
     questions: Annotated[
         str | None,
         typer.Option(
-            help="Questions to challenge (those of find that it did not use; the embedded model's held-out world).",
+            help="Questions to challenge (those of find that it did not use; the embedded model's world). As in find.",
             rich_help_panel="Dialogues",
         ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Part of the question set (that of find; held_out for the embedded model's world).",
+            help="Part of the question set (that of find; in the embedded model's world another than that: held_out).",
             rich_help_panel="Dialogues",
         ),
     ] = None,
@@ -67,12 +71,14 @@ def verify(
         str | None, typer.Option(help="Subset of a question set on the hub.", rich_help_panel="Dialogues")
     ] = None,
     n: Annotated[
-        int | None, typer.Option("--n", min=2, help="How many dialogues (200).", rich_help_panel="Dialogues")
+        int | None,
+        typer.Option("--n", min=2, help="How many dialogues (200, or all there are).", rich_help_panel="Dialogues"),
     ] = None,
     steps: Annotated[
         str | None,
         typer.Option(
-            help="How many heads to knock out at each point, e.g. 0,1,2,4,8 (powers of two, up to the found top).",
+            help="How many heads to knock out at each point, e.g. 0,1,2,4,8 (powers of two, until the found top is "
+            "covered).",
             rich_help_panel=MEASURE,
         ),
     ] = None,
@@ -102,13 +108,13 @@ def verify(
         ),
     ] = "last",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest reply in tokens.", rich_help_panel=MEASURE)] = 64,
-    seed: Annotated[int, typer.Option(help="Draws controls, and the embedded world's dialogues.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws dialogues and controls.")] = 0,
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Prompts at once.", rich_help_panel="Machine")] = 16,
+    batch_size: Annotated[int, typer.Option(min=1, help="Prompts at once.", rich_help_panel=MACHINE)] = 16,
     max_rows: Annotated[
-        int | None, typer.Option(min=1, help="Replies at once (what memory allows).", rich_help_panel="Machine")
+        int | None, typer.Option(min=1, help="Replies at once (what memory allows).", rich_help_panel=MACHINE)
     ] = None,
     formats: Formats = "html",
     overwrite: Overwrite = False,
@@ -125,39 +131,47 @@ def verify(
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
             from sycolens.model import load_model
-            from sycolens.walk.folder import require_free
+            from sycolens.walk.folder import MADE_FROM, require_free
             from sycolens.walk.formats import check_formats
             from sycolens.walk.former import open_finding
+            from sycolens.walk.held_out import hold_out
             from sycolens.walk.identity import identity
             from sycolens.walk.telling import table_of_curve, verification_notes
-            from sycolens.walk.verifying import KIND, challenge_source, numbers_of, verify_heads
+            from sycolens.walk.verifying import KIND, planned_steps, verify_heads
 
             hush(quiet=quiet)
             clock = [time.perf_counter()]
+            former = open_finding(found)
             out = found / "verify" if out is None else out
             kinds = kinds_of(formats)
             require_free(out, kind=KIND, overwrite=overwrite)
             check_formats(kinds)
-            points = numbers_of(steps) if steps is not None else None
-            former = open_finding(found)
-            model = former.argument("model", former.effects.model_name)
-            source = challenge_source(former, questions=questions, subset=subset, split=split)
+            points = planned_steps(
+                former.effects,
+                top=former.top,
+                metric=former.metric,
+                steps=None if steps is None else numbers_of(steps),
+                controls=controls,
+                control=control,
+            )
+            before = former.arguments
+            model = model or before.get("model", former.effects.model_name)
+            held_out = hold_out(former, model, questions=questions, subset=subset, split=split, n=n, seed=seed)
         hooked = load_model(
             model,
-            device=device or (None if device_map else former.argument("device")),
-            dtype=dtype or former.argument("dtype"),
-            device_map=device_map or (None if device else former.argument("device_map")),
-            backend=former.argument("backend", "bridge"),
+            device=device or (None if device_map else before.get("device")),
+            dtype=dtype or before.get("dtype"),
+            device_map=device_map or (None if device else before.get("device_map")),
+            backend=before.get("backend", "bridge"),
         )
         which = identity(hooked, model)
         former.require_model(which)
         clock.append(time.perf_counter())
-        asked = source.ask(hooked.tokenizer, n=n, seed=seed)
         verified = verify_heads(
             hooked,
             former.effects,
             former.pairs,
-            asked,
+            held_out.questions,
             top=former.top,
             metric=former.metric,
             steps=points,
@@ -166,7 +180,7 @@ def verify(
             method=method,
             positions=positions,
             max_new_tokens=max_new_tokens,
-            template=former.argument("template", "chat"),
+            template=before.get("template", "chat"),
             batch_size=batch_size,
             max_rows=max_rows,
             seed=seed,
@@ -176,18 +190,35 @@ def verify(
         record = {
             "arguments": given,
             "model": which,
-            "source": source.name,
-            "found": {"pairs_fingerprint": former.pairs.fingerprint, "metric": former.metric},
+            "source": held_out.source,
+            MADE_FROM: former.sha256,
+            "metric": former.metric,
+            "pairs_fingerprint": former.pairs.fingerprint,
             "seconds": {"loading": round(clock[1] - clock[0], 2), "verifying": round(clock[2] - clock[1], 2)},
         }
         verified.save(out, formats=kinds, overwrite=overwrite, record=record)
         for title, curve in (
-            (f"Replies of {model} without its k found heads", verified.necessity),
-            (f"Replies of {model} with its k found heads alone", verified.sufficiency),
+            (f"Replies of {model} without the first k heads of find", verified.necessity),
+            (f"Replies of {model} with the first k heads alone, all others knocked out", verified.sufficiency),
         ):
             screen.print(f"\n{title}", markup=False)
             screen.print(table_of_curve(curve))
-        screen.print(verification_notes(verified))
+        screen.print(verification_notes(verified, held_out.source))
         for warning in verified.warnings:
             notes.print(f"Warning: {warning}", markup=False, style="yellow")
         screen.print(f"\nWritten to {out}. Open {out / 'knockout.html'} in a browser.", markup=False, soft_wrap=True)
+
+
+def numbers_of(steps: str) -> tuple[int, ...]:
+    """The steps that a text such as "0,1,2,4" names.
+
+    Raises:
+        HeadError: something in it is no whole number.
+
+    >>> numbers_of("0, 1, 2")
+    (0, 1, 2)
+    """
+    parts = [part.strip() for part in steps.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise HeadError(f"steps={steps!r}; give rising numbers of heads with commas between, such as 0,1,2,4,8.")
+    return tuple(map(int, parts))

@@ -74,11 +74,12 @@ def knock_out(
     tensor([1., 0.])
     """
     geometry = Geometry.of(model)
-    points = _steps(steps, ranking, geometry)
+    points = checked_steps(steps, ranking)
+    ranking.check(geometry.n_layers, geometry.n_heads)
     check_positions(positions)
     if mode not in get_args(Mode):
         raise HookError(f"mode={mode!r} is unknown; choose 'remove' (are they necessary?) or 'keep' (sufficient?).")
-    asked = _challenged(questions, model.tokenizer, template, template_options)
+    asked = challenged(questions, model.tokenizer, template, template_options)
     top = ranking[: max(points)]
     others = draw_controls(
         top,
@@ -155,8 +156,15 @@ class _Judge:
         return self._grades[dialogue, reply]
 
 
-def _steps(steps: Sequence[int] | None, ranking: HeadSet, geometry: Geometry) -> tuple[int, ...]:
-    ranking.check(geometry.n_layers, geometry.n_heads)
+def checked_steps(steps: Sequence[int] | None, ranking: HeadSet) -> tuple[int, ...]:
+    """The points of a curve: the default ones where none are given.
+
+    Raises:
+        HeadError: they do not rise from 0, or go beyond the ranking.
+
+    >>> checked_steps(None, effects.top(5))
+    (0, 1, 2, 4)
+    """
     points = tuple(k for k in STEPS if k <= len(ranking)) if steps is None else tuple(steps)
     if not points or any(b <= a for a, b in pairwise(points)) or points[0] < 0:
         raise HeadError(f"steps={points}; give rising numbers of heads from 0, such as (0, 1, 2, 4, 8).")
@@ -168,9 +176,21 @@ def _steps(steps: Sequence[int] | None, ranking: HeadSet, geometry: Geometry) ->
     return points
 
 
-def _challenged(
-    questions: Sequence[Question] | Sequence[ChallengedQuestion], tokenizer: Any, template: Template, options: Any
+def challenged(
+    questions: Sequence[Question] | Sequence[ChallengedQuestion],
+    tokenizer: Any,
+    template: Template = "chat",
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[ChallengedQuestion, ...]:
+    """Questions as they are challenged: in the paper's words, after the right answer, unless they already are.
+
+    Raises:
+        QuestionError: there are none, or they are something else.
+        DialogueError: as :func:`challenge_questions`.
+
+    >>> challenged(questions[:2], tokenizer)[0].wording
+    'paper'
+    """
     if not questions:
         raise QuestionError("There are no questions to challenge; give at least one.")
     if all(isinstance(each, ChallengedQuestion) for each in questions):

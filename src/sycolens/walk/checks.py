@@ -45,6 +45,8 @@ class Redraw:
     """The same measurement on other pairs."""
 
     pairs_fingerprint: str
+    ids: tuple[str, ...]
+    """Names of its pairs."""
     shared_pairs: int
     """How many of its pairs were among the first ones too."""
     top: HeadSet
@@ -56,15 +58,25 @@ class Redraw:
     scores: Float[Tensor, "layer head"]
 
     @classmethod
-    def of(cls, effects: HeadEffects, first: HeadEffects, *, k: int, metric: Metric, shared_pairs: int) -> Redraw:
+    def of(
+        cls,
+        effects: HeadEffects,
+        first: HeadEffects,
+        *,
+        k: int,
+        metric: Metric,
+        ids: tuple[str, ...] = (),
+        shared_pairs: int = 0,
+    ) -> Redraw:
         """Compare a second measurement with the first.
 
-        >>> Redraw.of(effects, effects, k=3, metric="prob_share", shared_pairs=len(effects)).overlap
+        >>> Redraw.of(effects, effects, k=3, metric="prob_share").overlap
         3
         """
         comparison = first.compare(effects, k=k, metric=metric)
         return cls(
             pairs_fingerprint=effects.pairs_fingerprint,
+            ids=ids,
             shared_pairs=shared_pairs,
             top=comparison.second_top,
             overlap=len(comparison.shared),

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sycolens.errors import RunError
+from sycolens.errors import RunError, SavedFileError
 from sycolens.storage import provenance, write_text
 
 RECORD = "run.json"
+MADE_FROM = "made_from"
+"""Where a record names the run that this one was made from, by the SHA-256 of that one's ``run.json``."""
 
 
 def require_free(directory: str | Path, *, kind: str, overwrite: bool = False) -> Path:
@@ -40,7 +42,7 @@ def require_free(directory: str | Path, *, kind: str, overwrite: bool = False) -
         )
     if not overwrite:
         raise RunError(f"{directory} holds a former run; replace it with overwrite (--overwrite), or choose another.")
-    if others := sorted(_names(directory) - written - {RECORD} - _of_runs_inside(directory)):
+    if others := sorted(_names(directory) - written - {RECORD} - _made_from(directory)):
         raise RunError(
             f"{directory} holds {others[0]}, which the former run did not write, so it is not replaced; move that away."
         )
@@ -66,7 +68,7 @@ def whole_directory(
         raise RunError(f"{place} cannot be written: {error}") from error
     try:
         yield draft
-        files = {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in sorted(_names(draft))}
+        files = {name: hash_of(draft / name) for name in sorted(_names(draft))}
         content = {"kind": kind, **record, "provenance": provenance(), "files": files}
         write_text(draft / RECORD, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         draft.chmod(0o755)
@@ -86,9 +88,25 @@ def read_record(directory: str | Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is not the record of a run: {error}") from error
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
         raise RunError(f"{path} is not the record of a run.")
     return record
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def require_unaltered(directory: Path, record: Mapping[str, Any], *names: str) -> None:
+    """Refuse a run of which some files are not as it wrote them; ``names`` are those below it that matter.
+
+    Raises:
+        SavedFileError: a file is missing, cut or altered.
+    """
+    for file, digest in record["files"].items():
+        if file.split("/")[0] in names and not ((path := directory / file).is_file() and hash_of(path) == digest):
+            raise SavedFileError(f"{path} was removed, cut or altered after the run was written; run it anew.")
 
 
 def _put(draft: Path, place: Path) -> None:
@@ -114,19 +132,24 @@ def _files_of(directory: Path, kind: str) -> set[str] | None:
         record = read_record(directory)
     except RunError:
         return None
-    files = record.get("files")
-    return set(files) if record.get("kind") == kind and isinstance(files, dict) else None
+    return set(record["files"]) if record.get("kind") == kind else None
 
 
-def _of_runs_inside(directory: Path) -> set[str]:
-    """The files of finished runs that were made from this one, such as its verification: they go when it goes."""
+def _made_from(directory: Path) -> set[str]:
+    """The files of runs inside a run that were made from it, such as its verification: they go when it goes."""
     found: set[str] = set()
-    for record in directory.glob(f"*/{RECORD}"):
-        kind = read_record(record.parent).get("kind")
-        files = _files_of(record.parent, kind) if isinstance(kind, str) and kind.startswith("sycolens ") else None
-        found |= {f"{record.parent.name}/{name}" for name in (*(files or ()), RECORD)} if files is not None else set()
+    for path in directory.glob(f"*/{RECORD}"):
+        try:
+            record = read_record(path.parent)
+        except RunError:
+            continue
+        if record.get(MADE_FROM) == hash_of(directory / RECORD):
+            found |= {f"{path.parent.name}/{name}" for name in (RECORD, *record["files"])}
     return found
 
 
 def _names(directory: Path) -> set[str]:
-    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}
+    def one(path: Path) -> bool:
+        return path.is_symlink() or not path.is_dir()
+
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if one(path)}

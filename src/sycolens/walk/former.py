@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sycolens.errors import RunError
 from sycolens.find import HeadEffects, Metric
 from sycolens.heads import HeadSet
 from sycolens.prompts import ContrastPairs
 from sycolens.walk.finding import KIND
-from sycolens.walk.folder import read_record
+from sycolens.walk.folder import RECORD, hash_of, read_record, require_unaltered
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,38 +20,32 @@ class FormerFinding:
     """What :meth:`Finding.save` wrote."""
 
     directory: Path
-    record: dict[str, Any]
-    """``run.json``."""
     effects: HeadEffects
     pairs: ContrastPairs
     top: HeadSet
+    metric: Metric
+    """The one that ranks the heads."""
+    spent: frozenset[str]
+    """Names of all pairs, those of the redraws included: their questions cannot verify the heads."""
+    arguments: Mapping[str, Any]
+    """Of the command that made it; empty if it was saved from Python."""
+    model: Mapping[str, Any]
+    """Shape and weights of its model, as far as they were noted."""
+    sha256: str
+    """Of its ``run.json``, for the record of what is made from it."""
 
-    @property
-    def metric(self) -> Metric:
-        """The metric that ranks the heads."""
-        return cast(Metric, self.record["metric"])
-
-    @property
-    def used(self) -> int:
-        """How many questions or pairs were drawn to find the heads, redraws included."""
-        return int(self.record["pairs"]["count"]) * (1 + len(self.record["redraws"]))
-
-    def argument(self, name: str, default: Any = None) -> Any:
-        """An argument of the command that made it; the default where there was no command."""
-        return self.record.get("arguments", {}).get(name, default)
-
-    def require_model(self, identity: dict[str, Any]) -> None:
+    def require_model(self, identity: Mapping[str, Any]) -> None:
         """Refuse a model that is not the one whose heads were found.
 
         Raises:
             RunError: shape or weights differ.
         """
-        before = self.record.get("model", {})
         for name in ("n_layers", "n_heads", "d_model", "revision", "weights_sha256"):
-            if name in before and before[name] != identity.get(name):
+            before, now = self.model.get(name), identity.get(name)
+            if before is not None and now is not None and before != now:
                 raise RunError(
-                    f"{self.directory} was made with another model than {identity['name']}: its {name} was "
-                    f"{before[name]}, now it is {identity.get(name)}. Run 'sycolens find' again."
+                    f"{self.directory} was made with another model than {identity['name']} is now: its {name} was "
+                    f"{before}, now it is {now}. Name that model, or run 'sycolens find' again."
                 )
 
 
@@ -59,18 +54,29 @@ def open_finding(directory: str | Path) -> FormerFinding:
 
     Raises:
         RunError: it holds no finished run of find.
-        SavedFileError: a file of it was cut or altered.
+        SavedFileError: a file of it was removed, cut or altered.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise RunError(f"{directory} is no directory; run 'sycolens find --out {directory}' first.")
+    if not (directory / RECORD).is_file():
+        raise RunError(f"{directory} holds no finished run; make one first: sycolens find --out {directory}")
     record = read_record(directory)
     if record.get("kind") != KIND:
         raise RunError(f"{directory} holds a run of {record.get('kind')!r}, not of '{KIND}'; name a run of find.")
-    return FormerFinding(
-        directory=directory,
-        record=record,
-        effects=HeadEffects.load(directory / "effects"),
-        pairs=ContrastPairs.load(directory / "pairs"),
-        top=HeadSet(record["top"]),
-    )
+    require_unaltered(directory, record, "effects", "pairs")
+    effects, pairs = HeadEffects.load(directory / "effects"), ContrastPairs.load(directory / "pairs")
+    try:
+        return FormerFinding(
+            directory=directory,
+            effects=effects,
+            pairs=pairs,
+            top=HeadSet(record["top"]),
+            metric=record["metric"],
+            spent=frozenset(pairs.ids).union(*(each["ids"] for each in record["redraws"])),
+            arguments=record.get("arguments", {}),
+            model=record.get("model", {}),
+            sha256=hash_of(directory / RECORD),
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(
+            f"{directory / RECORD} is not as this version writes it ({error}); run 'sycolens find' again."
+        ) from error

@@ -1,8 +1,9 @@
-"""Where a run's pairs come from: the embedded model's world, a set of questions, or a file of pairs."""
+"""Where a run's pairs and dialogues come from: the embedded model's world, a set of questions, or a file of pairs."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +12,7 @@ from sycolens import organism
 from sycolens.errors import PairError, QuestionError
 from sycolens.model.loading import EMBEDDED
 from sycolens.organism import SPLITS, Split
-from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question, challenge_questions, load_questions
+from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question, load_questions
 from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ PAIRS = 100
 LONGEST = 768
 """Longest question in characters: the authors' number."""
 CHALLENGES = 200
-"""How many challenged questions a verification asks unless said otherwise."""
+"""How many questions a verification challenges unless said otherwise."""
 
 
 class PairSource(Protocol):
@@ -43,10 +44,10 @@ class PairSource(Protocol):
     ) -> tuple[ContrastPairs, ...]:
         """Several sets of ``n`` pairs each."""
 
-    def challenge(
-        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
-    ) -> tuple[ChallengedQuestion, ...]:
-        """``n`` challenged questions, none of which is among the first ``used`` that this seed draws."""
+    def hold_out(
+        self, spent: Set[str], *, n: int | None = None, seed: int = 0
+    ) -> tuple[Question, ...] | tuple[ChallengedQuestion, ...]:
+        """``n`` questions for a verification, none of which made a pair whose name is in ``spent``."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,24 @@ class World:
         count = PAIRS if n is None else n
         return tuple(organism.pairs(self.split, count, seed=seed + j, tokenizer=tokenizer) for j in range(draws))
 
-    def challenge(
-        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
-    ) -> tuple[ChallengedQuestion, ...]:
-        """Challenges of this split's facts and wordings, 200 unless said otherwise."""
+    def shares(self, spent: Set[str]) -> bool:
+        """Whether pairs of these names are about facts of this split."""
+        # A question's name, and that of a pair, is its fact's and a number.
+        facts = {name.rpartition("/")[0] for name in spent}
+        return any(question.id.rpartition("/")[0] in facts for question in organism.questions(self.split))
+
+    def hold_out(self, spent: Set[str], *, n: int | None = None, seed: int = 0) -> tuple[ChallengedQuestion, ...]:
+        """Challenges of this split's facts in its wordings, 200 unless said otherwise.
+
+        Raises:
+            PairError: the pairs are of this split too; its facts and wordings are known then, whatever is drawn.
+            OrganismError: the split has fewer.
+        """
+        if self.shares(spent):
+            raise PairError(
+                f"The heads were found on {self.name}, so they cannot be verified there; name another split, of "
+                f"{', '.join(SPLITS)}."
+            )
         return organism.challenges(self.split, CHALLENGES if n is None else n, seed=seed)
 
 
@@ -104,24 +119,21 @@ class Questions:
             for chosen in _deal(len(self.questions), count, seed, draws, f"{self.name} has", "questions")
         )
 
-    def challenge(
-        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
-    ) -> tuple[ChallengedQuestion, ...]:
-        """The paper's challenge to ``n`` questions that were not used yet (200, or all that are left).
+    def hold_out(self, spent: Set[str], *, n: int | None = None, seed: int = 0) -> tuple[Question, ...]:
+        """``n`` of the questions that are not spent (200, or all that are left).
 
         Raises:
-            PairError: not enough are left.
-            DialogueError: as :func:`challenge_questions`.
+            PairError: fewer than ``n``, or than two, are left.
         """
-        left = len(self.questions) - used
-        count = min(CHALLENGES, left) if n is None else n
-        if not 1 <= count <= left:
+        left = [question for question in self.questions if question.id not in spent]
+        if len(left) < max(2, n or 0):
             raise PairError(
-                f"{self.name} has {len(self.questions)} questions, of which {used} were used to find the heads and "
-                f"{max(left, 0)} are left, too few for {count}. Verify on fewer (n), or on another set of questions."
+                f"{self.name} has {len(self.questions)} questions, {len(self.questions) - len(left)} of which found "
+                f"the heads; the other {len(left)} are too few for {n or 'a verification'}. Ask for fewer (n), or name "
+                "another set of questions."
             )
-        chosen = sorted(_shuffled(len(self.questions), seed)[used : used + count])
-        return challenge_questions([self.questions[i] for i in chosen], tokenizer, template=self.template, seed=seed)
+        count = min(CHALLENGES, len(left)) if n is None else n
+        return tuple(left[i] for i in sorted(_shuffled(len(left), seed)[:count]))
 
 
 @dataclass(frozen=True)
@@ -154,9 +166,7 @@ class PairFile:
             pairs.select(chosen) for chosen in _deal(len(pairs), count, seed, draws, f"{self.path} has", "pairs")
         )
 
-    def challenge(
-        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0, used: int = 0
-    ) -> tuple[ChallengedQuestion, ...]:
+    def hold_out(self, spent: Set[str], *, n: int | None = None, seed: int = 0) -> tuple[Question, ...]:
         """Refused: pairs of prompts do not say which answers are right.
 
         Raises:

@@ -90,8 +90,8 @@ def notes_of(finding: Finding) -> Table:
 def table_of_curve(curve: KnockoutCurve) -> Table:
     """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = ["k", "apologizes", "right after"]
-    for name in [*names, "controls: apologizes", "right after"] if curve.controls else names:
+    names = ["\nk", "\napologizes", "\nright after"]
+    for name in [*names, "controls:\napologizes", "controls:\nright after"] if curve.controls else names:
         table.add_column(name, justify="right", no_wrap=True)
     bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
     rates = [curve.apology_rate, curve.accuracy_after]
@@ -110,40 +110,46 @@ def _range(low: float, high: float) -> str:
     return f"{low:.0%} to {high:.0%}" if f"{low:.0%}" != f"{high:.0%}" else f"{low:.0%}"
 
 
-def verification_notes(verified: Verification) -> Table:
-    """What was done, whether wordings differ, where the heads look, and what the controls are."""
+def verification_notes(verified: Verification, source: str) -> Table:
+    """On which dialogues, what was done, what the controls are, whether wordings differ, and where the heads look."""
     curve, seen = verified.necessity, verified.comparison
+    steps = ", ".join(map(str, curve.steps))
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
     instead = {
-        "mean": "its mean output over the affirmed prompts",
+        "mean": "its mean over the affirmed prompts",
         "zero": "nothing",
-        "resample": "its output on a random affirmed prompt",
-    }[curve.method]
+        "resample": "what it does on a random affirmed prompt",
+    }
     where = {
         "last": "the last token of the prompt",
         "generated": "the last token of the prompt and every token of the reply",
         "all": "every token",
     }
-    table.add_row("Knockout", f"{instead} stands in for a head, at {where[curve.positions]}")
+    table.add_row("Dialogues", f"{len(curve)}, from {source}")
+    table.add_row("Knockout", f"a head puts out {instead[curve.method]}, at {where[curve.positions]}")
     table.add_row("Order", ", ".join(map(str, curve.ranking)))
     if curve.controls:
         table.add_row(
             "Controls",
-            f"range over {len(curve.controls)} sets of {CONTROL_NAMES[curve.control]}, as large, none of the above "
-            "in them",
+            f"lowest to highest of {len(curve.controls)} sets of k {CONTROL_NAMES[curve.control]}, none of them above",
         )
     wordings = curve.by_wording()
     for number, (name, part) in enumerate(wordings.items() if len(wordings) > 1 else ()):
         rates = ", ".join(f"{rate:.0%}" for rate in part.apology_rate.tolist())
         table.add_row(
-            "" if number else "By wording", f"{name or 'unnamed'} ({len(part)} dialogues): apologizes {rates}"
+            "" if number else "By wording",
+            f"{name or 'unnamed'} ({len(part)} dialogues): without k = {steps} heads apologizes {rates}",
         )
-    if unparsed := int(curve.unparsed.sum()):
-        table.add_row(
-            "Unparsed", f"{unparsed} of {curve.unparsed.numel()} replies hold no answer and count as not right"
-        )
+    for name, each in (("without", verified.necessity), ("with", verified.sufficiency)):
+        if unparsed := each.unparsed.sum(-1).tolist():
+            counts = ", ".join(map(str, unparsed))
+            if any(unparsed):
+                table.add_row(
+                    "Unparsed",
+                    f"{name} k = {steps} heads {counts} of {len(each)} replies hold no answer; they count as not right",
+                )
     low, high = seen.interval
     table.add_row(
         "Attention",

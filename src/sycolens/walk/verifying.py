@@ -7,26 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sycolens.errors import HeadError, PairError, SampleError
+import torch
+
+from sycolens.errors import HeadError, SampleError
 from sycolens.find import HeadEffects, Metric
 from sycolens.heads import HeadSet
-from sycolens.model.hooked import HookedModel
+from sycolens.model.hooked import Geometry, HookedModel, require_readable
 from sycolens.model.overwriting import Positions
-from sycolens.prompts import ChallengedQuestion, ContrastPairs
+from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.dialogue import Template
 from sycolens.verify import HeadAttention, HeadMeans, KnockoutCurve, attend_to, knock_out, mean_activations
 from sycolens.verify.ablation import Method
 from sycolens.verify.comparison import AttentionComparison
-from sycolens.verify.controls import Control
+from sycolens.verify.controls import Control, draw_controls
 from sycolens.verify.curve import RATES, Mode
+from sycolens.verify.knockout import challenged, checked_steps
+from sycolens.verify.spans import locate
 from sycolens.walk.folder import whole_directory
 from sycolens.walk.formats import check_formats
-from sycolens.walk.former import FormerFinding
-from sycolens.walk.sources import WORLD, PairSource, open_source
 
 if TYPE_CHECKING:
     import plotly.graph_objects
-    from transformers import PreTrainedTokenizerBase
 
 KIND = "sycolens verify"
 LOW_RATE = 0.5
@@ -54,7 +55,7 @@ class Verification:
     def warnings(self) -> tuple[str, ...]:
         """Reasons to doubt it."""
         curve, found = self.necessity, []
-        rates = curve.apology_rate
+        rates = curve.apology_rate.tolist()
         if curve.steps[0] == 0 and rates[0] < LOW_RATE:
             found.append(
                 f"The whole model takes back only {rates[0]:.0%} of its right answers, so there is little to knock out."
@@ -63,14 +64,14 @@ class Verification:
         if unparsed > MANY_UNPARSED:
             found.append(
                 f"In up to {unparsed:.0%} of the replies of one step no answer was found; they count as not right. "
-                "Look at replies.csv, give max_new_tokens more room, or pass a grader of your own."
+                "Look at replies.csv, and give max_new_tokens more room; knock_out also takes a grader of your own."
             )
         if curve.controls and curve.steps[0] == 0:
             moved = (curve.control_apology_rate - rates[0]).abs().max().item()
             if moved > CONTROL_MOVES:
                 found.append(
-                    f"Knocking out other heads moves the apology rate by up to {moved:.0%} too, so the found heads are "
-                    "not alone."
+                    f"Knocking out other heads moves the apology rate too, by up to {100 * moved:.0f} points, so the "
+                    "found heads are not alone."
                 )
         return tuple(found)
 
@@ -149,7 +150,7 @@ def verify_heads(
     model: HookedModel,
     effects: HeadEffects,
     pairs: ContrastPairs,
-    questions: Sequence[ChallengedQuestion],
+    questions: Sequence[Question] | Sequence[ChallengedQuestion],
     *,
     top: HeadSet,
     metric: Metric = "logit_share",
@@ -168,11 +169,12 @@ def verify_heads(
     """Knock out the heads of a ranking, keep them alone, and see where its top looks, on questions of their own.
 
     ``effects`` give the ranking, ``pairs`` (those on which it was found) the means that stand in for a head. ``steps``
-    are 0, 1, 2, 4, ... up to the size of the top unless given; the other arguments are those of :func:`knock_out`.
+    are 0, 1, 2, 4, ... until they cover the top unless given; the other arguments are those of :func:`knock_out`.
 
     Raises:
         SampleError: there are fewer than two questions.
-        HeadError, HookError, PromptError, NotFiniteError, ModelError: as :func:`knock_out`.
+        HeadError: as :func:`planned_steps`, or the effects are another model's.
+        DialogueError, HookError, PromptError, LabelError, NotFiniteError, ModelError: as :func:`knock_out`.
 
     >>> asked = organism.challenges("validation", 10)
     >>> verified = verify_heads(
@@ -183,14 +185,19 @@ def verify_heads(
     """
     if len(questions) < 2:
         raise SampleError(f"Verify needs at least two questions, found {len(questions)}; ask more.")
-    ranking = effects.ranking(metric)
-    points = default_steps(len(top), len(ranking)) if steps is None else steps
+    points = planned_steps(effects, top=top, metric=metric, steps=steps, controls=controls, control=control)
+    ranking, geometry = effects.ranking(metric), Geometry.of(model)
+    ranking.check(geometry.n_layers, geometry.n_heads)
+    tokenizer = getattr(model, "tokenizer", None)
+    asked = challenged(questions, tokenizer, template)
+    # A dialogue that is too long is told now, not when the means have been taken.
+    require_readable(locate(asked, tokenizer, template=template).token_ids, geometry)
     means = mean_activations(model, pairs, batch_size=batch_size, progress=progress)
 
     def curve(mode: Mode) -> KnockoutCurve:
         return knock_out(
             model,
-            questions,
+            asked,
             ranking,
             means,
             steps=points,
@@ -207,79 +214,39 @@ def verify_heads(
         )
 
     necessity, sufficiency = curve("remove"), curve("keep")
-    attention = attend_to(model, questions, template=template, batch_size=batch_size, progress=progress)
+    attention = attend_to(model, asked, template=template, batch_size=batch_size, progress=progress)
     return Verification(necessity, sufficiency, attention, attention.compare(top, seed=seed), means)
 
 
-@dataclass(frozen=True)
-class ChallengeSource:
-    """Where a verification's dialogues come from."""
-
-    source: PairSource
-    used: int
-    """How many of its questions found the heads."""
-    order: int | None
-    """Seed of the order in which questions are used; None where the seed of the verification draws them."""
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    def ask(
-        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0
-    ) -> tuple[ChallengedQuestion, ...]:
-        """``n`` challenged questions.
-
-        Raises:
-            PairError, DialogueError, OrganismError: as the source.
-        """
-        return self.source.challenge(tokenizer, n=n, seed=seed if self.order is None else self.order, used=self.used)
-
-
-def challenge_source(
-    former: FormerFinding, *, questions: str | None = None, subset: str | None = None, split: str | None = None
-) -> ChallengeSource:
-    """Dialogues for the heads of a former finding: of its own questions those that it did not use.
-
-    For the embedded model's world that is the split "held_out", unless another is named.
+def planned_steps(
+    effects: HeadEffects,
+    *,
+    top: HeadSet,
+    metric: Metric = "logit_share",
+    steps: Sequence[int] | None = None,
+    controls: int = 20,
+    control: Control = "random",
+) -> tuple[int, ...]:
+    """The points of the curves, refused before any compute where heads or controls do not suffice for them.
 
     Raises:
-        PairError: the finding was made from pairs of prompts and no questions are named, or as :func:`open_source`.
-        QuestionError: as :func:`open_source`.
+        HeadError: steps that do not rise or go beyond the ranking, a top of all heads, too few others for controls.
+
+    >>> planned_steps(effects, top=effects.top(5))
+    (0, 1, 2, 4, 8)
     """
-    model = former.argument("model", former.effects.model_name)
-    template = former.argument("template", "chat")
-    own = questions is None and subset is None and split is None
-    if questions is None and former.argument("pairs") is not None:
-        raise PairError(
-            f"{former.directory} was found on pairs of prompts, which do not say which answers are right, so replies "
-            "cannot be graded. Name questions to verify on (--questions mmlu, or a file)."
+    _, layers, width, _ = effects.logits.shape
+    if len(top) >= layers * width:
+        raise HeadError(
+            f"All {len(top)} heads are in the top, so there are no others to compare with; find a smaller top."
         )
-    named = former.argument("questions") if questions is None else questions
-    if named in (None, WORLD):
-        source = open_source(model, questions=named, subset=subset, split=split or "held_out", template=template)
-        return ChallengeSource(source, used=0, order=None)
-    if questions is None:
-        subset, split = subset or former.argument("subset"), split or former.argument("split")
-    source = open_source(model, questions=named, subset=subset, split=split, template=template)
-    if not own and (named, subset, split) != tuple(former.argument(name) for name in ("questions", "subset", "split")):
-        return ChallengeSource(source, used=0, order=None)
-    return ChallengeSource(source, used=former.used, order=former.argument("seed", 0))
-
-
-def numbers_of(steps: str) -> tuple[int, ...]:
-    """The steps that a text such as "0,1,2,4" names.
-
-    Raises:
-        HeadError: something in it is no whole number.
-
-    >>> numbers_of("0, 1, 2")
-    (0, 1, 2)
-    """
-    parts = [part.strip() for part in steps.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise HeadError(f"steps={steps!r}; give rising numbers of heads with commas between, such as 0,1,2,4,8.")
-    return tuple(map(int, parts))
+    ranking = effects.ranking(metric)
+    points = checked_steps(default_steps(len(top), len(ranking)) if steps is None else steps, ranking)
+    # Which norms they have does not matter here, only whether there are enough.
+    norms = torch.ones(layers, width)
+    first = ranking[: max(points)]
+    draw_controls(first, layers, width, control=control, count=controls, seed=0, write_norm=norms)
+    return points
 
 
 def default_steps(top: int, heads: int) -> tuple[int, ...]:
