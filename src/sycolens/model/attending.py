@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import HookError, ModelError, NotFiniteError
-from sycolens.model.capture import TokenIds, input_device, run, unembed_only
+from sycolens.model.capture import TokenIds, padded, require_fired, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, pattern_name
 
 
@@ -27,10 +27,8 @@ def capture_attention(
         NotFiniteError: an attention probability is NaN or infinite.
         ModelError: a pattern does not have the shape that the model's configuration states.
     """
-    longest = max(map(len, prompts))
-    device = input_device(model)
-    tokens = torch.tensor([[*prompt, *[prompt[-1]] * (longest - len(prompt))] for prompt in prompts], device=device)
-    last = torch.tensor([len(prompt) - 1 for prompt in prompts])
+    tokens, ends = padded(model, prompts)
+    last, longest = ends.cpu(), tokens.shape[1]
     own = torch.arange(longest) <= last[:, None]
     rows = torch.zeros(len(prompts), geometry.n_layers, geometry.n_heads, longest)
     names = {pattern_name(layer): layer for layer in range(geometry.n_layers)}
@@ -47,11 +45,7 @@ def capture_attention(
     hooks = [(name, keep_row(name)) for name in names if name in known]
     with unembed_only(model, last), model.hooks(fwd_hooks=hooks):
         run(model, tokens)
-    if missing := [name for name in names if name not in fired]:
-        raise HookError(
-            f"{geometry.name}: {', '.join(missing)} did not fire in a forward pass, so where these heads look is "
-            "unknown. This architecture is not (fully) hooked by the installed TransformerLens."
-        )
+    require_fired([name for name in names if name not in fired], geometry)
     return rows
 
 

@@ -14,8 +14,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.errors import HookError, ModelError
-from sycolens.model.capture import TokenIds, input_device, per_head, require_finite, run, unembed_only
+from sycolens.errors import ModelError
+from sycolens.model.capture import (
+    TokenIds,
+    input_device,
+    padded,
+    per_head,
+    require_finite,
+    require_fired,
+    run,
+    unembed_only,
+)
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, resid_name, z_name
 from sycolens.model.prefix import Prefix, run_and_keep
 from sycolens.model.replay import byte_budget, numbers_per_row
@@ -72,11 +81,8 @@ def capture_suffixes(
 
 
 def _capture(model: HookedModel, geometry: Geometry, ends: Sequence[TokenIds], cache: Any, n_tokens: int) -> Suffix:
-    # Padded on the right, where a causal model cannot see, as in capture_last_token.
-    lengths = torch.tensor([len(end) for end in ends])
-    longest = int(lengths.max())
-    tokens = torch.tensor([[*end, *[end[-1]] * (longest - len(end))] for end in ends], device=input_device(model))
-    rows, window = torch.arange(len(ends))[:, None], lengths[:, None] + torch.arange(-n_tokens, 0)
+    tokens, last = padded(model, ends)
+    rows, window = torch.arange(len(ends))[:, None], last.cpu()[:, None] + torch.arange(1 - n_tokens, 1)
     read: dict[str, Tensor] = {}
 
     def keep(name: str) -> HookFunction:
@@ -88,9 +94,9 @@ def _capture(model: HookedModel, geometry: Geometry, ends: Sequence[TokenIds], c
     # Every layer's entrance, though only the first is kept: rows must be able to join there.
     layers = range(geometry.n_layers)
     names = [*map(resid_name, layers), *map(z_name, layers)]
-    with unembed_only(model, lengths - 1), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
+    with unembed_only(model, last), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
         logits = run(model, tokens, cache=cache)[:, 0]
-    _require_fired(geometry, names, read)
+    require_fired([name for name in names if name not in read], geometry)
     z = tuple(_split(per_head(read[z_name(layer)].flatten(0, 1), geometry, layer), n_tokens) for layer in layers)
     require_finite(z, logits, geometry)
     return Suffix(read[resid_name(0)], z, logits)
@@ -153,7 +159,7 @@ def run_rows(
     cache = reference.prefix.as_cache(model, n_start) if reference.prefix is not None else None
     with unembed_only(model, torch.full((n_end,), n_tokens - 1)), model.hooks(fwd_hooks=hooks):
         logits = run(model, start, cache=cache)
-    _require_fired(geometry, [name for name, _ in hooks], fired)
+    require_fired([name for name, _ in hooks if name not in fired], geometry)
     return _split(logits[:, 0], n_pairs)
 
 
@@ -179,11 +185,3 @@ def _by_head(value: Tensor, geometry: Geometry, name: str) -> Tensor:
 def _split(rows: Tensor, size: int) -> Tensor:
     """A view with the first axis split, the inner part being of that size."""
     return rows.view(-1, size, *rows.shape[1:])
-
-
-def _require_fired(geometry: Geometry, names: Sequence[str], fired: Mapping[str, object] | set[str]) -> None:
-    if missing := [name for name in names if name not in fired]:
-        raise HookError(
-            f"{geometry.name}: {', '.join(missing)} did not fire in a forward pass, so nothing was measured there. "
-            "This architecture is not (fully) hooked by the installed TransformerLens."
-        )

@@ -37,7 +37,7 @@ def draw_controls(
         HeadError: an unknown kind, norms are needed and missing, or too few other heads.
 
     >>> draw_controls(HeadSet(["L1H1", "L0H0"]), 2, 4, control="layer_matched", count=1, seed=0)
-    (HeadSet(L1H3, L0H3),)
+    (HeadSet(L1H2, L0H2),)
     """
     if control not in get_args(Control):
         raise HeadError(f"control={control!r} is unknown; choose one of {', '.join(map(repr, get_args(Control)))}.")
