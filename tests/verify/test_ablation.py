@@ -12,6 +12,7 @@ from literal import literal_reply
 
 from sycolens import ContrastPairs, load_model
 from sycolens.errors import HeadError, HookError, ModelError
+from sycolens.model.generation import generate
 from sycolens.verify import HeadMeans, ablate_heads, mean_activations
 
 Load = Callable[..., Any]
@@ -45,6 +46,19 @@ def test_generation_equals_an_uncached_forward(tiny_model: Load, kind: str, back
     with ablate_heads(model, HEADS, means=means, positions=positions):  # type: ignore[arg-type]
         tokens = replied(model, prompt, 5)
     assert tokens == literal_reply(model, prompt, HEADS, means.mean, positions, 5)[0]
+
+
+@pytest.mark.parametrize("positions", ["last", "generated", "all"])
+@pytest.mark.parametrize("backend", tiny.BACKENDS)
+def test_sycolens_own_generation_sees_the_same(tiny_model: Load, backend: str, positions: str) -> None:
+    model = tiny_model("llama", backend)
+    prompts = tiny.random_prompts(2, lengths=(10,), seed=3)[0]
+    with ablate_heads(model, HEADS, method="zero", positions=positions):  # type: ignore[arg-type]
+        theirs = [replied(model, prompt, 5) for prompt in prompts]
+        ours = generate(model, prompts, max_new_tokens=5)
+    assert [list(reply) for reply in ours] == [tokens[: len(ours[i])] for i, tokens in enumerate(theirs)]
+    assert all(ours)
+    assert ours != generate(model, prompts, max_new_tokens=5)
 
 
 @pytest.mark.parametrize(("kind", "backend"), KINDS_AND_BACKENDS)

@@ -37,7 +37,8 @@ def generate(
     """
     geometry = Geometry.of(model)
     nothing = torch.zeros(1, geometry.n_layers, geometry.n_heads, dtype=torch.bool)
-    work = Conditions(nothing, torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head), "last")
+    # "all", so that a prompt is one pass: hooks of others, such as ablate_heads, find its end where it is.
+    work = Conditions(nothing, torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head), "all")
     spoken = reply_under(
         model, prompts, [(0, 0)] * len(prompts), work, max_new_tokens=max_new_tokens, max_rows=batch_size
     )
