@@ -22,7 +22,8 @@ def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(FIGURES))
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
+        resources = {"metadata": {"path": folder}}
+        NotebookClient(notebook, timeout=600, resources=resources, coalesce_streams=True).execute()
     del notebook.cells[0]
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
