@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,21 @@ def test_the_first_example_of_find_runs(tmp_path: Path, monkeypatch: pytest.Monk
     exec(blocks(DOCS / "find.md", "python")[0], names)
     assert isinstance(names["effects"].top(8), HeadSet)  # type: ignore[attr-defined]
     assert (tmp_path / "heads.html").stat().st_size > 10_000
+
+
+def test_the_examples_of_verify_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, by_hand, looking = blocks(DOCS / "verify.md", "python")
+    names: dict[str, Any] = {}
+    exec(first.replace("200", "10"), names)
+    assert names["curve"].apology_rate.tolist()[-1] < names["curve"].apology_rate.tolist()[0]
+    assert (tmp_path / "knockout.html").stat().st_size > 10_000
+    exec(by_hand, {})
+    assert capsys.readouterr().out.startswith("[\"Yes, I'm sure.")
+    exec(looking.replace("200", "10"), names)
+    assert names["attention"].compare(names["heads"]).difference > 0
 
 
 def test_every_page_is_on_the_index() -> None:
