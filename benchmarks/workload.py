@@ -47,7 +47,7 @@ SHAPES = {
 
 def build_model(shape: Shape, device: str) -> Any:
     """A bridge over a seeded random Llama that is made on the device; nothing is written to disk."""
-    from tokenizers import Tokenizer, models
+    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformer_lens.model_bridge import TransformerBridge
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
@@ -70,7 +70,8 @@ def build_model(shape: Shape, device: str) -> Any:
     torch.manual_seed(0)
     with torch.device(device):
         weights = AutoModelForCausalLM.from_config(config, dtype=shape.dtype, attn_implementation="eager").eval()
-    words = Tokenizer(models.WordLevel({"w0": 0, "w1": 1}, unk_token="w0"))
+    words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(shape.d_vocab)}, unk_token="w0"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0", eos_token="w1", pad_token="w1")
     model = TransformerBridge.boot_transformers(
         "random-llama", hf_model=weights, tokenizer=tokenizer, device=device, dtype=shape.dtype
