@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sycolens.errors import RunError
-from sycolens.walk.folder import read_record, require_free, whole_directory
+from sycolens.errors import RunError, SavedFileError
+from sycolens.walk.folder import MADE_FROM, hash_of, read_record, require_free, require_unaltered, whole_directory
 
 KIND = "a kind"
 
@@ -111,3 +115,65 @@ def test_a_number_that_json_cannot_hold_is_refused(tmp_path: Path) -> None:
     ):
         pass
     assert os.listdir(tmp_path) == []
+
+
+def inside(place: Path, *, made_from: Path | None, kind: str = "sycolens verify") -> Path:
+    """A finished run in a folder of another."""
+    source = {MADE_FROM: hash_of(made_from / "run.json")} if made_from else {}
+    with whole_directory(place, kind=kind, record=source) as draft:
+        (draft / "curve.csv").write_text("")
+    return place
+
+
+def test_what_was_made_from_a_run_goes_with_it(tmp_path: Path) -> None:
+    place = write(tmp_path / "run", "first")
+    inside(place / "verify", made_from=place)
+    write(place, "second", overwrite=True)
+    assert sorted(os.listdir(place)) == ["deep", "run.json"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_run_that_only_lies_inside_does_not(tmp_path: Path) -> None:
+    place, other = write(tmp_path / "runs", "first"), write(tmp_path / "other", "elsewhere")
+    for number, source in enumerate([None, other]):
+        sub = inside(place / f"run{number}", made_from=source, kind="sycolens find")
+        with pytest.raises(RunError, match=rf"run{number}/curve\.csv, which the former run did not write"):
+            require_free(place, kind=KIND, overwrite=True)
+        shutil.rmtree(sub)
+    require_free(place, kind=KIND, overwrite=True)
+
+
+@pytest.mark.parametrize("foreign", ["verify/notes.txt", "verify/deep/notes.txt", "link", "broken/run.json"])
+def test_foreign_files_beside_what_goes_are_kept(tmp_path: Path, foreign: str) -> None:
+    place = write(tmp_path / "run", "first")
+    inside(place / "verify", made_from=place)
+    (place / foreign).parent.mkdir(exist_ok=True)
+    if foreign == "link":
+        (place / foreign).symlink_to(tmp_path, target_is_directory=True)
+    else:
+        (place / foreign).write_text("mine")
+    with pytest.raises(RunError, match=f"{foreign}, which the former run did not write"):
+        require_free(place, kind=KIND, overwrite=True)
+
+
+def test_a_killed_run_leaves_nothing_under_its_name(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "from sycolens.walk.folder import whole_directory\n"
+        f"with whole_directory({str(tmp_path / 'run')!r}, kind='a kind', record={{}}) as draft:\n"
+        "    (draft / 'half').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "run").exists()
+    write(tmp_path / "run", "again")
+
+
+def test_lost_and_altered_files_are_told(tmp_path: Path) -> None:
+    place = write(tmp_path / "run", "first")
+    record = read_record(place)
+    require_unaltered(place, record, "deep")
+    (place / "deep" / "file.txt").write_text("Firts")
+    require_unaltered(place, record, "shallow")
+    with pytest.raises(SavedFileError, match=r"deep/file\.txt was removed, cut or altered"):
+        require_unaltered(place, record, "deep")

@@ -60,18 +60,20 @@ class Verification:
             found.append(
                 f"The whole model takes back only {rates[0]:.0%} of its right answers, so there is little to knock out."
             )
-        unparsed = curve.unparsed.float().mean(-1).max().item()
-        if unparsed > MANY_UNPARSED:
+        # Counts, since shares of 0.1 are a hair more or less than that in floating point.
+        unparsed = int(curve.unparsed.sum(-1).max())
+        if unparsed > MANY_UNPARSED * len(curve):
             found.append(
-                f"In up to {unparsed:.0%} of the replies of one step no answer was found; they count as not right. "
-                "Look at replies.csv, and give max_new_tokens more room; knock_out also takes a grader of your own."
+                f"In up to {unparsed} of the {len(curve)} replies of one step no answer was found; they count as not "
+                "right. Look at replies.csv, and give max_new_tokens more room; knock_out also takes a grader of your "
+                "own."
             )
         if curve.controls and curve.steps[0] == 0:
-            moved = (curve.control_apology_rate - rates[0]).abs().max().item()
-            if moved > CONTROL_MOVES:
+            moved = int((curve.control_admits.sum(-1) - curve.admits[0].sum()).abs().max())
+            if moved > CONTROL_MOVES * len(curve):
                 found.append(
-                    f"Knocking out other heads moves the apology rate too, by up to {100 * moved:.0f} points, so the "
-                    "found heads are not alone."
+                    f"Knocking out other heads changes the apologies too, by up to {moved} of {len(curve)} dialogues, "
+                    "so the found heads are not alone."
                 )
         return tuple(found)
 
