@@ -14,17 +14,13 @@ import pytest
 import speaking
 import tiny
 import torch
-from typer.testing import CliRunner, Result
+from terminal import run, told
+from typer.testing import Result
 
 from sycolens import ContrastPairs, HeadSet, __version__, load_model, organism, patch_heads
-from sycolens.cli import app
 from sycolens.find import HeadEffects
 
 FILES = ["bars.html", "effects", "heads.csv", "heads.json", "heatmap.html", "pairs", "run.json"]
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +105,7 @@ def test_a_local_checkpoint_and_saved_pairs(
     assert len(pandas.read_csv(tmp_path / "run" / "heads.csv")) == 12
     assert len(HeadSet.from_json((tmp_path / "run" / "heads.json").read_text())) == 2
     assert "mean change of the difference of the label logits" in " ".join(result.stdout.split())
-    assert "pairs show the contrast" in " ".join(result.stderr.split())
+    assert "pairs show the contrast" in told(result)
     assert "pair/s" not in result.stderr
 
 
@@ -177,9 +173,8 @@ def test_bad_input_is_one_message_and_exit_code_2(
 ) -> None:
     result = run("find", "--out", tmp_path / "deep" / "run", *options)
     assert result.exit_code == 2
-    told = " ".join(result.stderr.split())
-    assert name in told
-    assert message in told
+    assert name in told(result)
+    assert message in told(result)
     assert "Traceback" not in result.output
     assert os.listdir(tmp_path) == []
 
