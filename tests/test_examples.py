@@ -12,6 +12,7 @@ import pytest
 
 import sycolens
 from sycolens import ContrastPairs, HeadEffects, load_model, organism
+from sycolens.verify import KnockoutCurve
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -29,6 +30,19 @@ def test_another_behaviour_from_records(
     assert str(top) in told
     # The embedded model knows its facts, so a false statement must be called false.
     assert json.loads((place / "run.json").read_text())["preference"]["share"] > 0.95
+
+
+def test_another_behavior_knocked_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "verify_another_behavior.py"), run_name="__main__")
+    curve = KnockoutCurve.load(tmp_path / "runs" / "true_or_false" / "verify")
+    # Without the found heads the model calls false statements true, without others it does not.
+    assert (curve.apology_rate[0], curve.apology_rate[-1]) == (1, 0)
+    assert curve.control_apology_rate.min() > 0.9
+    assert ((curve.label_logits[..., 0] > curve.label_logits[..., 1]) == curve.admits).all()
+    assert "without 8: says 'False' in 0%" in capsys.readouterr().out
 
 
 def test_the_hub_example_on_the_embedded_model(
