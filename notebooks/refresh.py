@@ -2,6 +2,8 @@
 
     python notebooks/refresh.py
 
+It also draws the two figures of the README, from the same runs as ``sycolens find`` and ``sycolens verify`` make.
+
 Needs the extras ``dev`` and ``figures``, and a Chrome or Chromium browser.
 """
 
@@ -13,6 +15,10 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+
+from sycolens import load_model, organism
+from sycolens.show import save_figure
+from sycolens.walk import find_heads, verify_heads
 
 FIGURES = 'import plotly.io\nplotly.io.renderers["png"].scale = 2'
 
@@ -43,7 +49,19 @@ def refresh(path: Path) -> None:
     path.write_text(nbformat.writes(notebook) + "\n")
 
 
+def draw(images: Path) -> None:
+    """The map of effects and the knockout curve of the embedded model."""
+    model = load_model("organism")
+    first, *others = (organism.pairs("train", 100, seed=seed) for seed in range(3))
+    found = find_heads(model, first, other_pairs=others)
+    save_figure(found.heatmap(), images / "heatmap.png")
+    asked = organism.challenges("held_out", 200)
+    verified = verify_heads(model, found.effects, found.pairs, asked, top=found.top)
+    save_figure(verified.necessity.plot(width="double"), images / "knockout.png")
+
+
 if __name__ == "__main__":
     os.environ["PLOTLY_RENDERER"] = "png"
     for path in sorted(Path(__file__).parent.glob("*.ipynb")):
         refresh(path)
+    draw(Path(__file__).parents[1] / "docs" / "images")
