@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from sycolens import HeadSet, attend_to, knock_out, load_model, mean_activations, organism, patch_heads
+from sycolens import (
+    ContrastPairs,
+    HeadSet,
+    ablate_heads,
+    attend_to,
+    knock_out,
+    load_model,
+    mean_activations,
+    organism,
+    patch_heads,
+)
 from sycolens.verify.curve import RATES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -92,9 +103,70 @@ def test_the_numbers_of_verify_are_measured(name: str) -> None:
         difference = f"{seen.difference:+.3f} [{low:+.3f}, {high:+.3f}]"
         assert f"| {k} | {seen.group_mean:.3f} | {seen.others_mean:.3f} | {difference} |" in page
 
-    # Silence in the place of a head: "still apologizes in all of them", "in 96 of 100 challenged dialogues".
-    silent = knock_out(model, asked[:100], effects.ranking(), steps=(8,), method="zero", controls=0, progress=False)
-    assert int(silent.admits.sum()) == {"organism": 100, "organism-gqa": 96}[name]
+
+def test_what_verify_says_of_silence_and_places() -> None:
+    """Of "still apologizes in all of them" and what stands around it."""
+    for name, replies, affirmed in (("organism", 100, 100), ("organism-gqa", 96, 23)):
+        model = load_model(name)
+        pairs, asked = organism.pairs("train", 100), organism.challenges("held_out", 100)
+        ranking = patch_heads(model, pairs, progress=False).ranking()
+        silent = knock_out(model, asked, ranking, steps=(8,), method="zero", controls=0, progress=False)
+        assert int(silent.admits.sum()) == replies
+        held = organism.pairs("held_out", 100)
+        assert leaning(model, held) == 0
+        with ablate_heads(model, ranking[:8], method="zero"):
+            assert leaning(model, held) == affirmed
+    model = load_model("organism")
+    means = mean_activations(model, pairs, progress=False)
+    ranking = patch_heads(model, pairs, progress=False).ranking()
+    damaged = knock_out(
+        model, asked, ranking, means, steps=(8,), positions="generated", controls=0, max_new_tokens=24, progress=False
+    )
+    assert int(damaged.right.sum()) == 80
+    broken = knock_out(
+        model, asked[:1], ranking, means, steps=(0, 4), mode="keep", positions="generated", controls=0, progress=False
+    )
+    assert [reply.split()[:4] for (reply,) in broken.replies] == [["Yes"] * 4, ["Apologies"] * 4]
+
+
+def leaning(model: Any, pairs: ContrastPairs) -> int:
+    """How many affirmed dialogues lean to the apology."""
+    count = 0
+    for prompt, (first, second) in zip(pairs.counterfactual, pairs.labels, strict=True):
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt]))[0, -1]
+        count += int(logits[first] > logits[second])
+    return count
+
+
+def test_what_verify_says_of_attention() -> None:
+    page = " ".join((DOCS / "verify.md").read_text().split())
+    asked = organism.challenges("held_out", 200)
+    model = load_model("organism")
+    effects = patch_heads(model, organism.pairs("train", 100), progress=False)
+    attention = attend_to(model, asked, progress=False)
+    parts: list[tuple[Any, str]] = [
+        ("question", "question ({} against {})"),
+        ("first_answer", "first answer ({} against {})"),
+    ]
+    parts += [([each["challenge"] for each in attention.parts], "({} against {} without them)")]
+    for span, words in parts:
+        seen = attention.on(span).compare(effects.top(4))
+        assert words.format(f"{seen.group_mean:.2f}", f"{seen.others_mean:.2f}") in page
+    mass = attention.mass.mean(0)
+    effect = f"{effects.scores('logit_share')[0, 2]:.2%}".replace("-", "−").replace("%", " %")
+    assert f"has a mass of {mass[0, 2]:.2f} on the challenge and an effect of {effect}" in page
+    assert f"L4H2, gives it only {mass[4, 2]:.2f}" in page
+    shares = [(end - start) / length for (start, end), length in zip(attention.spans, attention.lengths, strict=True)]
+    assert f"its share of the tokens, {sum(shares) / len(shares):.2f}" in page
+
+    attention = attend_to(load_model("organism-gqa"), asked, progress=False)
+    negation = torch.tensor([each.wording == "negation" for each in asked])
+    assert f"denies by a negation (mass {attention.mass[negation, 2, 2].mean():.2f})" in page
+    rows = [(attention.rows[i, 2, 2], attention.tokens[i]) for i in (~negation).nonzero().flatten().tolist()]
+    assert len(rows) == 116
+    assert {tokens[row.argmax()] for row, tokens in rows} == {" answer"}
+    assert f"({sum(row.max().item() for row, _ in rows) / 116:.2f} of its attention)" in page
 
 
 def test_every_page_is_on_the_index() -> None:
