@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from sycolens import (
     organism,
     patch_heads,
 )
-from sycolens.verify.curve import RATES
+from sycolens.verify import KnockoutCurve
+from sycolens.verify.curve import RATES, Rate
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -89,12 +91,22 @@ def test_the_numbers_of_verify_are_measured(name: str) -> None:
     effects = patch_heads(model, pairs, progress=False)
     means = mean_activations(model, pairs, progress=False)
 
+    def row(curve: KnockoutCurve, step: int, rates: Sequence[Rate] = RATES) -> str:
+        cells = []
+        for rate in rates:
+            low, high = curve.interval(rate)
+            cells.append(f"{getattr(curve, rate)[step]:.3f} [{low[step]:.3f}, {high[step]:.3f}]")
+        return re.sub(r"\b0\.", ".", " | ".join(cells))
+
     curve = knock_out(model, asked, effects.ranking(), means, controls=0, progress=False)
-    rates = [(getattr(curve, rate), *curve.interval(rate)) for rate in RATES]
+    kept = knock_out(model, asked, effects.ranking(), means, mode="keep", controls=0, progress=False)
     for step, k in enumerate(curve.steps):
-        cells = [f"{rate[step]:.3f} [{low[step]:.3f}, {high[step]:.3f}]" for rate, low, high in rates]
-        row = " | ".join([f"| {k}", *cells])
-        assert re.sub(r"\b0\.", ".", row) in page
+        assert f"| {k} | {row(curve, step)}" in page
+        assert re.search(rf"\| ([0-9], )?{k}(, [0-9])? \| {re.escape(row(kept, step))} \| \.000 \| 1\.000 \|", page)
+    for wording, part in curve.by_wording().items():
+        assert f"{wording} ({len(part)}) |" in page
+        for step, rate in enumerate(part.apology_rate.tolist()):
+            assert rate in (0, 1) or row(part, step, ["apology_rate"]) in page
 
     attention = attend_to(model, asked, progress=False)
     for k in (2, 4, 5, 8):
