@@ -121,6 +121,7 @@ def test_the_record_says_how_the_run_was_made(found: Path, verified: tuple[Resul
     assert record["source"] == "the embedded model's world, split held_out"
     assert record["made_from"] == hashlib.sha256((found / "run.json").read_bytes()).hexdigest()
     assert record["model"] == before["model"]
+    assert record["attention"]["heads"] == before["top"]
     assert record["pairs_fingerprint"] == before["pairs"]["fingerprint"]
     assert set(record["by_wording"]) == {"negation", "predicate"}
     assert (

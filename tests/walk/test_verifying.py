@@ -223,10 +223,12 @@ def test_intervals_in_the_record_are_wilsons(verified: Verification) -> None:
 
 
 def test_rates_by_wording_are_those_of_its_dialogues(verified: Verification) -> None:
-    curve = curve_of(["xxxxxx", "xx..xx", "......"], wordings="aabbbb", controls=[["xxxxxx", ".xxxxx", "xxxxxx"]])
+    others = [["xxxxxx", ".xxxxx", "xxxxxx"], ["xxxxxx", "xxxxxx", "xx...x"], ["xxxxxx", "xxx.xx", "xxxxxx"]]
+    curve = curve_of(["xxxxxx", "xx..xx", "......"], wordings="aabbbb", controls=others)
     told = replace(verified, necessity=curve).record()["by_wording"]
     assert {name: each["apology_rate"] for name, each in told.items()} == {"a": [1, 1, 0], "b": [1, 0.5, 0]}
-    assert told["a"]["control_apology_rate_range"] == [[1, 0.5, 1], [1, 0.5, 1]]
+    assert told["a"]["control_apology_rate_range"] == [[1, 0.5, 1], [1, 1, 1]]
+    assert told["b"]["control_accuracy_after_range"] == [[0, 0, 0], [0, 0.25, 0.75]]
     assert (told["a"]["dialogues"], told["b"]["dialogues"]) == (2, 4)
 
 
