@@ -1,0 +1,336 @@
+"""Where a head's matrices lie: separate or fused, Linear or Conv1D, in TransformerLens and Hugging Face models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from sycolens.errors import HeadError, ModelError
+from sycolens.heads import Head
+from sycolens.model.hooked import Geometry, gives_raw_logits
+
+# Names of the projections in the Hugging Face models, in the order Q, K, V, O (or the fused Q, K, V and O).
+_SEPARATE = (
+    ("q_proj", "k_proj", "v_proj", "o_proj"),
+    ("q_proj", "k_proj", "v_proj", "out_proj"),
+    ("q_proj", "k_proj", "v_proj", "dense"),
+)
+_FUSED: Mapping[tuple[str, str], Literal["blocks", "heads"]] = {
+    ("c_attn", "c_proj"): "blocks",  # all queries, then all keys, then all values
+    ("qkv_proj", "o_proj"): "blocks",
+    ("query_key_value", "dense"): "heads",  # query, key and value of the first head, then of the next
+}
+_MLPS = (
+    ("up_proj", "gate_proj", "down_proj"),
+    ("up_proj", None, "down_proj"),
+    ("c_fc", None, "c_proj"),
+    ("fc1", None, "fc2"),
+    ("fc_in", None, "fc_out"),
+    ("dense_h_to_4h", None, "dense_4h_to_h"),
+)
+_FUSED_MLP = ("gate_up_proj", "down_proj")
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """A place for a matrix or a bias within a parameter, which may hold many of them."""
+
+    module: nn.Module
+    name: str
+    """The parameter's name in the module."""
+    index: tuple[int | slice, ...]
+    """The rows, columns or head."""
+    transposed: bool
+    """Whether the parameter has outputs first, as ``nn.Linear`` does; matrices here have inputs first."""
+
+    def of(self, weight: Tensor) -> Tensor:
+        """The view of this place in a tensor shaped like the parameter."""
+        view = weight[self.index]
+        return view.T if self.transposed else view
+
+    @property
+    def view(self) -> Tensor:
+        """The matrix or bias that the model computes with, without gradient."""
+        weight: Tensor = getattr(self.module, self.name)
+        return self.of(weight.detach())
+
+
+def head_weights(model: Any, head: Head | str | tuple[int, int]) -> dict[str, Tensor]:
+    """A head's maps: ``Q``, ``K``, ``V`` [d_model, d_head], ``O`` [d_head, d_model], biases ``b_Q``, ``b_K``, ``b_V``.
+
+    The tensors are views of the storage that the model computes with, so that writing into them changes the model.
+    Where query heads share keys and values, K and V are those of the head's group. Biases are there where the model
+    has them; a HookedTransformer always has, as zeros if need be. ``model`` is a TransformerBridge, a
+    HookedTransformer or a plain Hugging Face causal model.
+
+    Raises:
+        HeadError: the head does not exist.
+        ModelError: the layout of the weights is not known.
+
+    >>> weights = head_weights(model, "L1H0")
+    >>> weights["Q"].shape, weights["O"].shape
+    (torch.Size([256, 32]), torch.Size([32, 256]))
+    """
+    return {name: slot.view for name, slot in head_slots(model, head).items()}
+
+
+def head_slots(model: Any, head: Head | str | tuple[int, int]) -> dict[str, Slot]:
+    """Where :func:`head_weights` finds what it gives.
+
+    Raises:
+        HeadError, ModelError: as there.
+    """
+    head, shape = Head.of(head), shape_of(model)
+    if head.layer >= shape.n_layers or head.index >= shape.n_heads:
+        raise HeadError(
+            f"{head} does not exist: the model has layers 0 to {shape.n_layers - 1} and heads 0 to {shape.n_heads - 1}."
+        )
+    if not hasattr(model, "cfg"):
+        slots = _hugging_face_slots(model, head, shape)
+    elif hasattr(model, "original_model"):
+        slots = _bridge_slots(model, head, shape)
+    else:
+        slots = _hooked_slots(model, head, shape)
+    _require_shapes(slots, head, shape)
+    return slots
+
+
+def mlp_slots(model: Any, layer: int) -> dict[str, Slot]:
+    """Where a layer's MLP has its matrices: ``in``, ``gate`` (if any) [d_model, d_mlp] and ``out`` [d_mlp, d_model].
+
+    Raises:
+        ModelError: the layer does not exist, or its MLP is none of this kind, e.g. a mixture of experts.
+    """
+    shape = shape_of(model)
+    if not 0 <= layer < shape.n_layers:
+        raise ModelError(f"There is no MLP in layer {layer}: {shape.name} has layers 0 to {shape.n_layers - 1}.")
+    slots: dict[str, Slot] = {}
+    if not hasattr(model, "cfg"):
+        slots = _hugging_face_mlp(_attention(model, layer, shape)[0])
+    elif (mlp := getattr(model.blocks[layer], "mlp", None)) is not None:
+        if hasattr(model, "original_model"):
+            parts = {name: _innermost(part) for name in ("in", "gate", "out") if (part := getattr(mlp, name, None))}
+            if {"in", "out"} <= set(parts):
+                slots = {name: _matrix(part) for name, part in parts.items()}
+        elif hasattr(mlp, "W_in") and mlp.W_in.dim() == 2:
+            slots = {
+                name: Slot(mlp, f"W_{name}", (), False) for name in ("in", "gate", "out") if hasattr(mlp, f"W_{name}")
+            }
+    if not slots:
+        raise ModelError(
+            f"{shape.name}: the MLP of layer {layer} is not made of one matrix in and one out (and a gate), as in a "
+            "mixture of experts; leave it out of mlps."
+        )
+    return slots
+
+
+def shape_of(model: Any) -> Geometry:
+    """The shape of a TransformerLens or Hugging Face model, or of a Hugging Face configuration.
+
+    Raises:
+        ModelError: it is none of these.
+
+    >>> shape_of(model).n_heads
+    8
+    """
+    if hasattr(model, "cfg"):
+        return Geometry.of(model)
+    config = getattr(model, "config", model)
+    config = config.get_text_config() if hasattr(config, "get_text_config") else config
+    name = str(getattr(config, "name_or_path", "") or getattr(config, "model_type", ""))
+    try:
+        n_heads, d_model = config.num_attention_heads, config.hidden_size
+        return Geometry(
+            # Names end up in messages and records, which should not tell where things lie on one machine.
+            name=Path(name).name if Path(name).is_dir() else name,
+            n_layers=config.num_hidden_layers,
+            n_heads=n_heads,
+            n_key_value_heads=getattr(config, "num_key_value_heads", None) or n_heads,
+            d_model=d_model,
+            d_head=getattr(config, "head_dim", None) or d_model // n_heads,
+            d_mlp=getattr(config, "intermediate_size", None) or 4 * d_model,
+            n_ctx=getattr(config, "max_position_embeddings", None) or 0,
+            d_vocab=config.vocab_size,
+        )
+    except AttributeError as error:
+        raise ModelError(
+            f"{type(model).__name__} is neither a TransformerLens model nor a Hugging Face causal model with attention "
+            "heads; load one with sycolens.load_model or AutoModelForCausalLM.from_pretrained."
+        ) from error
+
+
+def require_raw_weights(model: Any) -> None:
+    """Refuse a model whose weights TransformerLens has processed, so that they mean something else than the checkpoint's.
+
+    Raises:
+        ModelError: LayerNorm is folded in, or weights are centered.
+    """
+    cfg = getattr(model, "cfg", None)
+    if cfg is None:
+        return
+    folded = str(getattr(cfg, "normalization_type", "")).endswith("Pre") or getattr(model, "_weights_processed", False)
+    if folded or not gives_raw_logits(model) or _writing_is_centered(model):
+        raise ModelError(
+            f"{cfg.model_name}: its weights were processed by TransformerLens (LayerNorm folded in, or centered), so "
+            "that what is tuned could not go back into the checkpoint. Load it with sycolens.load_model, which leaves "
+            "them raw."
+        )
+
+
+def _writing_is_centered(model: Any) -> bool:
+    if hasattr(model, "original_model"):
+        return False  # a bridge marks what it has processed
+    written: Tensor = model.blocks[0].attn.W_O.detach().float()
+    return bool(written.mean(-1).abs().amax() <= 1e-5 * written.std())
+
+
+def _require_shapes(slots: Mapping[str, Slot], head: Head, shape: Geometry) -> None:
+    due: dict[str, tuple[int, ...]] = {"O": (shape.d_head, shape.d_model)}
+    due |= dict.fromkeys("QKV", (shape.d_model, shape.d_head)) | dict.fromkeys(("b_Q", "b_K", "b_V"), (shape.d_head,))
+    for name, slot in slots.items():
+        if (found := tuple(slot.view.shape)) != due[name]:
+            raise ModelError(
+                f"{shape.name}: {name} of {head} has shape {found} where the configuration gives {due[name]}; this "
+                "layout of weights is not known to sycolens."
+            )
+
+
+def _hooked_slots(model: Any, head: Head, shape: Geometry) -> dict[str, Slot]:
+    attention, group = model.blocks[head.layer].attn, group_of(head, shape)
+    slots = {}
+    for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V"):
+        # Shared keys and values are kept once a group under another name; the usual one repeats them for each head.
+        shared = hasattr(attention, f"_{name}")
+        index = group if shared else head.index
+        slots[name.removeprefix("W_")] = Slot(attention, f"_{name}" if shared else name, (index,), False)
+    return slots
+
+
+def _bridge_slots(model: Any, head: Head, shape: Geometry) -> dict[str, Slot]:
+    attention = model.blocks[head.layer].attn
+    parts: list[Any] = [getattr(attention, name, None) for name in "qkvo"]
+    if any(part is None for part in parts):
+        raise ModelError(
+            f"{shape.name}: TransformerBridge does not tell Q, K, V and O of layer {head.layer} apart; this layout of "
+            "weights is not known to sycolens."
+        )
+    return _separate(map(_innermost, parts), head, shape)
+
+
+def _hugging_face_slots(model: nn.Module, head: Head, shape: Geometry) -> dict[str, Slot]:
+    _, attention = _attention(model, head.layer, shape)
+    for names in _SEPARATE:
+        if _has(attention, names):
+            return _separate((getattr(attention, name) for name in names), head, shape)
+    (fused, out), order = next((names, order) for names, order in _FUSED.items() if _has(attention, names))
+    module: Any = getattr(attention, fused)
+    group = group_of(head, shape)
+    if order == "heads":
+        starts = {name: 3 * head.index + place for place, name in enumerate("QKV")}
+        width = 3 * shape.n_heads
+    else:
+        starts = {"Q": head.index, "K": shape.n_heads + group, "V": shape.n_heads + shape.n_key_value_heads + group}
+        width = shape.n_heads + 2 * shape.n_key_value_heads
+    conv, found = _is_conv(module), module.weight.shape
+    # Falcon and BigCode use the same names for other orders, which show in the width or in the kind of module.
+    if found[1 if conv else 0] != width * shape.d_head or conv != (fused == "c_attn"):
+        raise _unknown(shape, head.layer)
+    slots: dict[str, Slot] = {}
+    for name, start in starts.items():
+        slots |= _outputs(module, name, slice(start * shape.d_head, (start + 1) * shape.d_head))
+    return slots | {"O": _inputs(getattr(attention, out), head.index, shape.d_head)}
+
+
+def _separate(parts: Iterable[Any], head: Head, shape: Geometry) -> dict[str, Slot]:
+    query, key, value, out = parts
+    group = group_of(head, shape)
+    slots: dict[str, Slot] = {}
+    for name, module, place, n in (
+        ("Q", query, head.index, shape.n_heads),
+        ("K", key, group, shape.n_key_value_heads),
+        ("V", value, group, shape.n_key_value_heads),
+    ):
+        if module.weight.shape[1 if _is_conv(module) else 0] != n * shape.d_head:
+            raise _unknown(shape, head.layer)
+        slots |= _outputs(module, name, slice(place * shape.d_head, (place + 1) * shape.d_head))
+    return slots | {"O": _inputs(out, head.index, shape.d_head)}
+
+
+def group_of(head: Head, shape: Geometry) -> int:
+    """Which keys and values a head reads: its own, or those of its group."""
+    return head.index // (shape.n_heads // shape.n_key_value_heads)
+
+
+def _outputs(module: nn.Module, name: str, chosen: slice) -> dict[str, Slot]:
+    """The part of a projection that makes some of its outputs, with its bias if it has one."""
+    index = (slice(None), chosen) if _is_conv(module) else (chosen,)
+    slots = {name: Slot(module, "weight", index, not _is_conv(module))}
+    if getattr(module, "bias", None) is not None:
+        slots[f"b_{name}"] = Slot(module, "bias", (chosen,), False)
+    return slots
+
+
+def _inputs(module: nn.Module, place: int, d_head: int) -> Slot:
+    """The part of a projection that reads one head."""
+    chosen = slice(place * d_head, (place + 1) * d_head)
+    return Slot(module, "weight", (chosen,) if _is_conv(module) else (slice(None), chosen), not _is_conv(module))
+
+
+def _matrix(module: nn.Module) -> Slot:
+    return Slot(module, "weight", (), not _is_conv(module))
+
+
+def _attention(model: nn.Module, layer: int, shape: Geometry) -> tuple[nn.Module, nn.Module]:
+    """A layer of a Hugging Face model, and the module in it that holds the attention's projections."""
+    found = []
+    for path, module in model.named_modules():
+        numbered = re.match(r"(.*?\.(\d+))\.", f"{path}.")
+        if numbered and int(numbered[2]) == layer and any(_has(module, names) for names in (*_SEPARATE, *_FUSED)):
+            found.append((model.get_submodule(numbered[1]), module))
+    if len(found) != 1:
+        raise _unknown(shape, layer)
+    return found[0]
+
+
+def _hugging_face_mlp(block: nn.Module) -> dict[str, Slot]:
+    for holder in (*(module for module in block.children() if not _is_attention(module)), block):
+        for names in _MLPS:
+            if _has(holder, [name for name in names if name]):
+                parts = dict(zip(("in", "gate", "out"), names, strict=True))
+                return {part: _matrix(getattr(holder, name)) for part, name in parts.items() if name}
+        if _has(holder, _FUSED_MLP):
+            module: Any = getattr(holder, _FUSED_MLP[0])
+            half = module.weight.shape[0] // 2
+            gate, up = (Slot(module, "weight", (slice(start, start + half),), True) for start in (0, half))
+            return {"in": up, "gate": gate, "out": _matrix(getattr(holder, _FUSED_MLP[1]))}
+    return {}
+
+
+def _is_attention(module: nn.Module) -> bool:
+    return any(_has(module, names) for names in (*_SEPARATE, *_FUSED))
+
+
+def _has(module: nn.Module, names: Any) -> bool:
+    return all(isinstance(getattr(getattr(module, name, None), "weight", None), Tensor) for name in names)
+
+
+def _is_conv(module: nn.Module) -> bool:
+    return any(kind.__name__ == "Conv1D" for kind in type(module).__mro__)
+
+
+def _innermost(module: nn.Module) -> nn.Module:
+    while isinstance(inner := getattr(module, "original_component", None), nn.Module):
+        module = inner
+    return module
+
+
+def _unknown(shape: Geometry, layer: int) -> ModelError:
+    return ModelError(
+        f"{shape.name}: the attention of layer {layer} keeps Q, K, V and O in a layout that is not known to sycolens. "
+        "Wrap the model with TransformerBridge.boot_transformers(name, hf_model=...), which knows more of them."
+    )
