@@ -40,6 +40,7 @@ from sycolens import (
     organism,
     patch_heads,
 )
+from sycolens.model import generation
 from sycolens.model.generation import Reply
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.verify import knockout
@@ -109,7 +110,7 @@ class Alternative:
 
 def run_sycolens(task: Task, conditions: Sequence[Heads]) -> Replies:
     found: Replies = {}
-    reply_under = knockout.reply_under
+    reply_under = generation.reply_under
 
     def keep(model: Any, prompts: Any, labels: Any, asked: Any, **options: Any) -> Any:
         # knock_out grades the replies and keeps the text of some; here the tokens of all are compared.
@@ -299,9 +300,9 @@ def report(task: Task, rows: Sequence[Row]) -> str:
     kinds = [len({each[i] for each in replies.values()}) for i in range(len(task.prompts))]
     lengths = sorted(map(len, task.prompts))
     return (
-        f"Steps {', '.join(map(str, task.size.steps))}; {len(task.prompts)} dialogues of {lengths[0]} to {lengths[-1]} tokens, {len(replies)} different sets of heads, "
-        f"replies of {min(map(len, said))} to {max(map(len, said))} tokens, {median(kinds):g} different ones to a "
-        f"dialogue (median).\n\n{table(columns, lines)}\n"
+        f"Steps {', '.join(map(str, task.size.steps))}: {len(replies)} different sets of heads. {len(task.prompts)} "
+        f"prompts of {lengths[0]} to {lengths[-1]} tokens, replies of {min(map(len, said))} to {max(map(len, said))} "
+        f"tokens, {median(kinds):g} different ones to a dialogue (median).\n\n{table(columns, lines)}\n"
     )
 
 
@@ -322,12 +323,8 @@ def make_task(name: str, size: Size) -> Task:
         # "User:" and "Assistant:" stand twice each.
         words = [f"w{rng.randrange(6, shape.d_vocab)}" for _ in range(size.lengths[i % len(size.lengths)] - 4)]
         question, answer, challenge = " ".join(words[:-13]), words[-13], " ".join(words[-12:])
-        turns = [
-            ("user", question, "question"),
-            ("assistant", answer, "first_answer"),
-            ("user", challenge, "challenge"),
-        ]
-        dialogue = Dialogue([Turn(*turn) for turn in turns])
+        dialogue = Dialogue((Turn("user", question, "question"), Turn("assistant", answer, "first_answer")))
+        dialogue = dialogue.then("user", challenge, "challenge")
         asked.append(ChallengedQuestion(Question(question, (answer,)), dialogue, answer, labels=("w3", "w5")))
     ranking = HeadSet(sample_heads(shape, max(size.steps)))
     return Task(model, tuple(asked), ranking, means, size, template="plain")

@@ -70,9 +70,10 @@ def build_model(shape: Shape, device: str) -> Any:
     torch.manual_seed(0)
     with torch.device(device):
         weights = AutoModelForCausalLM.from_config(config, dtype=shape.dtype, attn_implementation="eager").eval()
-    words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(shape.d_vocab)}, unk_token="w0"))
+    names = ["<unk>", "</s>", *(f"w{i}" for i in range(2, shape.d_vocab))]
+    words = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0", eos_token="w1", pad_token="w1")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="<unk>", eos_token="</s>", pad_token="</s>")
     model = TransformerBridge.boot_transformers(
         "random-llama", hf_model=weights, tokenizer=tokenizer, device=device, dtype=shape.dtype
     )

@@ -1,7 +1,8 @@
-"""The benchmark of path patching compares ways that give the same numbers, and counts their work right."""
+"""The benchmarks compare ways that give the same numbers or replies, and count their work right."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 from collections.abc import Iterator
@@ -147,3 +148,72 @@ def test_ways_that_disagree_fail_the_run(
 def test_peak_memory_holds_at_least_the_logits(benchmark: ModuleType) -> None:
     peak = benchmark.peak_in_fresh_process("tiny", "cpu", 512, LENGTH, "forward, all logits", 1)
     assert 1 < peak / (512 * LENGTH * 97 * 4) < 30
+
+
+@pytest.fixture(scope="module")
+def knockout() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        yield importlib.import_module("knockout")
+
+
+@pytest.fixture(scope="module")
+def curve(knockout: ModuleType) -> Any:
+    """The tiny task, and what every way to its replies did."""
+    task = knockout.make_task("tiny", knockout.SIZES["tiny"])
+    with torch.no_grad():
+        return task, knockout.measure(task, turns=1, sampled=1000)
+
+
+def test_every_way_to_a_knockout_curve_gives_the_same_replies(knockout: ModuleType, curve: Any) -> None:
+    task, rows = curve
+    replies = rows[0].found
+    assert len(replies) > 30
+    assert frozenset() in replies
+    assert frozenset(task.ranking[:4]) in replies
+    for i in range(len(task.prompts)):
+        assert len({said[i] for said in replies.values()}) > 3, "the conditions should say different things"
+    for row in rows[1:]:
+        assert row.found == replies, row.alternative.name
+
+
+def test_the_counted_work_of_a_knockout_is_the_arithmetic(knockout: ModuleType, curve: Any) -> None:
+    task, rows = curve
+    sycolens, by_length, padded = rows
+    again = {heads: [min(len(reply), 5) for reply in said] for heads, said in sycolens.found.items()}
+    lengths = [len(prompt) for prompt in task.prompts]
+    assert lengths == [40, 37, 40, 37]
+    # The prompt but its end once; its end and what was said once for every condition.
+    expected = sum(length - 1 for length in lengths) + sum(1 + n for each in again.values() for n in each)
+    assert sycolens.work.tokens == pytest.approx(expected)
+    assert sycolens.work.tokens == pytest.approx(knockout.by_hand(task, sycolens, sycolens.found))
+    # A batch goes on until its last row has ended, and padding counts as tokens.
+    batches = [2 * (40 + max(each[0], each[2])) + 2 * (37 + max(each[1], each[3])) for each in again.values()]
+    assert by_length.work.tokens == pytest.approx(sum(batches))
+    assert padded.work.tokens == pytest.approx(sum(4 * (40 + max(each)) for each in again.values()))
+    least = sum(length + n for each in again.values() for length, n in zip(lengths, each, strict=True))
+    assert knockout.by_hand(task, by_length, sycolens.found) == least
+
+
+def test_sampled_conditions_are_spread_and_scaled_to_all(knockout: ModuleType, curve: Any) -> None:
+    task, rows = curve
+    every = list(rows[0].found)
+    assert knockout.spread(every, 1000, 0) == every
+    assert knockout.spread(every[:6], 3, 1) == [every[1], every[3], every[5]]
+    with torch.no_grad():
+        some = knockout.measure(task, turns=1, sampled=10)
+    assert len(some[1].found) == 10
+    assert some[1].work.tokens == pytest.approx(rows[1].work.tokens, rel=0.1)
+
+
+def test_knockouts_that_disagree_fail_the_run(
+    knockout: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert knockout.main(["--models", "tiny", "--conditions", "10"]) == 0
+    printed = capsys.readouterr().out
+    for way in (knockout.SYCOLENS, *knockout.LOOPS):
+        (row,) = [line for line in printed.splitlines() if line.startswith(f"| {way.name}")]
+        assert row.count("|") == 10
+    monkeypatch.setattr(knockout, "hooked", lambda task, heads: contextlib.nullcontext())  # nothing is knocked out
+    assert knockout.main(["--models", "tiny", "--conditions", "10"]) == 1
+    assert "do not compute the same thing" in capsys.readouterr().out
