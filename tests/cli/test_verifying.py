@@ -25,6 +25,7 @@ from sycolens.find import HeadEffects
 from sycolens.verify import HeadAttention
 from sycolens.walk import find_heads, verify_heads
 
+ROOT = Path(__file__).parents[2]
 SMALL = ("--n", 10, "--controls", 2, "--steps", "0,1,4", "--max-new-tokens", 24, "--quiet")
 FILES = """attention attention.html attention_map.html dialogue.html knockout.html means necessity necessity.csv
 replies.csv run.json sufficiency sufficiency.csv sufficiency.html""".split()  # noqa: SIM905
@@ -341,3 +342,18 @@ def test_what_the_help_says_is_written_is_written(verified: tuple[Result, Path])
     assert HeadSet(json.loads((verified[1] / "run.json").read_text())["ranking"]) == (
         KnockoutCurve.load(verified[1] / "necessity").ranking
     )
+
+
+def test_make_study_works_twice_and_names_pages_that_are_there(tmp_path: Path) -> None:
+    """What it runs, with fewer pairs and dialogues."""
+    recipe = ["make", "--dry-run", "study", f"OUT={tmp_path / 'find'}"]
+    lines = subprocess.run(recipe, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    typed = [line.split()[1:] for line in lines if "bin/sycolens " in line]
+    fewer: dict[str, tuple[object, ...]] = {"find": ("--n", 8, "--seeds", 1), "verify": SMALL}
+    for command in [*typed, *typed]:
+        result = run(*command, *fewer[command[0]])
+        assert result.exit_code == 0, result.output
+    assert [command[0] for command in typed] == ["find", "verify"]
+    pages = [word.strip('",') for line in lines for word in line.split() if ".html" in word]
+    assert len(pages) == 3
+    assert all(Path(page).is_file() for page in pages)
