@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ import tiny
 import torch
 
 from sycolens import ContrastPairs, Dialogue, HeadSet, Turn, Wording, errors, load_model, load_questions, organism
+from sycolens.cli.verifying import numbers_of
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
 from sycolens.model import capture, prefix
+from sycolens.model.generation import generate
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.organism.tokenizer import build_tokenizer
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.show import attention_bars, knockout_curve, save_figure
-from sycolens.verify import HeadAttention, attend_to
-from sycolens.walk import open_source
+from sycolens.verify import HeadAttention, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
+from sycolens.walk import FormerFinding, find_heads, open_finding, open_source, verify_heads
 from sycolens.walk.folder import whole_directory
+from sycolens.walk.held_out import hold_out
 
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
 ROWS = re.findall(r"^\| (.+?) \| `(\w+)` \| \"(.+)\" \|$", PAGE.read_text(), flags=re.MULTILINE)
@@ -166,6 +170,64 @@ def scaled_attention(room: Room) -> None:
         attend_to(model, random_pairs(1), [(0, 1)], progress=False)
 
 
+@cache
+def embedded() -> Any:
+    return load_model("organism")
+
+
+def ablate(room: Room, heads: Any = ("L1H0",), *, runs: bool = True, **options: Any) -> None:
+    model = room.model("llama")
+    if "means" not in options:
+        options["means"] = mean_activations(model, random_pairs(), progress=False)
+    with ablate_heads(model, heads, **options):
+        if runs:
+            model(torch.tensor([[4, 5, 6]]))
+
+
+def knock(questions: Any = None, *, ranking: Any = ("L1H1", "L2H2"), **options: Any) -> KnockoutCurve:
+    model, asked = embedded(), organism.challenges("train", 2) if questions is None else questions
+    means = mean_activations(model, organism.pairs("train", 2), progress=False)
+    settings = {"means": means, "steps": (0, 1), "controls": 0, "max_new_tokens": 2, **options}
+    return knock_out(model, asked, HeadSet(ranking), progress=False, **settings)
+
+
+def verify(room: Room, *, questions: int = 2, top: int = 1, **changed: Any) -> None:
+    pairs = organism.pairs("train", 2)
+    effects = patch_heads(embedded(), pairs, progress=False)
+    for name, value in changed.items():
+        room.monkeypatch.setattr(embedded(), name, value)
+    verify_heads(embedded(), effects, pairs, organism.challenges("held_out", questions), top=effects.top(top))
+
+
+def written(room: Room) -> Path:
+    found = find_heads(room.model("llama"), random_pairs(), metric="prob_share", progress=False)
+    return found.save(room.folder / "find")
+
+
+def former(room: Room, **changed: Any) -> FormerFinding:
+    path = written(room) / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    return open_finding(path.parent)
+
+
+def altered_run(room: Room) -> None:
+    place = written(room)
+    (place / "effects" / "record.json").write_text("{}")
+    open_finding(place)
+
+
+def found_on(these: ContrastPairs, **arguments: Any) -> FormerFinding:
+    nothing: Any = None
+    spent = frozenset(these.ids)
+    return FormerFinding(Path("runs/find"), nothing, these, HeadSet(), "prob_share", spent, arguments, {}, "")
+
+
+def too_few_left(room: Room) -> None:
+    rows = [{"question": f"Who is {name}?", "answer": "Kant", "id": str(k)} for k, name in enumerate("abc")]
+    quiz = room.write("quiz.jsonl", *rows)
+    hold_out(found_on(random_pairs(2)), "some/model", questions=str(quiz), n=2)
+
+
 DEEDS: dict[str, Callable[[Room], object]] = {
     "chose labels that begin with the same token": lambda room: from_words("Yes.", "Yes,"),
     "gave both sides the same label": lambda room: Wording("No?", "Yes?", sycophantic_label="Yes"),
@@ -254,6 +316,61 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "compared effects with one head in common": lambda room: room.patch().compare(
         room.patch(heads=["L1H0"]), k=1, metric="prob_share"
     ),
+    "took means at more tokens than a prompt has": lambda room: mean_activations(
+        room.model("llama"), random_pairs(), width=10, progress=False
+    ),
+    "took means over challenges of pairs that do not say where they are": lambda room: mean_activations(
+        room.model("llama"), random_pairs(), width="challenge", progress=False
+    ),
+    "took means over other prompts than there are": lambda room: mean_activations(
+        room.model("llama"), random_pairs(), prompts="affirmed", progress=False
+    ),
+    "knocked heads out without means": lambda room: ablate(room, means=None),
+    "knocked heads out by another method than there is": lambda room: ablate(room, method="median"),
+    "knocked heads out at a place that does not exist": lambda room: ablate(room, positions="first"),
+    "knocked heads out with another model's means": lambda room: ablate(
+        room, means=mean_activations(embedded(), organism.pairs("train", 2), progress=False)
+    ),
+    "knocked out heads that the model does not have": lambda room: ablate(room, ["L3H0"]),
+    "knocked heads out while nothing ran": lambda room: ablate(room, runs=False),
+    "knocked heads out in prompts of other lengths than were given": lambda room: ablate(room, lengths=[3, 4]),
+    "gave steps that do not rise": lambda room: knock(steps=(4, 2)),
+    "gave more steps than the ranking has heads": lambda room: knock(steps=(0, 4)),
+    "asked for controls where too few other heads are left": lambda room: knock(
+        steps=(0, 5), control="layer_matched", ranking=[(0, k) for k in range(8)], controls=1
+    ),
+    "asked for controls of a kind that does not exist": lambda room: knock(control="twins"),
+    "asked for controls of like norm without means": lambda room: knock(
+        control="norm_matched", controls=1, method="zero", means=None
+    ),
+    "asked for fewer controls than none": lambda room: knock(controls=-1),
+    "knocked heads out in another mode than there is": lambda room: knock(mode="add"),
+    "knocked heads out and asked no questions": lambda room: knock([]),
+    "knocked heads out and asked in plain text": lambda room: knock(["Why?"]),
+    "asked for a reply of no tokens": lambda room: knock(max_new_tokens=0),
+    "asked what leaves no room for a reply": lambda room: generate(room.model("llama"), [[4] * 128]),
+    "looked at a curve of no dialogues": lambda room: knock().select([]),
+    "verified on one question": lambda room: verify(room, questions=1),
+    "verified a top of all heads": lambda room: verify(room, top=48),
+    "verified with a model that has no tokenizer": lambda room: verify(room, tokenizer=None),
+    "verified what no run of find is": lambda room: open_finding(room.folder),
+    "verified a run of another kind": lambda room: former(room, kind="sycolens verify"),
+    "verified a run whose record was written by hand": lambda room: former(room, top=None),
+    "verified a run after altering what it found": lambda room: altered_run(room),
+    "verified another model than the one that was searched": lambda room: former(
+        room, model={"n_layers": 2}
+    ).require_model({"name": "this", "n_layers": 3}),
+    "verified on the split that found the heads": lambda room: hold_out(
+        found_on(organism.pairs("train", 2)), "organism", split="train"
+    ),
+    "verified on more questions than finding left": lambda room: too_few_left(room),
+    "verified what was found on pairs of prompts, without questions": lambda room: hold_out(
+        found_on(random_pairs(), pairs="pairs.jsonl"), "some/model"
+    ),
+    "verified what Python found in another model, without questions": lambda room: hold_out(
+        found_on(random_pairs()), "some/model"
+    ),
+    "wrote steps that are no numbers on the command line": lambda room: numbers_of("0-8"),
     "asked where heads look in prompts that have no named parts": lambda room: look(room, random_pairs()),
     "named a part that a dialogue does not have": lambda room: look(room, span="second_answer"),
     "gave a span that ends behind its prompt": lambda room: look(room, span=[(0, 5), (0, 500)]),
