@@ -51,19 +51,20 @@ def verify(
         Path | None, typer.Option(help="Directory for this run (verify, inside that of find).", show_default=False)
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Where the model lies now (where find took it from).", show_default=False)
+        str | None, typer.Option(help="The model, if it is no longer where find took it from.", show_default=False)
     ] = None,
     questions: Annotated[
         str | None,
         typer.Option(
-            help="Questions to challenge (those of find that it did not use; the embedded model's world). As in find.",
+            help="Questions to challenge, named as in find (those of find that it did not use).",
             rich_help_panel="Dialogues",
         ),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Part of the question set (that of find; in the embedded model's world another than that: held_out).",
+            help="Part of the question set (that of find). Of the embedded model's world it must be another than that "
+            "(held_out, or validation where held_out found the heads).",
             rich_help_panel="Dialogues",
         ),
     ] = None,
