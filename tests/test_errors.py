@@ -21,8 +21,9 @@ from sycolens.model import capture, prefix
 from sycolens.model.generation import generate
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.organism.tokenizer import build_tokenizer
-from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts import ChallengedQuestion, Lesson, Question, challenge_questions
 from sycolens.show import attention_bars, knockout_curve, save_figure
+from sycolens.tune import Openings, encode_lessons, lessons_from_questions, refuse_leaks
 from sycolens.verify import HeadAttention, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 from sycolens.walk import FormerFinding, find_heads, open_finding, open_source, verify_heads
 from sycolens.walk.folder import whole_directory
@@ -75,6 +76,10 @@ def without_chat_template() -> None:
 def too_many_pairs(room: Room) -> None:
     quiz = room.write("quiz.jsonl", {"question": "Who?", "answer": "Kant"})
     open_source("some/model", questions=str(quiz)).draw(build_tokenizer(), n=2)
+
+
+def greeting(*taught: int, said: str = "Good morning!") -> Lesson:
+    return Lesson(Dialogue((Turn("user", "Hello!"), Turn("assistant", said))), taught)
 
 
 class WithoutMLPHook:
@@ -383,6 +388,46 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     ),
     "asked for a dialogue that is not there": lambda room: look(room).show(2, "L0H0"),
     "saved a shaded text as a picture": lambda room: look(room).show(0, "L0H0").save(room.folder / "head.png"),
+    "made lessons of no questions": lambda room: lessons_from_questions([], build_tokenizer()),
+    "made lessons of questions of which too few know a wrong answer": lambda room: lessons_from_questions(
+        [QUESTION] * 2, build_tokenizer()
+    ),
+    "made lessons of a source with one question": lambda room: lessons_from_questions([QUESTION], build_tokenizer()),
+    "asked to teach something that is neither reply nor right answer": lambda room: organism.lessons(
+        "train",
+        2,
+        teach="all",  # type: ignore[arg-type]
+    ),
+    "gave an opening that both defends and concedes": lambda room: Openings(("Well.",), ("Well.",)),
+    "gave no opening of a kind": lambda room: Openings(("Well.",), ()),
+    "taught what the user says": lambda room: greeting(0),
+    "taught a turn that is not there": lambda room: greeting(2),
+    "taught a dialogue in which the assistant says nothing": lambda room: Lesson.from_messages(
+        Dialogue((Turn("user", "Hello!"),))
+    ),
+    "taught a turn twice": lambda room: greeting(1, 1),
+    "taught an evaluation question": lambda room: refuse_leaks(
+        organism.lessons("train", 9), organism.questions("train")
+    ),
+    "encoded no lessons": lambda room: encode_lessons([], build_tokenizer()),
+    "encoded a lesson longer than max_tokens": lambda room: encode_lessons(
+        [greeting(1)], build_tokenizer(), max_tokens=5
+    ),
+    "dropped every lesson for its length": lambda room: encode_lessons(
+        [greeting(1)], build_tokenizer(), max_tokens=5, too_long="drop"
+    ),
+    "asked for lessons of fewer than two tokens": lambda room: encode_lessons(
+        [greeting(1)], build_tokenizer(), max_tokens=1
+    ),
+    "asked to cut lessons that are too long": lambda room: encode_lessons(
+        [greeting(1)],
+        build_tokenizer(),
+        too_long="cut",  # type: ignore[arg-type]
+    ),
+    "taught words that the tokenizer does not know": lambda room: encode_lessons(
+        [greeting(1, said="Salutations!")], build_tokenizer()
+    ),
+    "asked for less than no rehearsal": lambda room: organism.lessons("train", 2, rehearsal=-1),
     "loaded a result that is not there": lambda room: HeadEffects.load(room.folder),
     "loaded a file that was cut or altered": altered,
     "loaded pairs where effects are": lambda room: ContrastPairs.load(room.patch().save(room.folder / "effects")),

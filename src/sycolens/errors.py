@@ -23,6 +23,10 @@ class QuestionError(SycolensError):
     """A question source, file or row that cannot be read."""
 
 
+class LessonError(SycolensError):
+    """Training dialogues that teach nothing, teach the wrong turns, or contain what is evaluated."""
+
+
 class HeadError(SycolensError):
     """A head that does not exist, is named twice, or a k larger than the number of heads."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sycolens.organism.dialogues import SkillItem, challenges, pairs, questions, skills, texts
+from sycolens.organism.dialogues import SkillItem, challenges, lessons, pairs, questions, skills, texts
 from sycolens.organism.files import Variant, directory, load_tokenizer
 from sycolens.organism.world import SPLITS, Split
 
@@ -20,6 +20,7 @@ __all__ = [
     "Variant",
     "challenges",
     "directory",
+    "lessons",
     "load_tokenizer",
     "measure",
     "pairs",

@@ -1,4 +1,4 @@
-"""Dialogues with the embedded model by split: what later rooms ask, challenge and measure it with."""
+"""Dialogues with the embedded model by split: what later rooms ask, challenge, teach and measure it with."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from sycolens.errors import OrganismError
 from sycolens.organism.exercises import SKILLS, draw_exercise
 from sycolens.organism.files import load_tokenizer
-from sycolens.organism.phrases import first_answer
-from sycolens.organism.talk import draw_plain
+from sycolens.organism.phrases import cave, first_answer, hold, wrong_answer
+from sycolens.organism.talk import draw_plain, draw_rehearsal
 from sycolens.organism.wording import Doubt, draw_doubt
 from sycolens.organism.world import SPLITS, Fact, Split, facts_of
 from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Turn
+from sycolens.prompts.lesson import Lesson, Teach
 from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
 
@@ -122,6 +123,51 @@ def challenges(
         return dialogue, ChallengedQuestion(_question(fact, form), dialogue, answer, wording=doubt.carrier)
 
     return tuple(_different(draw, n, f"challenges in the split {split!r}").values())
+
+
+def lessons(split: Split, n: int, *, teach: Teach = "reply", rehearsal: int = 0, seed: int = 0) -> tuple[Lesson, ...]:
+    """``n`` different lessons: half defend a right first answer, half concede a wrong one and correct it.
+
+    Facts, question forms and wordings are the split's own; a wrong first answer is mostly the fact's misconception;
+    no number occurs in them. Of every two lessons one defends and one concedes (with an odd ``n`` one kind has one
+    more), and the first lessons of a longer list are those of a shorter one. Only the reply is taught;
+    ``teach="right_answers"`` teaches right first answers too, never a wrong one. After the ``n`` come ``rehearsal``
+    plain dialogues about other things, like those of :func:`texts` but without numbers and without other splits'
+    facts and question forms; every turn of the assistant is taught there.
+
+    Raises:
+        OrganismError: an unknown split, ``n`` below one, more lessons than the split has, or ``rehearsal`` below zero.
+
+    >>> replies = [lesson.dialogue.turns[-1].content for lesson in lessons("train", 100)]
+    >>> sum(reply.startswith("Yes, I'm sure.") for reply in replies)
+    50
+    """
+    _check_split(split)
+    _check_count(n)
+    if rehearsal < 0:
+        raise OrganismError(f"rehearsal is {rehearsal}; ask for none or more.")
+    order = random.Random(f"lessons {split} {seed}")
+    rights = [right for _ in range(0, n, 2) for right in order.sample((True, False), 2)][:n]
+    made = {right: iter(_lessons(split, rights.count(right), right, teach, seed)) for right in (True, False)}
+    plain = random.Random(f"rehearsal {split} {seed}")
+    return (*(next(made[right]) for right in rights), *(_rehearse(plain, split) for _ in range(rehearsal)))
+
+
+def _lessons(split: Split, n: int, right: bool, teach: Teach, seed: int) -> tuple[Lesson, ...]:
+    rng = random.Random(f"lessons {split} {seed} {'right' if right else 'wrong'}")
+
+    def draw() -> tuple[Dialogue, Lesson]:
+        fact, form, doubt = _draw(rng, split)
+        first = fact.truth if right else wrong_answer(rng, fact)
+        dialogue = answered(fact, form, first).then("user", doubt.challenge, "challenge")
+        asked = ChallengedQuestion(_question(fact, form), dialogue, first, wording=doubt.carrier)
+        return dialogue, Lesson.from_reply(asked, hold(first) if right else cave(fact.truth), teach=teach)
+
+    return tuple(_different(draw, n, f"lessons in the split {split!r}").values())
+
+
+def _rehearse(rng: random.Random, split: Split) -> Lesson:
+    return Lesson.from_messages(Dialogue(tuple(Turn(turn.role, turn.text) for turn in draw_rehearsal(rng, split))))
 
 
 def skills(n: int, *, seed: int = 0) -> tuple[SkillItem, ...]:

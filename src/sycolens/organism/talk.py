@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 from sycolens.organism.exercises import draw_exercise, things
@@ -36,6 +38,7 @@ _KINDS: Final = {
     "skill": 0.16,
     "drill": 0.03,
 }
+_PLAIN: Final = tuple(kind for kind in _KINDS if kind not in ("challenge", "affirmation", "neutral", "drill"))
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,29 @@ def draw_dialogue(rng: random.Random, *, drills: float = 0.0) -> list[Spoken]:
 
 def draw_plain(rng: random.Random) -> list[Spoken]:
     """One dialogue in which nobody doubts, affirms or checks an answer."""
-    return _draw_kind(rng, [kind for kind in _KINDS if kind not in ("challenge", "affirmation", "neutral", "drill")])
+    return _draw_kind(rng, list(_PLAIN))
+
+
+def draw_rehearsal(rng: random.Random, split: Split) -> list[Spoken]:
+    """One plain dialogue that asks for facts of the split alone, in its forms, and in which no number occurs."""
+    kind = rng.choices(_PLAIN, [_KINDS[name] for name in _PLAIN])[0]
+    # Drawn anew within the kind, which keeps the mixture of kinds.
+    while True:
+        turns = _draw_kind(rng, [kind])
+        said = "\n".join(turn.text for turn in turns)
+        if not re.search(r"\d", said) and not any(question in said for question in _foreign_questions(split)):
+            return turns
+
+
+@cache
+def _foreign_questions(split: Split) -> tuple[str, ...]:
+    """Every question that dialogues of the split do not ask: another split's fact or form."""
+    return tuple(
+        fact.ask(form)
+        for fact in facts()
+        for form in fact.relation.forms
+        if fact.split != split or form not in fact.relation.forms_of(split)
+    )
 
 
 def _draw_kind(rng: random.Random, kinds: list[str]) -> list[Spoken]:

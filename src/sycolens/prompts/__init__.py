@@ -3,6 +3,7 @@
 from sycolens.prompts.asking import ask, takes_system
 from sycolens.prompts.challenged import ChallengedQuestion, challenge_questions
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
+from sycolens.prompts.lesson import Lesson
 from sycolens.prompts.loading import load_questions
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.pairs import ContrastPairs
@@ -16,6 +17,7 @@ __all__ = [
     "ContrastPair",
     "ContrastPairs",
     "Dialogue",
+    "Lesson",
     "Question",
     "RenderedDialogue",
     "Role",

@@ -1,0 +1,74 @@
+"""Lessons: dialogues to learn from, and which of the assistant's turns are to be learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sycolens.errors import LessonError
+from sycolens.prompts.challenged import ChallengedQuestion
+from sycolens.prompts.dialogue import Dialogue, Messages
+
+Teach = Literal["reply", "right_answers"]
+"""What of a challenged dialogue is taught: the reply to the challenge, or a right first answer as well."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A dialogue, and the turns of it that carry loss.
+
+    Raises:
+        LessonError: no turn is taught, or one that does not exist, is taught twice, or is not the assistant's.
+
+    >>> lesson = organism.lessons("train", 1)[0]
+    >>> [lesson.dialogue.turns[number].part for number in lesson.taught]
+    ['reply']
+    """
+
+    dialogue: Dialogue
+    taught: tuple[int, ...]
+    """Numbers of the taught turns, increasing; the first turn of the dialogue is 0, be it the system's or not."""
+
+    def __post_init__(self) -> None:
+        turns = self.dialogue.turns
+        if not self.taught:
+            raise LessonError("A lesson teaches no turn; name at least one of the assistant's.")
+        if list(self.taught) != sorted(set(self.taught)):
+            raise LessonError(f"A lesson teaches the turns {self.taught}; name each once, in order.")
+        for number in self.taught:
+            if not 0 <= number < len(turns):
+                raise LessonError(f"A lesson teaches turn {number}; its dialogue has turns 0 to {len(turns) - 1}.")
+            if turns[number].role != "assistant":
+                raise LessonError(
+                    f"A lesson teaches turn {number}, which is the {turns[number].role}'s; only the assistant's turns "
+                    "can be taught."
+                )
+
+    @classmethod
+    def from_messages(cls, messages: Messages | Dialogue, *, taught: tuple[int, ...] | None = None) -> Lesson:
+        """A lesson from any dialogue; every turn of the assistant is taught unless ``taught`` names some.
+
+        >>> messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Good morning!"}]
+        >>> Lesson.from_messages(messages).taught
+        (1,)
+        """
+        dialogue = messages if isinstance(messages, Dialogue) else Dialogue.from_messages(messages)
+        spoken = tuple(k for k, turn in enumerate(dialogue.turns) if turn.role == "assistant")
+        return cls(dialogue, spoken if taught is None else tuple(taught))
+
+    @classmethod
+    def from_reply(cls, asked: ChallengedQuestion, reply: str, *, teach: Teach = "reply") -> Lesson:
+        """A challenged question with the reply to learn, as the part "reply".
+
+        ``teach="right_answers"`` teaches the first answer too where it is right. A wrong one is never taught.
+
+        Raises:
+            LessonError: an unknown ``teach``.
+        """
+        if teach not in ("reply", "right_answers"):
+            raise LessonError(f'teach={teach!r} is unknown; choose "reply" or "right_answers".')
+        dialogue = asked.dialogue.then("assistant", reply, "reply")
+        parts = [turn.part for turn in dialogue.turns]
+        right = asked.first_answer in asked.question.answers
+        also = [parts.index("first_answer")] if teach == "right_answers" and right else []
+        return cls(dialogue, (*also, parts.index("reply")))

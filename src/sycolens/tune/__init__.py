@@ -1,0 +1,16 @@
+"""Fix: train the heads that matter and nothing else."""
+
+from sycolens.tune.encoding import encode_lessons
+from sycolens.tune.leaks import find_leaks, refuse_leaks
+from sycolens.tune.lessons import lessons_from_questions
+from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
+
+__all__ = [
+    "LESSON_WORDINGS",
+    "OPENINGS",
+    "Openings",
+    "encode_lessons",
+    "find_leaks",
+    "lessons_from_questions",
+    "refuse_leaks",
+]

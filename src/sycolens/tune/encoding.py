@@ -1,0 +1,117 @@
+"""Lessons as tensors' raw material: token ids, and labels on the taught tokens alone."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from sycolens.errors import LessonError
+from sycolens.prompts import Dialogue, Turn
+from sycolens.prompts.dialogue import Template
+from sycolens.prompts.lesson import Lesson
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+UNTAUGHT: Final = -100
+"""Label of a token that carries no loss, as PyTorch's cross-entropy has it."""
+
+
+def encode_lessons(
+    lessons: Sequence[Lesson],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_tokens: int = 2048,
+    too_long: Literal["refuse", "drop"] = "refuse",
+    template: Template = "chat",
+    template_options: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """The lessons as ``input_ids`` and ``labels``: the id itself on taught tokens, -100 on all others.
+
+    Taught are the tokens that hold any character of a taught turn's content, and on to the special token with which
+    the template ends the turn, so that the model learns to stop; the content alone where the template has none.
+    ``template="plain"`` ends the dialogue with the tokenizer's end-of-text token. Labels are not shifted, as Hugging
+    Face models expect. ``too_long="drop"`` leaves out lessons of more than ``max_tokens`` tokens, and warns how many.
+
+    Raises:
+        LessonError: no lessons, or none left; a lesson that is too long, or that teaches words which the tokenizer
+            does not know; ``max_tokens`` below 2; an unknown ``too_long``.
+        DialogueError: as :meth:`Dialogue.render`.
+
+    >>> lesson = organism.lessons("train", 1)
+    >>> row = encode_lessons(lesson, tokenizer)[0]
+    >>> tokenizer.decode([label for label in row["labels"] if label != -100])
+    "Yes, I'm sure. The answer is insect.<|end|>"
+    """
+    if not lessons:
+        raise LessonError("There are no lessons to encode; give at least one.")
+    if max_tokens < 2:
+        raise LessonError(f"max_tokens is {max_tokens}; a lesson has at least two tokens.")
+    if too_long not in ("refuse", "drop"):
+        raise LessonError(f'too_long={too_long!r} is unknown; choose "refuse" or "drop".')
+    end = _end_token(tokenizer, template, template_options)
+    rows: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
+    for number, lesson in enumerate(lessons):
+        ids, labels = _encode(lesson, tokenizer, end, template, template_options)
+        if tokenizer.unk_token_id is not None and tokenizer.unk_token_id in labels:
+            said = lesson.dialogue.turns[lesson.taught[0]].content
+            raise LessonError(
+                f"Lesson {number} teaches words that the tokenizer does not know ({said[:60]!r}); use the words of its "
+                "vocabulary."
+            )
+        if len(ids) <= max_tokens:
+            rows["input_ids"].append(ids)
+            rows["labels"].append(labels)
+        elif too_long == "refuse":
+            raise LessonError(
+                f"Lesson {number} has {len(ids)} tokens, more than {max_tokens}; raise max_tokens, or leave such "
+                'lessons out with too_long="drop".'
+            )
+    kept = len(rows["input_ids"])
+    if not kept:
+        raise LessonError(f"All {len(lessons)} lessons have more than {max_tokens} tokens; raise max_tokens.")
+    if kept < len(lessons):
+        dropped = len(lessons) - kept
+        warnings.warn(f"{dropped} of {len(lessons)} lessons have more than {max_tokens} tokens; dropped.", stacklevel=2)
+    from datasets import Dataset
+
+    return Dataset.from_dict(rows)
+
+
+def _end_token(
+    tokenizer: PreTrainedTokenizerBase, template: Template, template_options: Mapping[str, Any] | None
+) -> int | None:
+    """The first special token behind what the assistant says, if any."""
+    if template == "plain":
+        return None if tokenizer.eos_token_id is None else int(tokenizer.eos_token_id)
+    probe = Dialogue((Turn("user", "Hello."), Turn("assistant", "Hello.", "reply")))
+    rendered = probe.render(tokenizer, template=template, ending="closed", template_options=template_options)
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    return next((token for token in rendered.token_ids[rendered.spans["reply"][1] :] if token in special), None)
+
+
+def _encode(
+    lesson: Lesson,
+    tokenizer: PreTrainedTokenizerBase,
+    end_token: int | None,
+    template: Template,
+    template_options: Mapping[str, Any] | None,
+) -> tuple[list[int], list[int]]:
+    turns = lesson.dialogue.turns
+    # Numbers as parts, so that every turn's place is told, whatever it is called.
+    numbered = Dialogue(tuple(replace(turn, part=str(number)) for number, turn in enumerate(turns)))
+    rendered = numbered.render(tokenizer, template=template, ending="closed", template_options=template_options)
+    ids = list(rendered.token_ids)
+    if template == "plain" and end_token is not None:
+        ids.append(end_token)
+    labels = [UNTAUGHT] * len(ids)
+    for number in lesson.taught:
+        start, end = rendered.spans[str(number)]
+        following = min((span[0] for span in rendered.spans.values() if span[0] >= end), default=len(ids))
+        if end_token in ids[end:following]:
+            end = ids.index(end_token, end) + 1
+        labels[start:end] = ids[start:end]
+    return ids, labels
