@@ -21,6 +21,16 @@ Method = Literal["mean", "zero", "resample"]
 on one counterfactual prompt drawn at random for every dialogue, the same for all heads."""
 
 
+def check_method(method: str) -> None:
+    """Refuse anything that is no :data:`Method`.
+
+    Raises:
+        HookError: the word is unknown.
+    """
+    if method not in get_args(Method):
+        raise HookError(f"method={method!r} is unknown; choose one of {', '.join(map(repr, get_args(Method)))}.")
+
+
 def head_mask(heads: Iterable[Head], geometry: Geometry) -> Bool[Tensor, "layer head"]:
     """True at every head of the set."""
     mask = torch.zeros(geometry.n_layers, geometry.n_heads, dtype=torch.bool)
@@ -38,8 +48,7 @@ def stand_ins(
         HookError: an unknown method, or one that needs means and got none.
         ModelError: the means are those of another model.
     """
-    if method not in get_args(Method):
-        raise HookError(f"method={method!r} is unknown; choose one of {', '.join(map(repr, get_args(Method)))}.")
+    check_method(method)
     if method == "zero":
         return torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head)
     if means is None:

@@ -13,11 +13,11 @@ from sycolens.errors import HeadError, SampleError
 from sycolens.find import HeadEffects, Metric
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
-from sycolens.model.overwriting import Positions
+from sycolens.model.overwriting import Positions, check_positions
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.dialogue import Template
 from sycolens.verify import HeadAttention, HeadMeans, KnockoutCurve, attend_to, knock_out, mean_activations
-from sycolens.verify.ablation import Method
+from sycolens.verify.ablation import Method, check_method
 from sycolens.verify.comparison import AttentionComparison
 from sycolens.verify.controls import Control, draw_controls
 from sycolens.verify.curve import RATES, Mode
@@ -187,6 +187,8 @@ def verify_heads(
     """
     if len(questions) < 2:
         raise SampleError(f"Verify needs at least two questions, found {len(questions)}; ask more.")
+    check_method(method)
+    check_positions(positions)
     points = planned_steps(effects, top=top, metric=metric, steps=steps, controls=controls, control=control)
     ranking, geometry = effects.ranking(metric), Geometry.of(model)
     ranking.check(geometry.n_layers, geometry.n_heads)
