@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         challenge_questions,
         load_questions,
     )
+    from sycolens.tune import PinpointConfig, pinpoint
     from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "HeadMeans",
     "HeadSet",
     "KnockoutCurve",
+    "PinpointConfig",
     "Question",
     "Turn",
     "Wording",
@@ -53,6 +55,7 @@ __all__ = [
     "mean_activations",
     "organism",
     "patch_heads",
+    "pinpoint",
 ]
 
 _HOME = {
@@ -62,6 +65,7 @@ _HOME = {
     "HeadEffects": "sycolens.find",
     "HeadMeans": "sycolens.verify",
     "KnockoutCurve": "sycolens.verify",
+    "PinpointConfig": "sycolens.tune",
     "Question": "sycolens.prompts",
     "Turn": "sycolens.prompts",
     "Wording": "sycolens.prompts",
@@ -73,6 +77,7 @@ _HOME = {
     "load_questions": "sycolens.prompts",
     "mean_activations": "sycolens.verify",
     "patch_heads": "sycolens.find",
+    "pinpoint": "sycolens.tune",
 }
 
 

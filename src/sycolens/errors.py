@@ -81,3 +81,7 @@ class RunError(SycolensError):
 
 class OrganismError(SycolensError):
     """The embedded model, or its training directory, is not as it should be."""
+
+
+class TuningError(SycolensError):
+    """Something to tune that does not fit the model or itself, or parameters that do not fit what is tuned."""

@@ -74,7 +74,7 @@ def head_weights(model: Any, head: Head | str | tuple[int, int]) -> dict[str, Te
 
     >>> weights = head_weights(model, "L1H0")
     >>> weights["Q"].shape, weights["O"].shape
-    (torch.Size([256, 32]), torch.Size([32, 256]))
+    (torch.Size([128, 16]), torch.Size([16, 128]))
     """
     return {name: slot.view for name, slot in head_slots(model, head).items()}
 
@@ -165,7 +165,7 @@ def shape_of(model: Any) -> Geometry:
 
 
 def require_raw_weights(model: Any) -> None:
-    """Refuse a model whose weights TransformerLens has processed, so that they mean something else than the checkpoint's.
+    """Refuse a model whose weights TransformerLens has processed: they mean something else than the checkpoint's.
 
     Raises:
         ModelError: LayerNorm is folded in, or weights are centered.

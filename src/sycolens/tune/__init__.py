@@ -3,14 +3,19 @@
 from sycolens.tune.encoding import encode_lessons
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lessons import lessons_from_questions
+from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach, pinpoint
 from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
 
 __all__ = [
     "LESSON_WORDINGS",
     "OPENINGS",
     "Openings",
+    "Pinpoint",
+    "PinpointConfig",
+    "attach",
     "encode_lessons",
     "find_leaks",
     "lessons_from_questions",
+    "pinpoint",
     "refuse_leaks",
 ]

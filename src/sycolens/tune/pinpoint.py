@@ -1,0 +1,319 @@
+"""Make the found heads, and nothing else, trainable: supervised pinpoint tuning (Algorithm 2)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sycolens.errors import ModelError, TuningError
+from sycolens.heads import HeadSet
+from sycolens.model.hooked import Geometry
+from sycolens.model.weights import Slot, group_of, head_slots, mlp_slots, require_raw_weights, shape_of
+from sycolens.tune.slices import Filled, LowRank, Source, Whole, base_of, register, unregister
+
+
+@dataclass(frozen=True)
+class PinpointConfig:
+    """Which matrices of which heads are trained, and how.
+
+    Raises:
+        HeadError: a head is named twice, or something is no head.
+        TuningError: there is nothing to tune, or an option does not fit the others.
+
+    >>> PinpointConfig(HeadSet(["L1H0", "L2H2"]), matrices="QO").count_parameters(model)
+    8192
+    """
+
+    heads: HeadSet
+    matrices: str = "auto"
+    """Letters among Q, K, V and O. ``auto`` is the paper's choice: all four, or Q and O where query heads share keys
+    and values. Asking for K or V there trains those of the head's group, once for all its chosen heads."""
+    rank: int | None = None
+    """Train an update of this rank to each chosen matrix instead of the matrix (the paper's SPT + LoRA)."""
+    alpha: float | None = None
+    """The update is scaled by alpha / rank; by 1 unless given."""
+    dtype: torch.dtype | None = None
+    """Of the trained parameters; the model's own unless given. Must be able to hold the model's values exactly."""
+    mlps: tuple[int, ...] = ()
+    """Layers whose MLP is trained as a whole (Table 3)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", HeadSet(self.heads))
+        object.__setattr__(self, "mlps", tuple(self.mlps))
+        if not self.heads and not self.mlps:
+            raise TuningError("There is nothing to tune: name at least one head, or an MLP.")
+        letters = self.matrices
+        if letters != "auto" and (not letters or set(letters) - set("QKVO") or len(set(letters)) != len(letters)):
+            raise TuningError(f"matrices={letters!r} is unknown; write 'auto', or letters among Q, K, V, O as in 'QO'.")
+        if self.rank is not None and (isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1):
+            raise TuningError(f"rank={self.rank!r} is no rank; give a whole number from 1, or None for whole slices.")
+        if self.alpha is not None and (self.rank is None or not (self.alpha > 0 and math.isfinite(self.alpha))):
+            raise TuningError(f"alpha={self.alpha!r} scales an update of low rank; give a positive number, and a rank.")
+        if self.rank is not None and self.mlps:
+            raise TuningError("mlps are trained whole, which a rank contradicts; give one or the other.")
+        if self.dtype is not None and not self.dtype.is_floating_point:
+            raise TuningError(f"dtype={self.dtype} cannot be trained; choose a floating-point type.")
+        for layer in self.mlps:
+            if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0 or self.mlps.count(layer) > 1:
+                raise TuningError(f"mlps={self.mlps!r} are no layers; give whole numbers from 0, each once.")
+
+    @property
+    def scale(self) -> float:
+        """What an update of low rank is multiplied with."""
+        return 1.0 if self.rank is None or self.alpha is None else self.alpha / self.rank
+
+    def letters(self, shape: Geometry) -> str:
+        """The matrices that are trained in a model of some shape."""
+        if self.matrices != "auto":
+            return self.matrices
+        return "QKVO" if shape.n_key_value_heads == shape.n_heads else "QO"
+
+    def count_parameters(self, model_config: Any) -> int:
+        """How many numbers are trained in a model, given it, its Hugging Face configuration or its shape.
+
+        The paper's table: heads * 4 (or 2, with shared keys and values) * d_model * d_head. MLPs cannot be counted
+        from a shape alone.
+
+        Raises:
+            HeadError: a head does not exist in this model.
+            TuningError: a rank or an MLP does not fit it.
+
+        >>> PinpointConfig(HeadSet(["L0H0", "L1H3"])).count_parameters(model)
+        16384
+        """
+        shape = model_config if isinstance(model_config, Geometry) else shape_of(model_config)
+        self.check(shape)
+        maps = {_map_name(head, letter, shape) for head in self.heads for letter in self.letters(shape)}
+        size = shape.d_model * shape.d_head
+        of_heads = len(maps) * (size if self.rank is None else self.rank * (shape.d_model + shape.d_head))
+        return of_heads + sum(_mlp_size(model_config, layer) for layer in self.mlps)
+
+    def check(self, shape: Geometry) -> None:
+        """Refuse a model of a shape that this does not fit.
+
+        Raises:
+            HeadError, TuningError: as :meth:`count_parameters`.
+        """
+        if self.heads:
+            self.heads.check(shape.n_layers, shape.n_heads)
+        if self.rank is not None and self.rank > min(shape.d_model, shape.d_head):
+            raise TuningError(
+                f"rank={self.rank} is more than a head of {shape.name} has: its maps have rank {shape.d_head} at most. "
+                "Choose less, or none to train whole slices."
+            )
+        if missing := [layer for layer in self.mlps if layer >= shape.n_layers]:
+            raise TuningError(
+                f"There is no MLP in layer {missing[0]}: {shape.name} has layers 0 to {shape.n_layers - 1}."
+            )
+
+
+class Pinpoint:
+    """A model whose chosen slices are parameters of their own, all else frozen; made by :func:`attach`."""
+
+    def __init__(self, model: Any, config: PinpointConfig, slots: Mapping[str, Slot], seed: int) -> None:
+        self.model = model
+        self.config = config
+        self.slots = dict(slots)
+        """Where each trained matrix belongs: "L1H0.Q", "L1G0.K" if keys are shared (group 0), "M3.in" of an MLP."""
+        self.merged = False
+        """Whether the slices are written into the base and run without parametrization."""
+        generator = torch.Generator().manual_seed(seed)
+        self._sources = {name: self._source(slot, generator) for name, slot in self.slots.items()}
+        self._written: dict[str, Tensor] = {}
+        self._as_found = [(parameter, parameter.requires_grad) for parameter in _parameters(model)]
+
+    def _source(self, slot: Slot, generator: torch.Generator) -> Source:
+        base, config = slot.view, self.config
+        dtype = config.dtype or base.dtype
+        if torch.promote_types(dtype, base.dtype) != dtype:
+            raise TuningError(
+                f"dtype={dtype} cannot hold the model's {base.dtype} exactly; choose {base.dtype} or a wider type."
+            )
+        if config.rank is None:
+            return Whole(base, dtype)
+        return LowRank(base, dtype, config.rank, config.scale, generator)
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The trained parameters: "L1H0.Q" [d_model, d_head], or "L1H0.Q.A" and ".B" with a rank."""
+        return {
+            name if part == "value" else f"{name}.{part}": parameter
+            for name, source in self._sources.items()
+            for part, parameter in source.named_parameters()
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the trained parameters."""
+        return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    def base(self) -> dict[str, Tensor]:
+        """A copy of the chosen slices as the base model has them."""
+        return {name: self._written.get(name, base_of(slot)).clone() for name, slot in self.slots.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Set the trained parameters.
+
+        Raises:
+            TuningError: names or shapes are not those of :meth:`state`, or the slices are merged.
+        """
+        self._require(merged=False)
+        parameters = self.parameters
+        if odd := sorted(set(state) ^ set(parameters)):
+            raise TuningError(
+                f"The parameters are not those of this tuning: {', '.join(odd[:4])} can be found on one side only."
+            )
+        for name, parameter in parameters.items():
+            if state[name].shape != parameter.shape:
+                raise TuningError(f"{name} has shape {tuple(state[name].shape)}, but {tuple(parameter.shape)} is due.")
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(state[name])
+
+    def merge(self) -> None:
+        """Write the slices into the base's own storage, so that it runs at its usual speed with nothing attached.
+
+        Raises:
+            TuningError: they are merged already, or detached.
+        """
+        self._require(merged=False)
+        tuned = {name: slot.view.clone() for name, slot in self.slots.items()}
+        unregister(self.slots)
+        self._written = {name: slot.view.clone() for name, slot in self.slots.items()}
+        self._write(tuned)
+        self.merged = True
+
+    def unmerge(self) -> None:
+        """Give the base its bits back and attach the slices again.
+
+        Raises:
+            TuningError: they are not merged.
+        """
+        self._require(merged=True)
+        self._write(self._written)
+        self._written, self.merged = {}, False
+        register(self.slots, self._sources)
+
+    def detach(self) -> None:
+        """Leave the model as it was found, bit for bit; the trained parameters stay here."""
+        if self.merged:
+            self._write(self._written)
+            self._written, self.merged = {}, False
+        unregister(self.slots)
+        for parameter, requires_grad in self._as_found:
+            parameter.requires_grad_(requires_grad)
+        self._as_found = []
+
+    def _attach(self) -> None:
+        for parameter, _ in self._as_found:
+            parameter.requires_grad_(False)
+        register(self.slots, self._sources)
+
+    def _write(self, values: Mapping[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.slots[name].view.copy_(value)
+
+    def _require(self, *, merged: bool) -> None:
+        if not self._as_found:
+            raise TuningError("These heads were detached from the model; attach them again.")
+        if self.merged != merged:
+            raise TuningError("The heads are merged already." if self.merged else "The heads are not merged.")
+
+
+def attach(model: Any, config: PinpointConfig, *, seed: int = 0) -> Pinpoint:
+    """Make the chosen slices of a model parameters of their own, in place, and freeze everything else.
+
+    The model computes what it did, bit for bit, until they are changed: the base's weights are shared and stay, and
+    the slices are laid over them in each pass. Optimizers see the slices alone, so that weight decay moves nothing else
+    and no state is paid for. Biases stay frozen, as do the maps of other heads in the same matrix. ``model`` is a
+    TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; ``seed`` draws the A of updates of low
+    rank.
+
+    Raises:
+        HeadError: a head does not exist.
+        TuningError: something is attached already, or the configuration does not fit the model.
+        ModelError: the weights are processed, quantized, without data, or in a layout that is not known.
+
+    >>> tuned = attach(model, PinpointConfig(HeadSet(["L1H0"])))
+    >>> sorted(tuned.parameters)
+    ['L1H0.K', 'L1H0.O', 'L1H0.Q', 'L1H0.V']
+    >>> tuned.detach()
+    """
+    require_raw_weights(model)
+    shape = shape_of(model)
+    config.check(shape)
+    _require_whole_numbers(model, shape)
+    slots = {
+        _map_name(head, letter, shape): head_slots(model, head)[letter]
+        for head in config.heads
+        for letter in config.letters(shape)
+    }
+    for layer in config.mlps:
+        slots |= {f"M{layer}.{name}": slot for name, slot in mlp_slots(model, layer).items()}
+    tuned = Pinpoint(model, config, slots, seed)
+    try:
+        tuned._attach()
+    except BaseException:
+        tuned.detach()
+        raise
+    return tuned
+
+
+@contextmanager
+def pinpoint(model: Any, config: PinpointConfig, *, seed: int = 0) -> Iterator[Pinpoint]:
+    """:func:`attach` for the length of a ``with`` block; the model is as before after it, also on an exception.
+
+    >>> config = PinpointConfig(HeadSet(["L1H0", "L2H2"]))
+    >>> with pinpoint(model, config) as tuned:
+    ...     optimizer = torch.optim.AdamW(tuned.parameters.values(), lr=1e-3)
+    ...     sum(parameter.numel() for parameter in tuned.parameters.values())
+    16384
+    """
+    tuned = attach(model, config, seed=seed)
+    try:
+        yield tuned
+    finally:
+        tuned.detach()
+
+
+def _map_name(head: Any, letter: str, shape: Geometry) -> str:
+    shared = letter in "KV" and shape.n_key_value_heads < shape.n_heads
+    return f"L{head.layer}G{group_of(head, shape)}.{letter}" if shared else f"{head}.{letter}"
+
+
+def _mlp_size(model_config: Any, layer: int) -> int:
+    if isinstance(model_config, Geometry):
+        raise TuningError("A shape does not tell how MLPs are made; count with the model or its configuration.")
+    model = model_config
+    if not isinstance(model, nn.Module):
+        from transformers import AutoModelForCausalLM
+
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(copy.deepcopy(model_config))
+    return sum(slot.view.numel() for slot in mlp_slots(model, layer).values())
+
+
+def _parameters(model: Any) -> list[nn.Parameter]:
+    # A bridge keeps the Hugging Face model beside its own modules.
+    both = [*model.parameters(), *getattr(model, "original_model", nn.Module()).parameters()]
+    return list({id(parameter): parameter for parameter in both}.values())
+
+
+def _require_whole_numbers(model: Any, shape: Geometry) -> None:
+    modules = [*model.modules(), *getattr(model, "original_model", nn.Module()).modules()]
+    if any(isinstance(module, Filled) for module in modules):
+        raise TuningError(f"{shape.name} has tuned heads attached already; detach those first, or merge them.")
+    for parameter in _parameters(model):
+        if not parameter.is_floating_point() or parameter.dtype.itemsize < 2:
+            raise ModelError(
+                f"{shape.name} is quantized ({parameter.dtype}), so its slices cannot be trained; load it in float32 "
+                "or bfloat16."
+            )
+        if parameter.device.type == "meta":
+            raise ModelError(f"{shape.name} holds weights without data (meta device); load them before tuning.")
