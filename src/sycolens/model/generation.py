@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +17,7 @@ from sycolens.model.capture import TokenIds, input_device, new_cache, run, unemb
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
 from sycolens.model.overwriting import Overwrite, Positions
 from sycolens.model.replay import CPU_BUDGET
+from sycolens.model.room import Room
 
 Reply = tuple[int, ...]
 
@@ -100,15 +101,19 @@ def reply_under(
     label_logits = torch.empty(len(prompts), count, 2)
     with as_found(model):
         ends = torch.tensor(sorted(end_tokens(model)), device=input_device(model))
-        for group in _of_one_length(prompts):
+        groups = list(_of_one_length(prompts))
+        n_tokens = min(max(map(len, prompts), default=0) + max_new_tokens, geometry.n_ctx or sys.maxsize)
+        rows = max_rows or _rows_within_budget(model, geometry, n_tokens)
+        n_rows = min(rows, count * max(map(len, groups), default=0))
+        room = Room(model, geometry, n_rows=n_rows, n_tokens=n_tokens)
+        for group in groups:
             length = len(prompts[group[0]])
             limit = min(max_new_tokens, geometry.n_ctx - length) if geometry.n_ctx else max_new_tokens
-            rows = max_rows or _rows_within_budget(model, geometry, length + limit)
             for batch, some in _chunks(group, count, rows):
                 start = _start(model, [prompts[i] for i in batch], conditions)
                 for columns in some:
                     overwrite = conditions.of(batch, columns)
-                    found, logits = _decode(model, geometry, start, overwrite, conditions.positions, ends, limit)
+                    found, logits = _decode(model, geometry, room, start, overwrite, conditions.positions, ends, limit)
                     width = len(found) // len(batch)
                     wanted = torch.tensor([labels[i] for i in batch]).repeat_interleave(width, 0)
                     picked = logits.gather(-1, wanted.to(logits.device)).float().cpu()
@@ -125,25 +130,6 @@ def end_tokens(model: Any) -> frozenset[int]:
     named = getattr(settings, "eos_token_id", None)
     ids = [getattr(model.tokenizer, "eos_token_id", None), *(named if isinstance(named, list) else [named])]
     return frozenset(token for token in ids if token is not None)
-
-
-def select_rows(cache: Any, rows: Tensor) -> Any:
-    """Another cache that holds these rows of a cache, in their order and as often as they are named."""
-    if hasattr(cache, "layers"):
-        chosen = copy.copy(cache)
-        chosen.layers = [copy.copy(layer) for layer in cache.layers]
-        chosen.batch_select_indices(rows)
-        return chosen
-    entries = [
-        replace(
-            entry,
-            past_keys=entry.past_keys[rows.to(entry.past_keys.device)],
-            past_values=entry.past_values[rows.to(entry.past_values.device)],
-        )
-        for entry in cache.entries
-    ]
-    mask = cache.previous_attention_mask
-    return replace(cache, entries=entries, previous_attention_mask=mask[rows.to(mask.device)])
 
 
 @dataclass(frozen=True)
@@ -171,6 +157,7 @@ def _start(model: HookedModel, prompts: Sequence[TokenIds], conditions: Conditio
 def _decode(
     model: HookedModel,
     geometry: Geometry,
+    room: Room,
     start: _Start,
     overwrite: Overwrite,
     positions: Positions,
@@ -180,7 +167,7 @@ def _decode(
     """Replies of all rows, and the logits at the end of their prompts."""
     n_rows = len(overwrite.heads)
     each = torch.arange(len(start.rest), device=start.rest.device).repeat_interleave(n_rows // len(start.rest))
-    cache = select_rows(start.cache, each)
+    cache = room.begin(start.cache, n_rows // len(start.rest))
     end = list(overwrite.at("everywhere" if positions == "all" else "end"))
     with unembed_only(model, torch.full((n_rows,), start.rest.shape[1] - 1)), model.hooks(fwd_hooks=end):
         first = run(model, start.rest[each], cache=cache)[:, -1]
@@ -194,7 +181,8 @@ def _decode(
         if not goes_on.all():
             kept = goes_on.nonzero().flatten()
             alive, token = alive[kept], token[kept]
-            cache, overwrite = select_rows(cache, kept), overwrite.rows(kept)
+            overwrite = overwrite.rows(kept)
+            room.keep(cache, kept)
         for row, said in zip(alive.tolist(), token.tolist(), strict=True):
             replies[row].append(said)
         if not len(alive) or len(replies[alive[0]]) == limit:
@@ -238,5 +226,7 @@ def _rows_within_budget(model: HookedModel, geometry: Geometry, length: int) -> 
     device = input_device(model)
     budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else CPU_BUDGET
     kept = 2 * geometry.n_layers * geometry.n_key_value_heads * geometry.d_head * length
-    # Twice what is kept: rows are copied when others end. Four bytes a number, also for 16-bit models' logits.
-    return int(max(8, budget // (4 * (2 * kept + 2 * geometry.d_vocab + 6 * geometry.d_mlp))))
+    # One layer's attention may copy the keys and values it reads, for each head of a group. Four bytes a number, also
+    # for 16-bit models' logits.
+    copied = 4 * geometry.n_heads * geometry.d_head * length
+    return int(max(8, budget // (4 * (kept + copied + 2 * geometry.d_vocab + 6 * geometry.d_mlp))))
