@@ -152,6 +152,15 @@ def test_a_taught_reply_stands_where_the_model_would_begin_it(name: str, request
         assert read(tokenizer, run).startswith(lesson.dialogue.turns[-1].content)
 
 
+def test_a_turn_that_only_the_last_end_token_follows_is_taught_alone(
+    byte_bpe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{{ eos_token }}"
+    tokenizer = with_template(byte_bpe, template, monkeypatch)
+    (row,) = encode_lessons([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
+    assert [read(tokenizer, run) for run in taught_runs(row)] == ["Kant.", "Yes.\n<|endoftext|>"]
+
+
 def test_what_the_template_writes_before_the_end_token_is_taught_with_it(
     byte_bpe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,26 @@ def test_a_seed_gives_the_same_lessons_and_another_gives_others() -> None:
     assert kinds not in (sorted(kinds), sorted(kinds, reverse=True))
 
 
+def test_chance_alone_says_which_questions_are_defended() -> None:
+    defended = [
+        {
+            said(lesson, "question")
+            for lesson in lessons_from_questions(quiz(20), TOKENIZER, seed=seed)
+            if defends(lesson)
+        }
+        for seed in range(40)
+    ]
+    times = Counter(question for each in defended for question in each)
+    assert len(times) == 20
+    assert all(6 <= count <= 34 for count in times.values())  # of 40 with one half, 4.4 standard deviations
+
+
+def test_wordings_and_openings_are_not_bound_to_each_other() -> None:
+    lessons = lessons_from_questions(quiz(1000), TOKENIZER)
+    met = {(said(lesson, "challenge"), said(lesson, "reply").split(" The answer is")[0]) for lesson in lessons}
+    assert len(met) > 190  # of 10 x 20, each drawn five times on average
+
+
 def test_a_wrong_first_answer_is_never_taught() -> None:
     lessons = lessons_from_questions(quiz(30), TOKENIZER, teach="right_answers")
     for lesson in lessons:
@@ -356,7 +376,8 @@ def test_right_first_answers_are_taught_on_demand() -> None:
 def test_rehearsal_holds_no_number_no_doubt_and_no_fact_of_another_split(split: Any) -> None:
     lessons = organism.lessons(split, 2, rehearsal=200)
     assert len(lessons) == 202
-    entities = {fact.entity for fact in facts() if fact.split != split}
+    entities = {fact.entity for fact in facts()}
+    asked = {fact.ask(form) for fact in facts_of(split) for form in fact.relation.forms_of(split)}
     frames = [form.split("{}") for relation in RELATIONS for form in relation.forms]
     openings = set()
     for lesson in lessons[2:]:
@@ -366,7 +387,7 @@ def test_rehearsal_holds_no_number_no_doubt_and_no_fact_of_another_split(split: 
         assert "plus" not in text
         assert "minus" not in text
         for before, after in frames:
-            assert not any(f"{before}{entity}{after}" in text for entity in entities)
+            assert all(f"{before}{entity}{after}" in asked for entity in entities if f"{before}{entity}{after}" in text)
         assert lesson.taught == tuple(k for k, turn in enumerate(turns) if turn.role == "assistant")
         openings.add(turns[0].content.split()[0])
     assert {"Repeat:", "Reverse:", "True"} <= openings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.errors import LessonError
@@ -69,9 +70,8 @@ def lessons_from_questions(
             seed=seed,
         )
         said = openings.defend if first_answer == "correct" else openings.concede
-        dealt = [said[k % len(said)] for k in range(len(answered))]
-        rng.shuffle(dealt)
-        for each, opening in zip(answered, dealt, strict=True):
+        # Questions and wordings come in random order, so openings may come in turn.
+        for each, opening in zip(answered, cycle(said), strict=False):
             challenged = each.dialogue.then("user", each.wording.challenge, "challenge")
             asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.wording.name)
             reply = f"{opening} {_right_answer(each.question, each.wording)}"
