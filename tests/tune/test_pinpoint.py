@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,69 @@ class TestGradients:
             torch.testing.assert_close(b.grad, 3 * a.detach().T @ gradient, rtol=1e-4, atol=1e-6)
             assert a.std() > 0
             assert not a.grad.any()  # B is zero at first
+
+    @pytest.mark.parametrize("kind", ["llama", "gpt2", "gpt-neox"])
+    @pytest.mark.parametrize("way", ["checkpointing", "reentrant checkpointing", "autocast"])
+    def test_are_the_same_under_what_trainers_do(self, kind: str, way: str, make: Make) -> None:
+        full, model = make(kind), make(kind)
+        for each in (full, model):
+            each.train()
+            if "checkpointing" in way:
+                each.gradient_checkpointing_enable({"use_reentrant": way.startswith("reentrant")})
+            each.enable_input_require_grads()
+            for module in each.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = 0.0
+        with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+            full_loss = loss(full)
+        full_loss.backward()
+        with pinpoint(model, PinpointConfig(HEADS)) as tuned:
+            with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+                own_loss = loss(model)
+            assert torch.equal(own_loss, full_loss)
+            own_loss.backward()
+            for name, parameter, index in literal_slices(kind, "QKVO"):
+                due = full.get_parameter(parameter).grad[index]
+                found = tuned.parameters[name].grad
+                assert found is not None
+                assert found.dtype == torch.float32
+                tolerance = 1e-2 * due.abs().max().item() if way == "autocast" else 1e-6
+                torch.testing.assert_close(found, due if kind == "gpt2" else due.T, rtol=1e-4, atol=tolerance)
+
+    def test_come_through_every_use_of_a_weight(self, make: Make) -> None:
+        model = make("llama")
+        projection = model.model.layers[1].self_attn.q_proj
+        inputs = torch.randn(2, 5, 32)
+        with pinpoint(model, PinpointConfig(HeadSet(["L1H2"]), "Q")) as tuned:
+            parameter = tuned.parameters["L1H2.Q"]
+            uses: list[Callable[[], Tensor]] = [
+                lambda: projection(inputs),
+                lambda: projection(input=inputs),
+                lambda: nn.functional.linear(inputs, projection.weight),
+                lambda: projection(inputs).mul_(1),  # as models do that clamp in place
+                lambda: projection(inputs.flatten(0, 1)),
+                lambda: projection(inputs[0, 0]) + projection(inputs.flatten(0, 1)[1:]).sum(0),
+            ]
+            for use in uses:
+                with pytest.raises(RuntimeError):
+                    projection(inputs[..., :3])  # a pass that breaks off leaves nothing behind
+                parameter.grad = None
+                use().sum().backward()
+                due = inputs.sum((0, 1))[:, None].expand(32, 8)
+                torch.testing.assert_close(parameter.grad, due, rtol=1e-4, atol=1e-5)
+
+    def test_of_a_copied_model_are_its_own(self, make: Make) -> None:
+        model = make("llama")
+        with pinpoint(model, PinpointConfig(HEADS)) as tuned:
+            copied = copy.deepcopy(model)
+            loss(copied).backward()
+            assert all(parameter.grad is None for parameter in tuned.parameters.values())
+            found = [value.grad for value in copied.parameters() if value.requires_grad]
+            loss(model).backward()
+            due = [value.grad for value in model.parameters() if value.requires_grad]
+            assert len(due) == 12
+            for one, other in zip(found, due, strict=True):
+                assert torch.equal(one, other)
 
     @some_models
     def test_reach_the_slices_and_nothing_else(self, kind: str, backend: str, make: Make) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils.hooks import RemovableHandle
+from transformers.pytorch_utils import Conv1D
 
 from sycolens.model.weights import Slot
 
@@ -61,11 +64,18 @@ class Filled(nn.Module):
         self.order = order
         """The names of all parameters of the weight's module, which their removal and return would change."""
         self.sources = nn.ModuleList(sources)
+        self.hooks: tuple[RemovableHandle, ...] = ()
+        self.given: tuple[Tensor, ...] = ()
+        """The slices of the pass that the module is in, where their gradients come from its output."""
+
+    def values(self, weight: Tensor) -> tuple[Tensor, ...]:
+        """What the sources have for the slices of a weight, in its dtype."""
+        pairs = zip(self.slots, self.sources, strict=True)
+        return tuple(source(slot.of(weight)).to(weight.dtype) for slot, source in pairs)
 
     def forward(self, weight: Tensor) -> Tensor:
-        values = [source(slot.of(weight)) for slot, source in zip(self.slots, self.sources, strict=True)]
         fill: Any = _Fill.apply
-        filled: Tensor = fill(weight, self.slots, *(value.to(weight.dtype) for value in values))
+        filled: Tensor = fill(weight, self.slots, *([value.detach() for value in self.given] or self.values(weight)))
         return filled
 
 
@@ -86,6 +96,50 @@ class _Fill(torch.autograd.Function):
         return None, None, *(slot.of(gradients[0]) for slot in ctx.slots)
 
 
+class _SliceGradients(torch.autograd.Function):
+    # Passes a linear module's output on; backward, multiplies for each slice the inputs it reads with the gradient of
+    # the outputs it makes. These are those rows and columns of the weight's gradient, which as a whole is not computed.
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, inputs: Tensor, slots: tuple[Slot, ...], *values: Tensor) -> Tensor:
+        ctx.ends = [_ends(slot) for slot in slots]
+        ctx.save_for_backward(*(inputs[..., read].contiguous() for read, _ in ctx.ends))
+        return output.clone()  # models may clamp projections in place, which autograd refuses on an output passed on
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        made_by = gradients[0].reshape(-1, gradients[0].shape[-1])
+        products = (
+            inputs.reshape(-1, inputs.shape[-1]).T.to(made_by) @ made_by[:, made]
+            for inputs, (_, made) in zip(ctx.saved_tensors, ctx.ends, strict=True)
+        )
+        return gradients[0], None, None, *products
+
+
+def _ends(slot: Slot) -> tuple[slice, slice]:
+    """Which inputs of a linear module a slice of its weight reads, and which outputs it makes."""
+    whole = slice(None)
+    rows, columns = (*slot.index, whole, whole)[:2]
+    return (columns, rows) if slot.transposed else (rows, columns)  # type: ignore[return-value]
+
+
+def _before(module: Any, args: Any, kwargs: Any, *, name: str) -> None:
+    if torch.is_grad_enabled() and (filled := filling(module, name)):
+        filled.given = filled.values(module.parametrizations[name].original)
+
+
+def _after(module: Any, args: Any, kwargs: Any, output: Any, *, name: str) -> Any:
+    filled = filling(module, name)
+    if filled is None or not filled.given:
+        return output
+    given, filled.given = filled.given, ()
+    if output is None:  # the pass broke off
+        return output
+    inputs = args[0] if args else next(iter(kwargs.values()))
+    pass_on: Any = _SliceGradients.apply
+    return pass_on(output, inputs.detach(), filled.slots, *given)
+
+
 def register(slots: Mapping[str, Slot], sources: Mapping[str, Source]) -> None:
     """Let every weight that has a slot take it from its source."""
     owners: dict[tuple[nn.Module, str], list[str]] = defaultdict(list)
@@ -94,13 +148,23 @@ def register(slots: Mapping[str, Slot], sources: Mapping[str, Source]) -> None:
     order = {module: tuple(module._parameters) for module, _ in owners}
     for (module, parameter), names in owners.items():
         filled = Filled(tuple(map(slots.__getitem__, names)), tuple(map(sources.__getitem__, names)), order[module])
+        # Elsewhere a weight's own gradient is computed and the slices are cut out of it.
+        linear = type(module) in (nn.Linear, Conv1D)
         parametrize.register_parametrization(module, parameter, filled, unsafe=True)
+        if linear:
+            before, after = partial(_before, name=parameter), partial(_after, name=parameter)
+            filled.hooks = (
+                module.register_forward_pre_hook(before, with_kwargs=True),
+                module.register_forward_hook(after, with_kwargs=True, always_call=True),
+            )
 
 
 def unregister(slots: Mapping[str, Slot]) -> None:
     """Undo :func:`register`, also where it was cut short; modules are as they were, the order of their names too."""
     for module, parameter in {(slot.module, slot.name) for slot in slots.values()}:
         if (filled := filling(module, parameter)) is not None:
+            for hook in filled.hooks:
+                hook.remove()
             parametrize.remove_parametrizations(module, parameter, leave_parametrized=False)
             for name in filled.order:
                 if name in module._parameters:
