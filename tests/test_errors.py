@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from sycolens import ContrastPairs, Dialogue, HeadSet, Turn, Wording, errors, load_model, load_questions, organism
 from sycolens.cli.verifying import numbers_of
@@ -20,10 +21,20 @@ from sycolens.find import HeadEffects, patch_heads
 from sycolens.model import capture, prefix
 from sycolens.model.generation import generate
 from sycolens.model.hooked import Geometry, require_mlp_outputs
+from sycolens.model.weights import head_weights
 from sycolens.organism.tokenizer import build_tokenizer
 from sycolens.prompts import ChallengedQuestion, Lesson, Question, challenge_questions
 from sycolens.show import attention_bars, knockout_curve, save_figure
-from sycolens.tune import Openings, encode_lessons, lessons_from_questions, refuse_leaks
+from sycolens.tune import (
+    Openings,
+    Pinpoint,
+    PinpointConfig,
+    attach,
+    encode_lessons,
+    lessons_from_questions,
+    pinpoint,
+    refuse_leaks,
+)
 from sycolens.verify import HeadAttention, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 from sycolens.walk import FormerFinding, find_heads, open_finding, open_source, verify_heads
 from sycolens.walk.folder import whole_directory
@@ -233,6 +244,36 @@ def too_few_left(room: Room) -> None:
     hold_out(found_on(random_pairs(2)), "some/model", questions=str(quiz), n=2)
 
 
+TUNED = HeadSet(["L1H0", "L2H3"])
+
+
+def tune(room: Room, kind: str = "llama", *, then: Callable[[Pinpoint], object] = id, **options: Any) -> None:
+    with pinpoint(room.model(kind), PinpointConfig(**{"heads": TUNED, **options})) as tuned:
+        then(tuned)
+
+
+def folded(room: Room) -> Any:
+    model = load_model(room.checkpoint("gpt2"))
+    model.enable_compatibility_mode()
+    return model
+
+
+def without_data(family: str, **settings: Any) -> Any:
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **tiny.CONFIGS["llama"][1] | settings))
+
+
+def unknown_layout(room: Room) -> None:
+    head_weights(without_data("falcon"), "L1H0")  # one key and value for all heads, in an order of its own
+
+
+def quantized(room: Room) -> None:
+    model = AutoModelForCausalLM.from_pretrained(room.checkpoint("llama"))
+    whole = model.lm_head.weight.detach().to(torch.int8)
+    model.lm_head.weight = torch.nn.Parameter(whole, requires_grad=False)
+    attach(model, PinpointConfig(TUNED))
+
+
 DEEDS: dict[str, Callable[[Room], object]] = {
     "chose labels that begin with the same token": lambda room: from_words("Yes.", "Yes,"),
     "gave both sides the same label": lambda room: Wording("No?", "Yes?", sycophantic_label="Yes"),
@@ -428,6 +469,39 @@ DEEDS: dict[str, Callable[[Room], object]] = {
         [greeting(1, said="Salutations!")], build_tokenizer()
     ),
     "asked for less than no rehearsal": lambda room: organism.lessons("train", 2, rehearsal=-1),
+    "tuned no head": lambda room: PinpointConfig(HeadSet()),
+    "tuned matrices that heads do not have": lambda room: PinpointConfig(TUNED, "QKX"),
+    "tuned an update of no rank": lambda room: PinpointConfig(TUNED, rank=0),
+    "scaled an update without a rank": lambda room: PinpointConfig(TUNED, alpha=2.0),
+    "tuned an MLP at a rank": lambda room: PinpointConfig(TUNED, rank=2, mlps=(1,)),
+    "named an MLP twice": lambda room: PinpointConfig(TUNED, mlps=(1, 1)),
+    "tuned whole numbers": lambda room: PinpointConfig(TUNED, dtype=torch.int8),
+    "tuned in a narrower type than the model's": lambda room: tune(room, dtype=torch.float16),
+    "tuned an update of more rank than a head has": lambda room: tune(room, rank=9),
+    "tuned an MLP that does not exist": lambda room: tune(room, mlps=(3,)),
+    "counted MLPs of a shape": lambda room: PinpointConfig(TUNED, mlps=(1,)).count_parameters(
+        Geometry.of(room.model("llama"))
+    ),
+    "tuned a head that the model does not have": lambda room: tune(room, heads=HeadSet(["L3H0"])),
+    "asked for the weights of a head that the model does not have": lambda room: head_weights(
+        room.model("llama"), "L3H0"
+    ),
+    "tuned a mixture of experts": lambda room: tune(room, "mixtral", mlps=(1,)),
+    "tuned something that is no language model": lambda room: attach(torch.nn.Linear(2, 2), PinpointConfig(TUNED)),
+    "tuned weights in an unknown layout": unknown_layout,
+    "tuned a model with processed weights": lambda room: attach(folded(room), PinpointConfig(TUNED)),
+    "tuned a quantized model": quantized,
+    "tuned a model without data": lambda room: attach(without_data("llama"), PinpointConfig(TUNED)),
+    "tuned a model that is tuned already": lambda room: tune(
+        room, then=lambda tuned: attach(tuned.model, tuned.config)
+    ),
+    "merged twice": lambda room: tune(room, then=lambda tuned: (tuned.merge(), tuned.merge())),
+    "unmerged what is not merged": lambda room: tune(room, then=Pinpoint.unmerge),
+    "merged heads that were detached": lambda room: tune(room, then=lambda tuned: (tuned.detach(), tuned.merge())),
+    "loaded the parameters of other heads": lambda room: tune(room, then=lambda tuned: tuned.load_state({})),
+    "loaded parameters of another shape": lambda room: tune(
+        room, then=lambda tuned: tuned.load_state({name: value[1:] for name, value in tuned.state().items()})
+    ),
     "loaded a result that is not there": lambda room: HeadEffects.load(room.folder),
     "loaded a file that was cut or altered": altered,
     "loaded pairs where effects are": lambda room: ContrastPairs.load(room.patch().save(room.folder / "effects")),

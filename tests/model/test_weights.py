@@ -133,6 +133,13 @@ class TestRefusals:
         with pytest.raises(ModelError, match="layout that is not known"):
             head_weights(AutoModelForCausalLM.from_config(config), "L0H0")
 
+    def test_projections_of_another_width_than_the_configuration_says(self, checkpoint: Checkpoint) -> None:
+        model = plain(checkpoint, "llama")
+        model.model.layers[1].self_attn.k_proj = torch.nn.Linear(32, 24)
+        assert "K" in head_weights(model, "L0H0")
+        with pytest.raises(ModelError, match="the attention of layer 1 keeps"):
+            head_weights(model, "L1H0")
+
     def test_a_model_without_heads(self, checkpoint: Checkpoint) -> None:
         with pytest.raises(ModelError, match="neither a TransformerLens model nor a Hugging Face"):
             head_slots(plain(checkpoint, "mamba"), "L0H0")

@@ -2,62 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
 from sycolens.errors import HeadError, ModelError
 from sycolens.heads import Head
 from sycolens.model.hooked import Geometry, gives_raw_logits
-
-# Names of the projections in the Hugging Face models, in the order Q, K, V, O (or the fused Q, K, V and O).
-_SEPARATE = (
-    ("q_proj", "k_proj", "v_proj", "o_proj"),
-    ("q_proj", "k_proj", "v_proj", "out_proj"),
-    ("q_proj", "k_proj", "v_proj", "dense"),
+from sycolens.model.layouts import (
+    Slot,
+    group_of,
+    hugging_face_mlp,
+    hugging_face_slots,
+    matrix_slot,
+    separate_slots,
 )
-_FUSED: Mapping[tuple[str, str], Literal["blocks", "heads"]] = {
-    ("c_attn", "c_proj"): "blocks",  # all queries, then all keys, then all values
-    ("qkv_proj", "o_proj"): "blocks",
-    ("query_key_value", "dense"): "heads",  # query, key and value of the first head, then of the next
-}
-_MLPS = (
-    ("up_proj", "gate_proj", "down_proj"),
-    ("up_proj", None, "down_proj"),
-    ("c_fc", None, "c_proj"),
-    ("fc1", None, "fc2"),
-    ("fc_in", None, "fc_out"),
-    ("dense_h_to_4h", None, "dense_4h_to_h"),
-)
-_FUSED_MLP = ("gate_up_proj", "down_proj")
-
-
-@dataclass(frozen=True, eq=False)
-class Slot:
-    """A place for a matrix or a bias within a parameter, which may hold many of them."""
-
-    module: nn.Module
-    name: str
-    """The parameter's name in the module."""
-    index: tuple[int | slice, ...]
-    """The rows, columns or head."""
-    transposed: bool
-    """Whether the parameter has outputs first, as ``nn.Linear`` does; matrices here have inputs first."""
-
-    def of(self, weight: Tensor) -> Tensor:
-        """The view of this place in a tensor shaped like the parameter."""
-        view = weight[self.index]
-        return view.T if self.transposed else view
-
-    @property
-    def view(self) -> Tensor:
-        """The matrix or bias that the model computes with, without gradient."""
-        weight: Tensor = getattr(self.module, self.name)
-        return self.of(weight.detach())
 
 
 def head_weights(model: Any, head: Head | str | tuple[int, int]) -> dict[str, Tensor]:
@@ -91,7 +52,7 @@ def head_slots(model: Any, head: Head | str | tuple[int, int]) -> dict[str, Slot
             f"{head} does not exist: the model has layers 0 to {shape.n_layers - 1} and heads 0 to {shape.n_heads - 1}."
         )
     if not hasattr(model, "cfg"):
-        slots = _hugging_face_slots(model, head, shape)
+        slots = hugging_face_slots(model, head, shape)
     elif hasattr(model, "original_model"):
         slots = _bridge_slots(model, head, shape)
     else:
@@ -111,12 +72,12 @@ def mlp_slots(model: Any, layer: int) -> dict[str, Slot]:
         raise ModelError(f"There is no MLP in layer {layer}: {shape.name} has layers 0 to {shape.n_layers - 1}.")
     slots: dict[str, Slot] = {}
     if not hasattr(model, "cfg"):
-        slots = _hugging_face_mlp(_attention(model, layer, shape)[0])
+        slots = hugging_face_mlp(model, layer, shape)
     elif (mlp := getattr(model.blocks[layer], "mlp", None)) is not None:
         if hasattr(model, "original_model"):
             parts = {name: _innermost(part) for name in ("in", "gate", "out") if (part := getattr(mlp, name, None))}
             if {"in", "out"} <= set(parts):
-                slots = {name: _matrix(part) for name, part in parts.items()}
+                slots = {name: matrix_slot(part) for name, part in parts.items()}
         elif hasattr(mlp, "W_in") and mlp.W_in.dim() == 2:
             slots = {
                 name: Slot(mlp, f"W_{name}", (), False) for name in ("in", "gate", "out") if hasattr(mlp, f"W_{name}")
@@ -219,118 +180,10 @@ def _bridge_slots(model: Any, head: Head, shape: Geometry) -> dict[str, Slot]:
             f"{shape.name}: TransformerBridge does not tell Q, K, V and O of layer {head.layer} apart; this layout of "
             "weights is not known to sycolens."
         )
-    return _separate(map(_innermost, parts), head, shape)
-
-
-def _hugging_face_slots(model: nn.Module, head: Head, shape: Geometry) -> dict[str, Slot]:
-    _, attention = _attention(model, head.layer, shape)
-    for names in _SEPARATE:
-        if _has(attention, names):
-            return _separate((getattr(attention, name) for name in names), head, shape)
-    (fused, out), order = next((names, order) for names, order in _FUSED.items() if _has(attention, names))
-    module: Any = getattr(attention, fused)
-    group = group_of(head, shape)
-    if order == "heads":
-        starts = {name: 3 * head.index + place for place, name in enumerate("QKV")}
-        width = 3 * shape.n_heads
-    else:
-        starts = {"Q": head.index, "K": shape.n_heads + group, "V": shape.n_heads + shape.n_key_value_heads + group}
-        width = shape.n_heads + 2 * shape.n_key_value_heads
-    conv, found = _is_conv(module), module.weight.shape
-    # Falcon and BigCode use the same names for other orders, which show in the width or in the kind of module.
-    if found[1 if conv else 0] != width * shape.d_head or conv != (fused == "c_attn"):
-        raise _unknown(shape, head.layer)
-    slots: dict[str, Slot] = {}
-    for name, start in starts.items():
-        slots |= _outputs(module, name, slice(start * shape.d_head, (start + 1) * shape.d_head))
-    return slots | {"O": _inputs(getattr(attention, out), head.index, shape.d_head)}
-
-
-def _separate(parts: Iterable[Any], head: Head, shape: Geometry) -> dict[str, Slot]:
-    query, key, value, out = parts
-    group = group_of(head, shape)
-    slots: dict[str, Slot] = {}
-    for name, module, place, n in (
-        ("Q", query, head.index, shape.n_heads),
-        ("K", key, group, shape.n_key_value_heads),
-        ("V", value, group, shape.n_key_value_heads),
-    ):
-        if module.weight.shape[1 if _is_conv(module) else 0] != n * shape.d_head:
-            raise _unknown(shape, head.layer)
-        slots |= _outputs(module, name, slice(place * shape.d_head, (place + 1) * shape.d_head))
-    return slots | {"O": _inputs(out, head.index, shape.d_head)}
-
-
-def group_of(head: Head, shape: Geometry) -> int:
-    """Which keys and values a head reads: its own, or those of its group."""
-    return head.index // (shape.n_heads // shape.n_key_value_heads)
-
-
-def _outputs(module: nn.Module, name: str, chosen: slice) -> dict[str, Slot]:
-    """The part of a projection that makes some of its outputs, with its bias if it has one."""
-    index = (slice(None), chosen) if _is_conv(module) else (chosen,)
-    slots = {name: Slot(module, "weight", index, not _is_conv(module))}
-    if getattr(module, "bias", None) is not None:
-        slots[f"b_{name}"] = Slot(module, "bias", (chosen,), False)
-    return slots
-
-
-def _inputs(module: nn.Module, place: int, d_head: int) -> Slot:
-    """The part of a projection that reads one head."""
-    chosen = slice(place * d_head, (place + 1) * d_head)
-    return Slot(module, "weight", (chosen,) if _is_conv(module) else (slice(None), chosen), not _is_conv(module))
-
-
-def _matrix(module: nn.Module) -> Slot:
-    return Slot(module, "weight", (), not _is_conv(module))
-
-
-def _attention(model: nn.Module, layer: int, shape: Geometry) -> tuple[nn.Module, nn.Module]:
-    """A layer of a Hugging Face model, and the module in it that holds the attention's projections."""
-    found = []
-    for path, module in model.named_modules():
-        numbered = re.match(r"(.*?\.(\d+))\.", f"{path}.")
-        if numbered and int(numbered[2]) == layer and any(_has(module, names) for names in (*_SEPARATE, *_FUSED)):
-            found.append((model.get_submodule(numbered[1]), module))
-    if len(found) != 1:
-        raise _unknown(shape, layer)
-    return found[0]
-
-
-def _hugging_face_mlp(block: nn.Module) -> dict[str, Slot]:
-    for holder in (*(module for module in block.children() if not _is_attention(module)), block):
-        for names in _MLPS:
-            if _has(holder, [name for name in names if name]):
-                parts = dict(zip(("in", "gate", "out"), names, strict=True))
-                return {part: _matrix(getattr(holder, name)) for part, name in parts.items() if name}
-        if _has(holder, _FUSED_MLP):
-            module: Any = getattr(holder, _FUSED_MLP[0])
-            half = module.weight.shape[0] // 2
-            gate, up = (Slot(module, "weight", (slice(start, start + half),), True) for start in (0, half))
-            return {"in": up, "gate": gate, "out": _matrix(getattr(holder, _FUSED_MLP[1]))}
-    return {}
-
-
-def _is_attention(module: nn.Module) -> bool:
-    return any(_has(module, names) for names in (*_SEPARATE, *_FUSED))
-
-
-def _has(module: nn.Module, names: Any) -> bool:
-    return all(isinstance(getattr(getattr(module, name, None), "weight", None), Tensor) for name in names)
-
-
-def _is_conv(module: nn.Module) -> bool:
-    return any(kind.__name__ == "Conv1D" for kind in type(module).__mro__)
+    return separate_slots(map(_innermost, parts), head, shape)
 
 
 def _innermost(module: nn.Module) -> nn.Module:
     while isinstance(inner := getattr(module, "original_component", None), nn.Module):
         module = inner
     return module
-
-
-def _unknown(shape: Geometry, layer: int) -> ModelError:
-    return ModelError(
-        f"{shape.name}: the attention of layer {layer} keeps Q, K, V and O in a layout that is not known to sycolens. "
-        "Wrap the model with TransformerBridge.boot_transformers(name, hf_model=...), which knows more of them."
-    )

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sycolens.errors import ModelError, TuningError
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
-from sycolens.model.weights import Slot, group_of, head_slots, mlp_slots, require_raw_weights, shape_of
+from sycolens.model.layouts import Slot, group_of
+from sycolens.model.weights import head_slots, mlp_slots, require_raw_weights, shape_of
 from sycolens.tune.slices import Filled, LowRank, Source, Whole, base_of, register, unregister
 
 
@@ -249,11 +250,10 @@ def attach(model: Any, config: PinpointConfig, *, seed: int = 0) -> Pinpoint:
     shape = shape_of(model)
     config.check(shape)
     _require_whole_numbers(model, shape)
-    slots = {
-        _map_name(head, letter, shape): head_slots(model, head)[letter]
-        for head in config.heads
-        for letter in config.letters(shape)
-    }
+    slots: dict[str, Slot] = {}
+    for head in config.heads:
+        own = head_slots(model, head)
+        slots |= {_map_name(head, letter, shape): own[letter] for letter in config.letters(shape)}
     for layer in config.mlps:
         slots |= {f"M{layer}.{name}": slot for name, slot in mlp_slots(model, layer).items()}
     tuned = Pinpoint(model, config, slots, seed)

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from torch.utils.hooks import RemovableHandle
 from transformers.pytorch_utils import Conv1D
 
-from sycolens.model.weights import Slot
+from sycolens.model.layouts import Slot
 
 
 class Whole(nn.Module):
