@@ -14,7 +14,20 @@ import tiny
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from sycolens import ContrastPairs, Dialogue, HeadSet, Turn, Wording, errors, load_model, load_questions, organism
+from sycolens import (
+    ContrastPairs,
+    Dialogue,
+    HeadAdapter,
+    HeadSet,
+    PinpointConfig,
+    Turn,
+    Wording,
+    errors,
+    load_model,
+    load_questions,
+    organism,
+    pinpoint,
+)
 from sycolens.cli.verifying import numbers_of
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
@@ -87,6 +100,17 @@ def without_chat_template() -> None:
 def too_many_pairs(room: Room) -> None:
     quiz = room.write("quiz.jsonl", {"question": "Who?", "answer": "Kant"})
     open_source("some/model", questions=str(quiz)).draw(build_tokenizer(), n=2)
+
+
+def adapter(room: Room, **training: Any) -> HeadAdapter:
+    with pinpoint(room.model("llama"), PinpointConfig(HeadSet(["L1H0"]))) as tuned:
+        return HeadAdapter.of(tuned, base="some/base", training=training)
+
+
+def altered_adapter(room: Room) -> None:
+    record = adapter(room).save(room.folder) / "record.json"
+    record.write_text(record.read_text().replace("some/base", "my/base"))
+    HeadAdapter.load(room.folder)
 
 
 def greeting(*taught: int, said: str = "Good morning!") -> Lesson:
@@ -271,6 +295,12 @@ def quantized(room: Room) -> None:
     model = AutoModelForCausalLM.from_pretrained(room.checkpoint("llama"))
     whole = model.lm_head.weight.detach().to(torch.int8)
     model.lm_head.weight = torch.nn.Parameter(whole, requires_grad=False)
+    attach(model, PinpointConfig(TUNED))
+
+
+def wrapped(room: Room) -> None:
+    model = AutoModelForCausalLM.from_pretrained(room.checkpoint("llama"))
+    torch.nn.utils.parametrizations.weight_norm(model.model.layers[1].self_attn.q_proj)
     attach(model, PinpointConfig(TUNED))
 
 
@@ -492,6 +522,7 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "tuned a model with processed weights": lambda room: attach(folded(room), PinpointConfig(TUNED)),
     "tuned a quantized model": quantized,
     "tuned a model without data": lambda room: attach(without_data("llama"), PinpointConfig(TUNED)),
+    "tuned weights that another adapter wraps": wrapped,
     "tuned a model that is tuned already": lambda room: tune(
         room, then=lambda tuned: attach(tuned.model, tuned.config)
     ),
@@ -501,6 +532,15 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "loaded the parameters of other heads": lambda room: tune(room, then=lambda tuned: tuned.load_state({})),
     "loaded parameters of another shape": lambda room: tune(
         room, then=lambda tuned: tuned.load_state({name: value[1:] for name, value in tuned.state().items()})
+    ),
+    "put an adapter on a model of another shape": lambda room: adapter(room).apply(room.model("qwen3")),
+    "told of a training what JSON cannot hold": lambda room: adapter(room, seed=torch.tensor(3)),
+    "altered an adapter's record": altered_adapter,
+    "exported over files of your own": lambda room: adapter(room).export(
+        room.checkpoint("llama"), room.checkpoint("llama")
+    ),
+    "exported over a base that cannot be loaded": lambda room: adapter(room).export(
+        "no/such/model", room.folder / "out"
     ),
     "loaded a result that is not there": lambda room: HeadEffects.load(room.folder),
     "loaded a file that was cut or altered": altered,

@@ -82,6 +82,12 @@ def structure(model: Any) -> list[Any]:
         list(model.state_dict()),
         [(name, id(value), value.requires_grad) for name, value in model.named_parameters()],
         [(name, type(module), sorted(vars(module))) for name, module in model.named_modules()],
+        [
+            (name, kind, len(hooks))
+            for name, module in model.named_modules()
+            for kind, hooks in sorted(vars(module).items())
+            if "hook" in kind and isinstance(hooks, dict)
+        ],
     ]
 
 
@@ -535,6 +541,10 @@ class TestRefusals:
         projection.weight = nn.Parameter(projection.weight.to(torch.int8), requires_grad=False)
         with pytest.raises(ModelError, match="quantized"):
             attach(model, PinpointConfig(HEADS))
+        normed = make("llama")
+        nn.utils.parametrizations.weight_norm(normed.model.layers[1].self_attn.q_proj)
+        with pytest.raises(ModelError, match="no parameter of its own"):
+            attach(normed, PinpointConfig(HEADS))
         folded = make("gpt2", "bridge")
         folded.enable_compatibility_mode()
         with pytest.raises(ModelError, match="processed"):

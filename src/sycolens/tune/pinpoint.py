@@ -249,13 +249,19 @@ def attach(model: Any, config: PinpointConfig, *, seed: int = 0) -> Pinpoint:
     require_raw_weights(model)
     shape = shape_of(model)
     config.check(shape)
-    _require_whole_numbers(model, shape)
+    _require_trainable(model, shape)
     slots: dict[str, Slot] = {}
     for head in config.heads:
         own = head_slots(model, head)
         slots |= {_map_name(head, letter, shape): own[letter] for letter in config.letters(shape)}
     for layer in config.mlps:
         slots |= {f"M{layer}.{name}": slot for name, slot in mlp_slots(model, layer).items()}
+    for name, slot in slots.items():
+        if slot.name not in slot.module._parameters:
+            raise ModelError(
+                f"{shape.name}: the weight that holds {name} is no parameter of its own, as where another adapter or "
+                "normalization wraps it; merge or remove that first."
+            )
     tuned = Pinpoint(model, config, slots, seed)
     try:
         tuned._attach()
@@ -305,7 +311,7 @@ def _parameters(model: Any) -> list[nn.Parameter]:
     return list({id(parameter): parameter for parameter in both}.values())
 
 
-def _require_whole_numbers(model: Any, shape: Geometry) -> None:
+def _require_trainable(model: Any, shape: Geometry) -> None:
     modules = [*model.modules(), *getattr(model, "original_model", nn.Module()).modules()]
     if any(isinstance(module, Filled) for module in modules):
         raise TuningError(f"{shape.name} has tuned heads attached already; detach those first, or merge them.")
