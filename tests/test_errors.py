@@ -19,14 +19,12 @@ from sycolens import (
     Dialogue,
     HeadAdapter,
     HeadSet,
-    PinpointConfig,
     Turn,
     Wording,
     errors,
     load_model,
     load_questions,
     organism,
-    pinpoint,
 )
 from sycolens.cli.verifying import numbers_of
 from sycolens.errors import SycolensError

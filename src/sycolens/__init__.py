@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         challenge_questions,
         load_questions,
     )
-    from sycolens.tune import PinpointConfig, pinpoint
+    from sycolens.tune import HeadAdapter
+    from sycolens.tune.pinpoint import PinpointConfig, pinpoint
     from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
     "ContrastPairs",
     "Dialogue",
     "Head",
+    "HeadAdapter",
     "HeadEffects",
     "HeadMeans",
     "HeadSet",
@@ -62,6 +64,7 @@ _HOME = {
     "ChallengedQuestion": "sycolens.prompts",
     "ContrastPairs": "sycolens.prompts",
     "Dialogue": "sycolens.prompts",
+    "HeadAdapter": "sycolens.tune",
     "HeadEffects": "sycolens.find",
     "HeadMeans": "sycolens.verify",
     "KnockoutCurve": "sycolens.verify",

@@ -40,7 +40,7 @@ def load_model(
     if device is not None and device_map is not None:
         raise ModelError("Give either device or device_map, not both: a device_map places every layer itself.")
     name = _resolve(name_or_path)
-    torch_dtype = _dtype(dtype)
+    torch_dtype = parse_dtype(dtype)
     try:
         if backend == "hooked":
             model = _boot_hooked(name, device, torch_dtype, device_map)
@@ -64,6 +64,30 @@ def load_model(
     return model.eval()
 
 
+def load_hugging_face(name_or_path: str | Path, *, dtype: str | torch.dtype | None = None) -> tuple[Any, Any]:
+    """A plain Hugging Face model, in evaluation mode on the CPU, and its tokenizer; names as for :func:`load_model`.
+
+    Raises:
+        ModelError: the checkpoint or its tokenizer cannot be read.
+
+    >>> plain, tokenizer = load_hugging_face("organism")
+    >>> plain.config.model_type
+    'llama'
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    name, torch_dtype = _resolve(name_or_path), parse_dtype(dtype)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        return AutoModelForCausalLM.from_pretrained(name, dtype=torch_dtype).eval(), tokenizer
+    except Exception as error:
+        raise ModelError(
+            f"{str(name_or_path)!r} could not be loaded as a Hugging Face model with its tokenizer "
+            f"({type(error).__name__}: {error}). Give 'organism', a hub name you can reach, or a directory with "
+            "config.json, weights and tokenizer."
+        ) from error
+
+
 def _resolve(name_or_path: str | Path) -> str:
     if str(name_or_path) in EMBEDDED:
         from sycolens import organism
@@ -79,7 +103,12 @@ def _resolve(name_or_path: str | Path) -> str:
     return name_or_path
 
 
-def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+def parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
+    """A floating-point type by its name; float32 for none.
+
+    Raises:
+        ModelError: it is no floating-point type.
+    """
     if dtype is None:
         return torch.float32
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype

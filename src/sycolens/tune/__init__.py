@@ -1,5 +1,6 @@
 """Fix: train the heads that matter and nothing else."""
 
+from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
 from sycolens.tune.encoding import encode_lessons
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lessons import lessons_from_questions
@@ -9,7 +10,9 @@ from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
 __all__ = [
     "LESSON_WORDINGS",
     "OPENINGS",
+    "HeadAdapter",
     "Openings",
+    "OtherBaseWarning",
     "Pinpoint",
     "PinpointConfig",
     "attach",

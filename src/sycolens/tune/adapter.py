@@ -1,0 +1,215 @@
+"""What tuning has changed, as files of a few megabytes: the trained heads, and which base they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from sycolens.errors import SavedFileError, TuningError
+from sycolens.heads import HeadSet
+from sycolens.model.hooked import Geometry
+from sycolens.model.weights import shape_of
+from sycolens.storage import load_result, save_result
+from sycolens.tune.exporting import export_merged
+from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach
+
+KIND: Final = "head_adapter"
+_SHAPE: Final = ("n_layers", "n_heads", "n_key_value_heads", "d_model", "d_head")
+
+
+class OtherBaseWarning(UserWarning):
+    """An adapter is applied to weights other than those it was trained over."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeadAdapter:
+    """Trained heads without their model.
+
+    >>> config = PinpointConfig(HeadSet(["L1H0", "L2H2"]), rank=4)
+    >>> with pinpoint(model, config) as tuned:
+    ...     adapter = HeadAdapter.of(tuned, training={"lessons": 384, "epochs": 3})
+    >>> adapter.base, adapter.config.matrices, adapter.parameters["L1H0.Q.A"].shape
+    ('organism', 'QKVO', torch.Size([128, 4]))
+    """
+
+    config: PinpointConfig
+    """``matrices`` in letters; ``dtype`` is left open, since the parameters have theirs."""
+    parameters: Mapping[str, Tensor]
+    """As :meth:`Pinpoint.state` has them."""
+    base: str
+    """The base model's name."""
+    shape: Mapping[str, int]
+    """The base's numbers of layers, heads and key-value heads, and the widths ``d_model`` and ``d_head``."""
+    dtype: torch.dtype
+    """What the base computed in when its heads were trained."""
+    fingerprint: str
+    """SHA-256 of the base's weights that the trained ones replace or update, as float32."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """How it was trained, as the caller tells it: anything that JSON can hold."""
+
+    @classmethod
+    def of(cls, tuned: Pinpoint, *, base: str | None = None, training: Mapping[str, Any] | None = None) -> HeadAdapter:
+        """A copy of the trained parameters of a :class:`Pinpoint`, attached, merged or just detached.
+
+        ``base`` names the model if it has another name than its own, e.g. the hub's for a local copy.
+
+        Raises:
+            TuningError: ``training`` holds something that JSON cannot.
+        """
+        shape = shape_of(tuned.model)
+        try:
+            told = json.loads(json.dumps(dict(training or {}), allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise TuningError(
+                f"training cannot be written as JSON ({error}); tell it in words, numbers, lists and dictionaries."
+            ) from error
+        original = tuned.base()
+        return cls(
+            config=replace(tuned.config, matrices=tuned.config.letters(shape), dtype=None),
+            parameters={name: value.cpu() for name, value in tuned.state().items()},
+            base=shape.name if base is None else base,
+            shape={name: getattr(shape, name) for name in _SHAPE},
+            dtype=_widest(original),
+            fingerprint=fingerprint_of(original),
+            training=told,
+        )
+
+    def save(self, directory: str | Path) -> Path:
+        """Write safetensors and JSON under a directory, each whole or not at all; another such pair is replaced."""
+        fields = self._fields()
+        return save_result(
+            directory, kind=KIND, tensors=self.parameters, fields={**fields, "seal": _seal(fields, self.parameters)}
+        )
+
+    @classmethod
+    def load(cls, directory: str | Path) -> HeadAdapter:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            SavedFileError: a file is missing, cut, altered, or of another kind.
+        """
+        tensors, fields = load_result(directory, kind=KIND)
+        if not isinstance(fields, dict) or fields.pop("seal", None) != _seal(fields, tensors):
+            raise SavedFileError(f"The record in {directory} was altered after it was saved; make the adapter anew.")
+        config = {**fields.pop("config"), "dtype": None}
+        return cls(
+            **{**fields, "dtype": getattr(torch, fields["dtype"])},
+            config=PinpointConfig(**{**config, "heads": HeadSet(config["heads"])}),
+            parameters=tensors,
+        )
+
+    def apply(self, model: Any) -> Pinpoint:
+        """Attach the trained heads to a model in place; it computes what the tuned one did.
+
+        ``detach()`` of what is returned takes them out again and leaves the model as it was, bit for bit; ``merge()``
+        writes them into its weights. ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face
+        causal model, whichever kind the adapter was trained on.
+
+        Warns:
+            OtherBaseWarning: the model's weights are not those that the heads were trained over.
+
+        Raises:
+            TuningError: the model has another shape than the base, or tuned heads already.
+            ModelError: as :func:`attach`.
+
+        >>> with pinpoint(model, PinpointConfig(HeadSet(["L1H0"]))) as tuned:
+        ...     adapter = HeadAdapter.of(tuned)
+        >>> applied = adapter.apply(model)
+        >>> applied.detach()
+        """
+        shape = shape_of(model)
+        self._require_shape(shape)
+        # Wide enough for both, so that neither the heads nor the base lose digits.
+        dtype = _widest({**dict(model.named_parameters()), **self.parameters})
+        applied = attach(model, replace(self.config, dtype=dtype))
+        try:
+            applied.load_state(self.parameters)
+            if fingerprint_of(applied.base()) != self.fingerprint:
+                warnings.warn(
+                    f"{shape.name} has other weights where this adapter's heads belong than {self.base}, on which they "
+                    "were trained (another checkpoint, or another dtype); what they do there was not measured.",
+                    OtherBaseWarning,
+                    stacklevel=2,
+                )
+        except BaseException:
+            applied.detach()
+            raise
+        return applied
+
+    def export(self, base: str | Path, directory: str | Path, *, dtype: str | torch.dtype | None = None) -> Path:
+        """Write the tuned model as a plain Hugging Face checkpoint, which any tool loads without sycolens.
+
+        ``base`` is what :func:`load_model` takes: the base is loaded anew, and the one in memory, if any, is not
+        touched. ``dtype`` is the one that the heads were trained over unless given. The directory appears when it is
+        complete: weights under the base's names and in its shapes, configuration and tokenizer.
+
+        >>> with pinpoint(model, PinpointConfig(HeadSet(["L1H0"]))) as tuned:
+        ...     adapter = HeadAdapter.of(tuned)
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     sorted(file.name for file in adapter.export("organism", folder).glob("*.safetensors"))
+        ['model.safetensors']
+
+        Warns:
+            OtherBaseWarning: as :meth:`apply`.
+
+        Raises:
+            RunError: the directory holds something, or cannot be written.
+            ModelError: the base cannot be loaded.
+            TuningError: the base has another shape.
+        """
+        return export_merged(base, directory, apply=self.apply, tuned_in=self.dtype, dtype=dtype)
+
+    def _fields(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "config": {
+                "heads": [str(head) for head in config.heads],
+                "matrices": config.matrices,
+                "rank": config.rank,
+                "alpha": config.alpha,
+                "mlps": list(config.mlps),
+            },
+            "base": self.base,
+            "shape": dict(self.shape),
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "fingerprint": self.fingerprint,
+            "training": dict(self.training),
+        }
+
+    def _require_shape(self, shape: Geometry) -> None:
+        found = asdict(shape)
+        if odd := [name for name in _SHAPE if found[name] != self.shape[name]]:
+            raise TuningError(
+                f"{shape.name} has another shape than {self.base}, on which this adapter was trained: "
+                f"{', '.join(f'{name} {found[name]}, not {self.shape[name]}' for name in odd)}. Apply it to "
+                f"{self.base}."
+            )
+
+
+def fingerprint_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named weights by their values, the same on each device and in each type that holds them exactly."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(weights.items()):
+        digest.update(f"{name} {tuple(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _seal(fields: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the record's own words and of the tensors that it describes."""
+    words = json.dumps(fields, sort_keys=True)
+    return hashlib.sha256(f"{words}\n{fingerprint_of(parameters)}".encode()).hexdigest()
+
+
+def _widest(weights: Mapping[str, Tensor]) -> torch.dtype:
+    return reduce(torch.promote_types, (weight.dtype for weight in weights.values()))
