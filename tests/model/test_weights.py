@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,6 +138,12 @@ class TestRefusals:
         model = plain(checkpoint, "llama")
         model.model.layers[1].self_attn.k_proj = torch.nn.Linear(32, 24)
         assert "K" in head_weights(model, "L0H0")
+        with pytest.raises(ModelError, match="the attention of layer 1 keeps"):
+            head_weights(model, "L1H0")
+
+    def test_two_attentions_in_one_layer(self, checkpoint: Checkpoint) -> None:
+        model = plain(checkpoint, "llama")
+        model.model.layers[1].cross_attn = copy.deepcopy(model.model.layers[1].self_attn)
         with pytest.raises(ModelError, match="the attention of layer 1 keeps"):
             head_weights(model, "L1H0")
 
