@@ -166,6 +166,22 @@ class TestUntouched:
             steps(model, tuned, 1, learning_rate=1e-6)  # far below what bfloat16 can resolve
             assert all(not torch.equal(value, before[name]) for name, value in tuned.state().items())
 
+    @pytest.mark.parametrize("backend", ["plain", "bridge"])
+    def test_of_a_single_token_wherever_the_weights_lie(self, backend: str, make: Make) -> None:
+        # Products with one vector differ in their last bits by where in memory the matrix begins.
+        model = make("llama", backend)
+        projections = [head_slots(model, "L1H2")[letter].module for letter in "QKVO"]
+        for shift in range(16):
+            for module in projections:
+                room = torch.empty(module.weight.numel() + 16)[shift:][: module.weight.numel()]
+                module.weight.data = room.view(module.weight.shape).copy_(module.weight.data)
+            with torch.no_grad():
+                for token in range(5, 15):
+                    due = model(torch.tensor([[token]]))
+                    with pinpoint(model, PinpointConfig(HEADS)):
+                        found = model(torch.tensor([[token]]))
+                    assert torch.equal(*(out if isinstance(out, Tensor) else out.logits for out in (found, due)))
+
 
 class TestGradients:
     @pytest.mark.parametrize("kind", LITERAL)
