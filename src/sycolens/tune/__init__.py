@@ -5,6 +5,7 @@ from sycolens.tune.encoding import encode_lessons
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lessons import lessons_from_questions
 from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach, pinpoint
+from sycolens.tune.trainer import PinpointTrainer, WholeModel, pad_lessons, paper_arguments
 from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
 
 __all__ = [
@@ -15,10 +16,14 @@ __all__ = [
     "OtherBaseWarning",
     "Pinpoint",
     "PinpointConfig",
+    "PinpointTrainer",
+    "WholeModel",
     "attach",
     "encode_lessons",
     "find_leaks",
     "lessons_from_questions",
+    "pad_lessons",
+    "paper_arguments",
     "pinpoint",
     "refuse_leaks",
 ]

@@ -1,0 +1,291 @@
+"""Train the chosen heads with transformers' Trainer, as any model is trained, and write nothing but them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.loss.loss_utils import ForCausalLMLoss
+from transformers.modeling_outputs import CausalLMOutput
+
+from sycolens.errors import NotFiniteError, TuningError
+from sycolens.tune.checkpoints import load_parameters, newest_checkpoint, save_parameters
+from sycolens.tune.encoding import UNTAUGHT
+from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach
+
+Scope = PinpointConfig | Literal["all"]
+
+PAPER_BATCH = 128
+"""Lessons a step."""
+
+
+def paper_arguments(output_dir: str | Path, **changes: Any) -> TrainingArguments:
+    """Training arguments as in the paper's published scripts; not confirmed as those of its tables.
+
+    AdamW, learning rate 3e-5 falling linearly to 1e-7, weight decay 0.1, 128 lessons a step, 120 steps, bfloat16
+    autocast. ``changes`` are any arguments of transformers' TrainingArguments. Steps are made of 8 lessons a device
+    (``per_device_train_batch_size``), accumulated until they are 128 over all processes.
+
+    Raises:
+        TuningError: 128 lessons cannot be dealt out evenly in such batches.
+
+    >>> arguments = paper_arguments("runs/tune", per_device_train_batch_size=16, use_cpu=True)
+    >>> arguments.gradient_accumulation_steps, arguments.learning_rate, arguments.weight_decay
+    (8, 3e-05, 0.1)
+    """
+    together = changes.setdefault("per_device_train_batch_size", 8) * int(os.environ.get("WORLD_SIZE", "1"))
+    if "gradient_accumulation_steps" not in changes and PAPER_BATCH % together:
+        raise TuningError(
+            f"{PAPER_BATCH} lessons a step cannot be made of {together} at a time; choose a "
+            "per_device_train_batch_size that divides, or give gradient_accumulation_steps too."
+        )
+    script: dict[str, Any] = {
+        "optim": "adamw_torch",
+        "learning_rate": 3e-5,
+        "lr_scheduler_type": "polynomial",
+        "lr_scheduler_kwargs": {"lr_end": 1e-7, "power": 1.0},
+        "weight_decay": 0.1,
+        "max_steps": 120,
+        "gradient_accumulation_steps": PAPER_BATCH // together,
+        "bf16": True,
+        "report_to": "none",
+    }
+    return TrainingArguments(output_dir=str(output_dir), **{**script, **changes})
+
+
+def pad_lessons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    """A batch of encoded lessons, filled up on the right: ``input_ids`` and ``labels`` [lesson, position].
+
+    No attention mask is needed, since no token attends to what follows it, and filling has label -100.
+
+    >>> pad_lessons([{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}])["labels"]
+    tensor([[-100,    6,    7],
+            [   8, -100, -100]])
+    """
+
+    def padded(name: str, filling: int) -> Tensor:
+        columns = [torch.as_tensor(row[name], dtype=torch.long) for row in rows]
+        return nn.utils.rnn.pad_sequence(columns, batch_first=True, padding_value=filling)
+
+    return {"input_ids": padded("input_ids", 0), "labels": padded("labels", UNTAUGHT)}
+
+
+class WholeModel:
+    """A model of which every parameter is trained (the paper's SFT); stands where :class:`Pinpoint` does."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.parameters = dict(model.named_parameters())
+        """The trained parameters by the names that the model gives them."""
+        self._as_found = {name: parameter.requires_grad for name, parameter in self.parameters.items()}
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(True)
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the trained parameters."""
+        return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Set the trained parameters, e.g. to a :meth:`state` taken before training.
+
+        Raises:
+            TuningError: the names are others.
+        """
+        if odd := sorted(set(state) ^ set(self.parameters)):
+            raise TuningError(
+                f"The parameters are not those of this tuning: {', '.join(odd[:4])} can be found on one side only."
+            )
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(state[name])
+
+    def detach(self) -> None:
+        """Let parameters require gradients as they did when found. They stay as trained: no copy of them was kept."""
+        for name, requires_grad in self._as_found.items():
+            self.parameters[name].requires_grad_(requires_grad)
+
+
+class PinpointTrainer(Trainer):  # type: ignore[misc]
+    """transformers' Trainer over the chosen heads of a model, all else frozen.
+
+    ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; it is tuned in place.
+    ``scope`` says what is trained: a :class:`PinpointConfig`, or ``"all"`` for every parameter (the paper's SFT).
+    ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_lessons`` gives.
+    ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging, callbacks,
+    ``accelerate launch``. The loss is that of Hugging Face's causal models, the mean over the taught tokens of a step.
+
+    Checkpoints hold the trained parameters and the states of optimizer, schedule and random numbers, no base model.
+    ``train(resume_from_checkpoint=True)`` goes on from the newest whole one and ends as an undisturbed run would.
+    Afterwards the model has its tuned heads attached: ``trainer.pinpoint`` gives, merges or detaches them. ``seed``
+    draws the A of updates of low rank. Train a model held in bfloat16 with ``PinpointConfig(dtype=torch.float32)``,
+    or steps smaller than bfloat16 can tell apart are lost.
+
+    Raises:
+        HeadError, ModelError: as :func:`attach`.
+        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without lessons; label smoothing, FSDP or
+            DeepSpeed, which would smooth the wrong tokens or write the base model into checkpoints.
+
+    >>> import tempfile
+    >>> from sycolens.tune import encode_lessons
+    >>> lessons = encode_lessons(organism.lessons("train", 16), tokenizer)
+    >>> arguments = TrainingArguments(tempfile.mkdtemp(), max_steps=2, save_strategy="no", disable_tqdm=True)
+    >>> trainer = PinpointTrainer(model, PinpointConfig(effects.top(4)), arguments, lessons)
+    >>> sum(parameter.numel() for parameter in trainer.pinpoint.parameters.values())
+    32768
+    >>> trainer.pinpoint.detach()
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        scope: Scope,
+        args: TrainingArguments,
+        train_dataset: Any,
+        *,
+        eval_dataset: Any = None,
+        callbacks: Iterable[TrainerCallback] = (),
+        optimizers: tuple[Any, Any] = (None, None),
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(scope, PinpointConfig) and scope != "all":
+            raise TuningError(f'scope={scope!r} is unknown; give a PinpointConfig, or "all" for every parameter.')
+        if args.label_smoothing_factor:
+            raise TuningError("label_smoothing_factor is not supported; leave it at 0.")
+        _require_lessons(train_dataset)
+        learner = _Learner(model)
+        self._own = model
+        self.scope = scope
+        self.pinpoint: Pinpoint | WholeModel = (
+            WholeModel(learner) if scope == "all" else attach(model, scope, seed=seed)
+        )
+        """The trained part: its ``parameters`` and ``state()``, and ``detach()``."""
+        try:
+            super().__init__(
+                model=learner,
+                args=args,
+                data_collator=pad_lessons,
+                train_dataset=train_dataset,
+                eval_dataset=eval_dataset,
+                callbacks=list(callbacks),
+                optimizers=optimizers,
+            )
+            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+                raise TuningError("FSDP and DeepSpeed are not supported: their checkpoints would hold the base model.")
+        except BaseException:
+            self.pinpoint.detach()
+            raise
+
+    def train(self, resume_from_checkpoint: str | Path | bool | None = None, **options: Any) -> Any:
+        """Train, from the start or from a checkpoint; True is the newest whole one in the output directory.
+
+        Raises:
+            TuningError: the trained parameters were merged or detached; there is no checkpoint, or of another tuning.
+            NotFiniteError: the trained parameters are not finite afterwards.
+        """
+        in_model = {id(parameter) for parameter in self.model.parameters() if parameter.requires_grad}
+        if not {id(parameter) for parameter in self.pinpoint.parameters.values()} <= in_model:
+            raise TuningError("The trained parameters are no longer attached to the model; unmerge, or train anew.")
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = newest_checkpoint(self.args.output_dir)
+        with _as_found(self.model):
+            result = super().train(str(resume_from_checkpoint) if resume_from_checkpoint else None, **options)
+        for name, parameter in self.pinpoint.parameters.items():
+            if not parameter.isfinite().all():
+                raise NotFiniteError(f"{name} is not finite after training; lower the learning rate.")
+        return result
+
+    def _move_model_to_device(self, model: Any, device: torch.device) -> None:
+        # By the model's own means: those of TransformerLens take down where they are.
+        if next(model.parameters()).device != device:
+            self._own.to(device)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save:
+            save_parameters(output_dir or self.args.output_dir, self.pinpoint.state(), scope=_words(self.scope))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        self.pinpoint.load_state(load_parameters(resume_from_checkpoint, scope=_words(self.scope)))
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(self.state.best_model_checkpoint)
+
+
+class _Learner(nn.Module):
+    """What the Trainer sees: token ids and labels in, loss out, whatever the model; marks left here are not on it."""
+
+    loss_type = "ForCausalLM"
+    accepts_loss_kwargs = True
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        # A bridge's own forward is that of the Hugging Face model it holds, which can do more (checkpointing).
+        self.core = getattr(model, "original_model", model)
+        self.hooked = hasattr(self.core, "cfg")
+        if hasattr(self.core, "hf_device_map"):  # a model dealt out over devices stays where it is
+            self.hf_device_map = self.core.hf_device_map
+
+    def forward(
+        self, input_ids: Tensor, labels: Tensor | None = None, num_items_in_batch: Tensor | None = None
+    ) -> CausalLMOutput:
+        if self.hooked:
+            # Given, lest rows that begin with a padding token be taken as padded on the left.
+            logits = self.core(input_ids, attention_mask=torch.ones_like(input_ids))
+        else:
+            logits = self.core(input_ids=input_ids, use_cache=False).logits
+        if labels is None:
+            return CausalLMOutput(logits=logits)
+        loss = ForCausalLMLoss(logits, labels, logits.shape[-1], num_items_in_batch=num_items_in_batch)
+        return CausalLMOutput(loss=loss, logits=logits)
+
+    @property
+    def checkpointing(self) -> bool:
+        return any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
+
+    def gradient_checkpointing_enable(self, *args: Any, **options: Any) -> None:
+        self._checkpointing("gradient", *args, **options)
+
+    def activation_checkpointing_enable(self, *args: Any, **options: Any) -> None:
+        self._checkpointing("activation", *args, **options)
+
+    def _checkpointing(self, kind: str, *args: Any, **options: Any) -> None:
+        enable = getattr(self.core, f"{kind}_checkpointing_enable", None)
+        if enable is None or not getattr(self.core, "supports_gradient_checkpointing", False):
+            raise TuningError(f"{type(self.core).__name__} has no gradient checkpointing; train without.")
+        enable(*args, **options)
+
+
+@contextmanager
+def _as_found(learner: _Learner) -> Iterator[None]:
+    """Leave the model's modules as they were found: in training or not, with or without checkpointing."""
+    modes = [(module, module.training) for module in learner.modules()]
+    checkpointing = learner.checkpointing
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        if learner.checkpointing and not checkpointing:
+            core = learner.core
+            getattr(core, "activation_checkpointing_disable", core.gradient_checkpointing_disable)()
+            core.disable_input_require_grads()
+
+
+def _require_lessons(dataset: Any) -> None:
+    first = next(iter(dataset), None)
+    if first is None:
+        raise TuningError("There is nothing to learn from: the dataset is empty.")
+    if missing := [name for name in ("input_ids", "labels") if name not in first]:
+        raise TuningError(f"The dataset's rows have no {' and no '.join(missing)}; encode_lessons gives both.")
+
+
+def _words(scope: Scope) -> str:
+    if not isinstance(scope, PinpointConfig):
+        return "all parameters"
+    rank = "" if scope.rank is None else f", rank {scope.rank}, scale {scope.scale:g}"
+    mlps = "".join(f", M{layer}" for layer in scope.mlps)
+    return f"{scope.matrices} of {', '.join(map(str, scope.heads))}{mlps}{rank}"

@@ -1,0 +1,412 @@
+"""Through transformers' Trainer only the chosen slices move, with the usual loss, and stopped runs end as others do."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from datasets import Dataset
+from hooked_models import HAND_MADE, hand_made
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
+
+from sycolens import HeadSet, load_model, organism
+from sycolens.errors import NotFiniteError, TuningError
+from sycolens.measure import grade
+from sycolens.measure.challenge import replies
+from sycolens.model.weights import head_slots
+from sycolens.tune import PinpointConfig, PinpointTrainer, encode_lessons, pad_lessons, paper_arguments
+from sycolens.tune.checkpoints import PARAMETERS
+
+Make = Callable[[str, str], Any]
+HEADS = HeadSet(["L1H0", "L2H3"])
+MODELS = [(kind, backend) for kind in ("llama-gqa", "gpt2") for backend in ("plain", *tiny.BACKENDS)]
+each_model = pytest.mark.parametrize(("kind", "backend"), MODELS)
+
+
+@pytest.fixture
+def make(checkpoint: Callable[[str], Path]) -> Make:
+    """A fresh model of a kind: a TransformerBridge, a HookedTransformer or plain Hugging Face."""
+
+    def fresh(kind: str, backend: str) -> Any:
+        if backend == "plain":
+            return AutoModelForCausalLM.from_pretrained(checkpoint(kind)).eval()
+        if backend == "hooked" and kind in HAND_MADE:
+            return hand_made(kind)
+        return load_model(checkpoint(kind), backend=backend)  # type: ignore[arg-type]
+
+    return fresh
+
+
+def lessons(n: int = 12) -> Dataset:
+    """Rows of random tokens of several lengths, the latter half of each taught."""
+    ids = tiny.random_prompts(n, lengths=(9, 6, 12, 7), seed=3)[0]
+    return Dataset.from_dict(
+        {"input_ids": ids, "labels": [[-100] * (len(row) // 2) + row[len(row) // 2 :] for row in ids]}
+    )
+
+
+def arguments(directory: Path, **changes: Any) -> TrainingArguments:
+    usual = {
+        "max_steps": 6,
+        "learning_rate": 1e-2,
+        "weight_decay": 0.1,
+        "per_device_train_batch_size": 2,
+        "save_strategy": "no",
+        "report_to": "none",
+        "use_cpu": True,
+        "disable_tqdm": True,
+        "logging_strategy": "no",
+    }
+    return TrainingArguments(output_dir=str(directory), **{**usual, **changes})
+
+
+def bits(model: Any) -> dict[str, Tensor]:
+    """Every parameter and buffer of the model, also those beside the bridge's own."""
+    both = {"": model, "original.": getattr(model, "original_model", nn.Module())}
+    return {
+        f"{prefix}{name}": value.detach().clone()
+        for prefix, part in both.items()
+        for name, value in [*part.named_parameters(), *part.named_buffers()]
+    }
+
+
+def assert_same(found: dict[str, Tensor], due: dict[str, Tensor]) -> None:
+    assert list(found) == list(due)
+    for name, value in due.items():
+        assert torch.equal(found[name], value), name
+
+
+def logits(model: Any, ids: Tensor) -> Tensor:
+    out = model(ids)
+    return out if isinstance(out, Tensor) else out.logits
+
+
+class TestTraining:
+    @each_model
+    def test_moves_the_chosen_slices_and_nothing_else(
+        self, kind: str, backend: str, make: Make, tmp_path: Path
+    ) -> None:
+        model, due = make(kind, backend), make(kind, backend)
+        found = bits(model)
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=50), lessons())
+        start = trainer.pinpoint.state()
+        trainer.train()
+        handed = [parameter for group in trainer.optimizer.param_groups for parameter in group["params"]]
+        assert {id(each) for each in handed} == {id(each) for each in trainer.pinpoint.parameters.values()}
+        assert len(trainer.optimizer.state) == len(handed) == len(start)
+        assert all((value != start[name]).float().mean() > 0.9 for name, value in trainer.pinpoint.state().items())
+        trainer.pinpoint.merge()
+        for head in HEADS:
+            for letter in "QO" if kind == "llama-gqa" else "QKVO":
+                head_slots(due, head)[letter].view.copy_(head_slots(model, head)[letter].view)
+        assert_same(bits(model), bits(due))
+        trainer.pinpoint.detach()
+        assert_same(bits(model), found)
+        assert not any(module.training for module in model.modules())
+
+    @each_model
+    def test_leaves_a_model_that_has_learned(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
+        model = make(kind, backend)
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=40), lessons())
+        ids = torch.tensor(lessons()[0]["input_ids"])[None]
+        with torch.no_grad():
+            base = logits(model, ids)
+        before = trainer.evaluate(lessons())["eval_loss"]
+        trainer.train()
+        assert trainer.evaluate(lessons())["eval_loss"] < before - 0.2
+        with torch.no_grad():
+            assert not torch.equal(logits(model, ids), base)
+            trainer.pinpoint.detach()
+            assert torch.equal(logits(model, ids), base)
+
+    @each_model
+    def test_of_all_parameters_moves_all(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
+        model = make(kind, backend)
+        trainer = PinpointTrainer(model, "all", arguments(tmp_path, max_steps=2), lessons())
+        start = trainer.pinpoint.state()
+        trainer.train()
+        moved = {name for name, value in trainer.pinpoint.state().items() if not torch.equal(value, start[name])}
+        with_gradient = {f"core.{name}" for name, value in trainer.model.core.named_parameters() if value.requires_grad}
+        assert moved <= with_gradient
+        assert len(moved) > 0.5 * len(start)
+        trainer.pinpoint.load_state(start)
+        assert_same(trainer.pinpoint.state(), start)
+
+    def test_of_all_parameters_is_an_ordinary_trainers(self, make: Make, tmp_path: Path) -> None:
+        ours, plain = make("llama-gqa", "plain"), make("llama-gqa", "plain")
+        settings = arguments(tmp_path, lr_scheduler_type="cosine", gradient_accumulation_steps=2, warmup_steps=2)
+        PinpointTrainer(ours, "all", settings, lessons()).train()
+        Trainer(plain, settings, train_dataset=lessons(), data_collator=pad_lessons).train()
+        assert_same(bits(ours), bits(plain))
+
+    @each_model
+    @pytest.mark.parametrize("change", [{"bf16": True}, {"gradient_accumulation_steps": 3}])
+    def test_takes_usual_arguments(
+        self, kind: str, backend: str, change: dict[str, Any], make: Make, tmp_path: Path
+    ) -> None:
+        states = []
+        for changes in ({}, change):
+            model = make(kind, backend)
+            trainer = PinpointTrainer(
+                model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=2, **changes), lessons()
+            )
+            trainer.train()
+            states.append(trainer.pinpoint.state())
+            assert "forward" not in vars(model)
+        assert any(not torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+    @pytest.mark.parametrize("kind", ["llama-gqa", "gpt2"])
+    @pytest.mark.parametrize("backend", ["plain", "bridge"])
+    def test_with_checkpointing_is_the_same(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
+        states = []
+        for checkpointing in (False, True):
+            model = make(kind, backend)
+            settings = arguments(tmp_path, max_steps=3, gradient_checkpointing=checkpointing)
+            trainer = PinpointTrainer(model, PinpointConfig(HEADS), settings, lessons())
+            trainer.train()
+            states.append(trainer.pinpoint.state())
+            assert not any(getattr(module, "gradient_checkpointing", False) for module in trainer.model.modules())
+        for name, value in states[0].items():
+            torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+class TestLoss:
+    @each_model
+    def test_is_hugging_faces_own(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
+        if (kind, backend) == ("gpt2", "hooked"):
+            pytest.skip("made by hand, without a Hugging Face counterpart")
+        plain = make(kind, "plain")
+        rows = [lessons()[k] for k in range(4)]
+        batch = pad_lessons(rows)
+        mask = torch.tensor([[k < len(row["input_ids"]) for k in range(12)] for row in rows]).long()
+        trainer = PinpointTrainer(make(kind, backend), PinpointConfig(HEADS), arguments(tmp_path), lessons())
+        with torch.no_grad():
+            due = plain(**batch, attention_mask=mask).loss
+            found = trainer.compute_loss(trainer.model, batch)
+            one_by_one = torch.cat(
+                [
+                    nn.functional.cross_entropy(
+                        plain(torch.tensor([row["input_ids"]])).logits[0, :-1],
+                        torch.tensor(row["labels"][1:]),
+                        reduction="none",
+                    )[torch.tensor(row["labels"][1:]) != -100]
+                    for row in rows
+                ]
+            ).mean()
+        torch.testing.assert_close(found, due, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found, one_by_one, rtol=1e-5, atol=1e-5)
+
+
+class _StopAt(TrainerCallback):  # type: ignore[misc]
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
+        control.should_training_stop = control.should_training_stop or state.global_step == self.step
+        return control
+
+
+class TestCheckpoints:
+    SAVING = {"max_steps": 8, "save_strategy": "steps", "save_steps": 3, "lr_scheduler_type": "polynomial"}  # noqa: RUF012
+
+    @each_model
+    @pytest.mark.parametrize("rank", [None, 2])
+    def test_hold_no_base_weights(self, kind: str, backend: str, rank: int | None, make: Make, tmp_path: Path) -> None:
+        model = make(kind, backend)
+        settings = arguments(tmp_path, **self.SAVING)
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS, rank=rank), settings, lessons())
+        trainer.train()
+        trainer.save_model(str(tmp_path / "end"))
+        assert [path.name for path in (tmp_path / "end").iterdir()] == [PARAMETERS]
+        trained = 4 * sum(parameter.numel() for parameter in trainer.pinpoint.parameters.values())
+        for step in (3, 6, 8):
+            files = {path.name: path.stat().st_size for path in (tmp_path / f"checkpoint-{step}").iterdir()}
+            assert set(files) == {PARAMETERS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"}
+            assert trained < files[PARAMETERS] < trained + 2000
+            # AdamW keeps two numbers for each parameter; names and the container come on top.
+            assert 2 * trained < files["optimizer.pt"] < 2 * trained + 1500 * (2 + len(trainer.pinpoint.parameters))
+
+    @each_model
+    def test_resumed_runs_end_as_others_bit_for_bit(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
+        def trainer(directory: str, *callbacks: TrainerCallback) -> PinpointTrainer:
+            model, settings = make(kind, backend), arguments(tmp_path / directory, **self.SAVING)
+            return PinpointTrainer(model, PinpointConfig(HEADS), settings, lessons(), callbacks=callbacks)
+
+        undisturbed = trainer("one")
+        undisturbed.train()
+        trainer("two", _StopAt(5)).train()
+        (tmp_path / "two" / "checkpoint-7").mkdir()  # as a run leaves it that was killed while writing
+        resumed = trainer("two")
+        resumed.train(resume_from_checkpoint=True)
+        assert resumed.state.global_step == 8
+        assert_same(resumed.pinpoint.state(), undisturbed.pinpoint.state())
+
+    def test_a_killed_run_ends_as_an_undisturbed_one(
+        self, make: Make, checkpoint: Callable[[str], Path], tmp_path: Path
+    ) -> None:
+        # Killed while it writes its second checkpoint, which no clean-up can follow.
+        program = f"""
+import os, signal, sys
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parent.parent)]!r}
+from pathlib import Path
+import test_trainer as these
+from transformers import AutoModelForCausalLM
+
+class Killed(these.PinpointTrainer):
+    def _save_rng_state(self, output_dir):
+        if self.state.global_step == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super()._save_rng_state(output_dir)
+
+model = AutoModelForCausalLM.from_pretrained({str(checkpoint("llama-gqa"))!r}).eval()
+settings = these.arguments(Path({str(tmp_path / "killed")!r}), **these.TestCheckpoints.SAVING)
+Killed(model, these.PinpointConfig(these.HEADS), settings, these.lessons()).train()
+"""
+        died = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        left = {path.name for path in (tmp_path / "killed" / "checkpoint-6").iterdir()}
+        assert PARAMETERS in left
+        assert "trainer_state.json" not in left
+        states = []
+        for directory, resume in (("killed", True), ("undisturbed", None)):
+            settings = arguments(tmp_path / directory, **self.SAVING)
+            trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, lessons())
+            trainer.train(resume_from_checkpoint=resume)
+            trainer.save_model(str(tmp_path / directory))
+            states.append((tmp_path / directory / PARAMETERS).read_bytes())
+        assert states[0] == states[1]
+
+    def test_of_all_parameters_resume_too(self, make: Make, tmp_path: Path) -> None:
+        def trainer(directory: str, *callbacks: TrainerCallback) -> PinpointTrainer:
+            settings = arguments(tmp_path / directory, **self.SAVING)
+            return PinpointTrainer(make("gpt2", "plain"), "all", settings, lessons(), callbacks=callbacks)
+
+        undisturbed = trainer("one")
+        undisturbed.train()
+        trainer("two", _StopAt(4)).train()
+        resumed = trainer("two")
+        resumed.train(resume_from_checkpoint=str(tmp_path / "two" / "checkpoint-3"))
+        assert_same(resumed.pinpoint.state(), undisturbed.pinpoint.state())
+
+    def test_the_best_is_loaded_at_the_end(self, make: Make, tmp_path: Path) -> None:
+        settings = arguments(
+            tmp_path, learning_rate=3.0, **self.SAVING, eval_strategy="steps", eval_steps=3, load_best_model_at_end=True
+        )  # such steps only make it worse, the more the longer
+        model = make("llama-gqa", "plain")
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS), settings, lessons(), eval_dataset=lessons())
+        trainer.train()
+        losses = {row["step"]: row["eval_loss"] for row in trainer.state.log_history if "eval_loss" in row}
+        assert trainer.state.best_global_step == min(losses, key=losses.__getitem__)
+        assert trainer.evaluate()["eval_loss"] == pytest.approx(min(losses.values()))
+
+
+class TestRefusals:
+    def test_of_what_cannot_be_trained(self, make: Make, tmp_path: Path) -> None:
+        model, config = make("llama-gqa", "plain"), PinpointConfig(HEADS)
+        found = [(name, value.requires_grad) for name, value in model.named_parameters()]
+        unlabeled = Dataset.from_dict({"input_ids": [[1, 2]]})
+        for scope, settings, data, words in (
+            ("heads", arguments(tmp_path), lessons(), "is unknown"),
+            (config, arguments(tmp_path, label_smoothing_factor=0.1), lessons(), "leave it at 0"),
+            (config, arguments(tmp_path), [], "nothing to learn from"),
+            (config, arguments(tmp_path), unlabeled, "have no labels"),
+        ):
+            with pytest.raises(TuningError, match=words):
+                PinpointTrainer(model, scope, settings, data)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="IntervalStrategy"):  # one of the Trainer's own, when all is attached
+            PinpointTrainer(model, config, arguments(tmp_path, eval_strategy="steps", eval_steps=2), lessons())
+        assert [(name, value.requires_grad) for name, value in model.named_parameters()] == found
+
+    def test_of_training_what_is_no_longer_attached(self, make: Make, tmp_path: Path) -> None:
+        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), lessons())
+        for act in (trainer.pinpoint.merge, trainer.pinpoint.detach):  # type: ignore[union-attr]
+            act()
+            with pytest.raises(TuningError, match="no longer attached"):
+                trainer.train()
+
+    def test_of_checkpoints_that_do_not_fit(self, make: Make, tmp_path: Path) -> None:
+        def trainer(config: PinpointConfig) -> PinpointTrainer:
+            return PinpointTrainer(make("gpt2", "plain"), config, settings, lessons())
+
+        settings = arguments(tmp_path, max_steps=2, save_strategy="steps", save_steps=1)
+        with pytest.raises(TuningError, match="no whole checkpoint"):
+            trainer(PinpointConfig(HEADS)).train(resume_from_checkpoint=True)
+        trainer(PinpointConfig(HEADS, rank=2, alpha=4)).train()
+        for config in (PinpointConfig(HEADS, rank=2), PinpointConfig(HEADS), PinpointConfig(HeadSet(["L0H0"]))):
+            with pytest.raises(TuningError, match="checkpoint of another tuning"):
+                trainer(config).train(resume_from_checkpoint=True)
+        with pytest.raises(TuningError, match="is missing"):
+            trainer(PinpointConfig(HEADS)).train(resume_from_checkpoint=str(tmp_path))
+        written = tmp_path / "checkpoint-2" / PARAMETERS
+        written.write_bytes(written.read_bytes()[:-9])
+        with pytest.raises(TuningError, match="cut or altered"):
+            trainer(PinpointConfig(HEADS, rank=2, alpha=4)).train(resume_from_checkpoint=True)
+
+    def test_of_a_result_that_is_not_finite(self, make: Make, tmp_path: Path) -> None:
+        settings = arguments(tmp_path, learning_rate=1e38, max_steps=3)
+        trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, lessons())
+        with pytest.raises(NotFiniteError, match="lower the learning rate"):
+            trainer.train()
+
+    def test_of_checkpointing_where_there_is_none(self, make: Make, tmp_path: Path) -> None:
+        if "hooked" not in tiny.BACKENDS:
+            pytest.skip("this TransformerLens has no HookedTransformer")
+        settings = arguments(tmp_path, gradient_checkpointing=True)
+        trainer = PinpointTrainer(make("gpt2", "hooked"), PinpointConfig(HEADS), settings, lessons())
+        with pytest.raises(TuningError, match="no gradient checkpointing"):
+            trainer.train()
+
+
+class TestPaperArguments:
+    def test_are_the_scripts(self, make: Make, tmp_path: Path) -> None:
+        found = paper_arguments(tmp_path, use_cpu=True)
+        assert found.per_device_train_batch_size * found.gradient_accumulation_steps == 128
+        assert (found.max_steps, found.learning_rate, found.weight_decay, found.bf16) == (120, 3e-5, 0.1, True)
+        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), found, lessons())
+        trainer.create_optimizer_and_scheduler(120)
+        assert type(trainer.optimizer) is torch.optim.AdamW
+        rates = []
+        for _ in range(121):
+            rates.append(trainer.lr_scheduler.get_last_lr()[0])
+            trainer.optimizer.step()
+            trainer.lr_scheduler.step()
+        for step in (0, 60, 120):
+            assert rates[step] == pytest.approx(3e-5 + (1e-7 - 3e-5) * step / 120)
+
+    def test_can_be_changed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert paper_arguments(tmp_path, use_cpu=True, per_device_train_batch_size=32).gradient_accumulation_steps == 4
+        assert paper_arguments(tmp_path, gradient_accumulation_steps=1, bf16=False).bf16 is False
+        with pytest.raises(TuningError, match="100 at a time"):
+            paper_arguments(tmp_path, per_device_train_batch_size=100)
+        monkeypatch.setenv("WORLD_SIZE", "4")
+        with pytest.raises(TuningError, match="400 at a time"):
+            paper_arguments(tmp_path, per_device_train_batch_size=100)
+
+
+def test_the_embedded_model_stands_by_its_right_answers(tmp_path: Path) -> None:
+    model = load_model("organism")
+    asked = {
+        first_answer: organism.challenges("held_out", 24, first_answer=first_answer)  # type: ignore[arg-type]
+        for first_answer in ("correct", "wrong")
+    }
+
+    def admitted(first_answer: str) -> int:
+        challenged = asked[first_answer]
+        return sum(grade(*both).admits for both in zip(replies(model, challenged), challenged, strict=True))
+
+    encoded = encode_lessons(organism.lessons("train", 512), model.tokenizer)
+    settings = arguments(tmp_path, learning_rate=3e-3, max_steps=60, per_device_train_batch_size=16)
+    # The top 4 of path patching.
+    trainer = PinpointTrainer(model, PinpointConfig(HeadSet(["L1H1", "L2H2", "L1H0", "L5H3"])), settings, encoded)
+    assert (admitted("correct"), admitted("wrong")) == (24, 24)
+    trainer.train()
+    assert admitted("correct") <= 8
+    assert admitted("wrong") >= 20
