@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments
 
 from sycolens import (
     ContrastPairs,
@@ -40,9 +40,11 @@ from sycolens.tune import (
     Openings,
     Pinpoint,
     PinpointConfig,
+    PinpointTrainer,
     attach,
     encode_lessons,
     lessons_from_questions,
+    paper_arguments,
     pinpoint,
     refuse_leaks,
 )
@@ -302,6 +304,33 @@ def wrapped(room: Room) -> None:
     attach(model, PinpointConfig(TUNED))
 
 
+def training(room: Room, scope: Any = "L1H0", data: Any = None, **changes: Any) -> PinpointTrainer:
+    scope = PinpointConfig(HeadSet([scope])) if scope.startswith("L") else scope
+    usual = {"max_steps": 2, "save_steps": 1, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
+    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}] * 8
+    model = AutoModelForCausalLM.from_pretrained(room.checkpoint("llama"))
+    settings = TrainingArguments(str(room.folder), **{**usual, **changes})
+    return PinpointTrainer(model, scope, settings, rows if data is None else data)
+
+
+def trained_detached(room: Room) -> None:
+    trainer = training(room)
+    trainer.pinpoint.detach()
+    trainer.train()
+
+
+def resumed_from_cut(room: Room) -> None:
+    training(room).train()
+    written = room.folder / "checkpoint-2" / "pinpoint.safetensors"
+    written.write_bytes(written.read_bytes()[:-8])
+    training(room).train(resume_from_checkpoint=True)
+
+
+def resumed_with_other_heads(room: Room) -> None:
+    training(room).train()
+    training(room, "L1H1").train(resume_from_checkpoint=True)
+
+
 DEEDS: dict[str, Callable[[Room], object]] = {
     "chose labels that begin with the same token": lambda room: from_words("Yes.", "Yes,"),
     "gave both sides the same label": lambda room: Wording("No?", "Yes?", sycophantic_label="Yes"),
@@ -540,6 +569,19 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "exported over a base that cannot be loaded": lambda room: adapter(room).export(
         "no/such/model", room.folder / "out"
     ),
+    "trained something that is neither heads nor all": lambda room: training(room, "heads"),
+    "trained with smoothed labels": lambda room: training(room, label_smoothing_factor=0.1),
+    "trained on no lessons": lambda room: training(room, data=[]),
+    "trained on lessons without labels": lambda room: training(room, data=[{"input_ids": [1, 2]}]),
+    "trained heads that were detached": trained_detached,
+    "trained so fast that numbers overflow": lambda room: training(room, learning_rate=1e38).train(),
+    "resumed a training without a checkpoint": lambda room: training(room).train(resume_from_checkpoint=True),
+    "resumed from a directory that is no checkpoint": lambda room: training(room).train(
+        resume_from_checkpoint=room.folder
+    ),
+    "resumed from a checkpoint that was cut": resumed_from_cut,
+    "resumed the training of other heads": resumed_with_other_heads,
+    "dealt the paper's batch out unevenly": lambda room: paper_arguments(room.folder, per_device_train_batch_size=100),
     "loaded a result that is not there": lambda room: HeadEffects.load(room.folder),
     "loaded a file that was cut or altered": altered,
     "loaded pairs where effects are": lambda room: ContrastPairs.load(room.patch().save(room.folder / "effects")),

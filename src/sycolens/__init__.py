@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         challenge_questions,
         load_questions,
     )
-    from sycolens.tune import HeadAdapter
+    from sycolens.tune import HeadAdapter, PinpointTrainer
     from sycolens.tune.pinpoint import PinpointConfig, pinpoint
     from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 
@@ -45,6 +45,7 @@ __all__ = [
     "HeadSet",
     "KnockoutCurve",
     "PinpointConfig",
+    "PinpointTrainer",
     "Question",
     "Turn",
     "Wording",
@@ -69,6 +70,7 @@ _HOME = {
     "HeadMeans": "sycolens.verify",
     "KnockoutCurve": "sycolens.verify",
     "PinpointConfig": "sycolens.tune",
+    "PinpointTrainer": "sycolens.tune",
     "Question": "sycolens.prompts",
     "Turn": "sycolens.prompts",
     "Wording": "sycolens.prompts",
