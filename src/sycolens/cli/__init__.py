@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sycolens import __version__
+from sycolens.cli.exporting import export
 from sycolens.cli.finding import FIND_EXAMPLES, find
 from sycolens.cli.organism import organism_app
 from sycolens.cli.verifying import VERIFY_EXAMPLES, verify
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command(epilog=FIND_EXAMPLES)(find)
 app.command(epilog=VERIFY_EXAMPLES)(verify)
+app.command()(export)
 app.add_typer(organism_app, name="organism")
 
 

@@ -1,0 +1,41 @@
+"""``sycolens export``: a tuned model as a plain Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sycolens.cli.terminal import errors_told, hush
+
+
+def export(
+    context: typer.Context,
+    adapter: Annotated[Path, typer.Argument(help="Directory of a saved adapter.")],
+    out: Annotated[Path, typer.Option(help="Directory for the checkpoint; new, or empty.")],
+    base: Annotated[
+        str | None,
+        typer.Option(help="The base model: hub name or directory. The one that the adapter names unless given."),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="float32, bfloat16 or float16; what the heads were tuned in unless given."),
+    ] = None,
+) -> None:
+    """Merge tuned heads into their base, as a checkpoint that transformers, vLLM and others load without sycolens."""
+    notes = Console(stderr=True, highlight=False)
+    with errors_told(context, notes):
+        from sycolens.tune import HeadAdapter, OtherBaseWarning
+
+        hush(quiet=True)
+        loaded = HeadAdapter.load(adapter)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", OtherBaseWarning)
+            place = loaded.export(loaded.base if base is None else base, out, dtype=dtype)
+        for warning in told:
+            if issubclass(warning.category, OtherBaseWarning):
+                notes.print(f"Warning: {warning.message}", markup=False, style="yellow", soft_wrap=True)
+        typer.echo(f"Written to {place}. AutoModelForCausalLM.from_pretrained loads it.")
