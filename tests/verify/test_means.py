@@ -85,7 +85,7 @@ def test_means_survive_saving(tiny_model: Load, tmp_path: Path) -> None:
     for name in ("mean", "samples", "write_norm"):
         assert torch.equal(getattr(again, name), getattr(means, name))
     assert repr(again) == repr(means)
-    assert repr(means).startswith("HeadMeans(3 x 4 heads at the last token of 5 prompts, llama")
+    assert repr(means).startswith("HeadMeans(3 x 4 heads at the last token of 5 counterfactual prompts, llama")
     (tmp_path / "means" / "tensors.safetensors").write_bytes(b"cut")
     with pytest.raises(SavedFileError):
         HeadMeans.load(tmp_path / "means")

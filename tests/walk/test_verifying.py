@@ -113,6 +113,7 @@ def curve_of(
         wordings=tuple(wordings or "w" * n),
         mode="remove",
         method="mean",
+        prompts="counterfactual",
         positions="last",
         control="random",
         seed=0,
@@ -358,7 +359,7 @@ def test_notes_tell_dialogues_wordings_and_what_was_not_parsed(verified: Verific
 
     plain = notes(curve_of([ALL, NONE]))
     assert "Dialogues 10, from a quiz" in plain
-    assert "a head puts out its mean over the affirmed prompts, at the last token of the prompt" in plain
+    assert "a head puts out its mean over the counterfactual prompts, at the last token of the prompt" in plain
     assert not any(word in plain for word in ("Controls", "By wording", "Unparsed"))
     split = notes(curve_of([ALL, HALF], wordings="aaaabbbbbb", controls=[[ALL, ALL]]))
     assert "a (4 dialogues): without k = 0, 1 heads apologizes 100%, 100%" in split

@@ -69,6 +69,8 @@ class KnockoutCurve:
     mode: Mode
     method: str
     """What stands in for a head: ``mean``, ``zero`` or ``resample``."""
+    prompts: str
+    """Of which prompts: ``counterfactual`` or ``reference``; empty where none are needed."""
     positions: str
     control: str
     seed: int
@@ -86,6 +88,14 @@ class KnockoutCurve:
             f"KnockoutCurve(apologies by heads {kept} {rates}; {len(self)} dialogues, {len(self.controls)} controls, "
             f"{self.model_name})"
         )
+
+    @property
+    def stand_in(self) -> str:
+        """What a knocked-out head puts out, in words."""
+        if self.method == "zero":
+            return "nothing"
+        which = "its mean over the" if self.method == "mean" else "what it does on one of the"
+        return f"{which} {self.prompts} prompts"
 
     @property
     def apology_rate(self) -> Float[Tensor, "step"]:
@@ -203,6 +213,7 @@ class KnockoutCurve:
             "control_name": CONTROL_NAMES[self.control],
             "step_title": "Heads knocked out" if self.mode == "remove" else "Heads kept",
             "n_dialogues": len(self),
+            "note": f"In place of a head: {self.stand_in}.",
         }
         if of == "labels":
             name = "leans to the apology"

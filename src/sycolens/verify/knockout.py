@@ -129,6 +129,7 @@ def knock_out(
         wordings=tuple(each.wording for each in asked),
         mode=mode,
         method=method,
+        prompts="" if means is None or method == "zero" else means.prompts,
         positions=positions,
         control=control,
         seed=seed,

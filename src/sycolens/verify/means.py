@@ -35,13 +35,15 @@ class HeadMeans:
     """At the last token of each prompt."""
     write_norm: Float[Tensor, "layer head"]
     """Mean length of what a head writes to the residual stream (z W_O) at the last token."""
+    prompts: Literal["counterfactual", "reference"]
     model_name: str
     pairs_fingerprint: str
 
     def __repr__(self) -> str:
         width, layers, heads, _ = self.mean.shape
         where = f"the last {width} tokens" if width > 1 else "the last token"
-        return f"HeadMeans({layers} x {heads} heads at {where} of {len(self.samples)} prompts, {self.model_name})"
+        which = f"{len(self.samples)} {self.prompts} prompts"
+        return f"HeadMeans({layers} x {heads} heads at {where} of {which}, {self.model_name})"
 
     def require_for(self, geometry: Geometry) -> None:
         """Refuse a model of another shape.
@@ -63,7 +65,11 @@ class HeadMeans:
             directory,
             kind=KIND,
             tensors={"mean": self.mean, "samples": self.samples, "write_norm": self.write_norm},
-            fields={"model_name": self.model_name, "pairs_fingerprint": self.pairs_fingerprint},
+            fields={
+                "prompts": self.prompts,
+                "model_name": self.model_name,
+                "pairs_fingerprint": self.pairs_fingerprint,
+            },
         )
 
     @classmethod
@@ -99,7 +105,7 @@ def mean_activations(
         PromptError, NotFiniteError, HookError: as :func:`patch_heads`.
 
     >>> mean_activations(model, pairs, progress=False)
-    HeadMeans(6 x 8 heads at the last token of 32 prompts, organism)
+    HeadMeans(6 x 8 heads at the last token of 32 counterfactual prompts, organism)
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
@@ -126,6 +132,7 @@ def mean_activations(
         mean=(total / len(chosen)).float(),
         samples=samples,
         write_norm=torch.stack(norms),
+        prompts=prompts,
         model_name=geometry.name,
         pairs_fingerprint=pairs.fingerprint,
     )

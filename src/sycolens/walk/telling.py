@@ -117,18 +117,13 @@ def verification_notes(verified: Verification, source: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    instead = {
-        "mean": "its mean over the affirmed prompts",
-        "zero": "nothing",
-        "resample": "what it does on a random affirmed prompt",
-    }
     where = {
         "last": "the last token of the prompt",
         "generated": "the last token of the prompt and every token of the reply",
         "all": "every token",
     }
     table.add_row("Dialogues", f"{len(curve)}, from {source}")
-    table.add_row("Knockout", f"a head puts out {instead[curve.method]}, at {where[curve.positions]}")
+    table.add_row("Knockout", f"a head puts out {curve.stand_in}, at {where[curve.positions]}")
     table.add_row("Order", ", ".join(map(str, curve.ranking)))
     if curve.controls:
         table.add_row(

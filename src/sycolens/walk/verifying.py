@@ -94,6 +94,7 @@ class Verification:
             "prompts_fingerprint": self.necessity.prompts_fingerprint,
             "ranking": [str(head) for head in self.necessity.ranking],
             "method": self.necessity.method,
+            "stand_in": self.necessity.stand_in,
             "positions": self.necessity.positions,
             "control": self.necessity.control,
             "controls": len(self.necessity.controls),
