@@ -243,7 +243,8 @@ class TestCheckpoints:
         undisturbed = trainer("one")
         undisturbed.train()
         trainer("two", _StopAt(5)).train()
-        (tmp_path / "two" / "checkpoint-7").mkdir()  # as a run leaves it that was killed while writing
+        (tmp_path / "two" / "checkpoint-7").mkdir()  # as runs leave it that are killed while they write
+        (tmp_path / "two" / "checkpoint-7" / "trainer_state.json").write_text('{"epoch": 1.')
         resumed = trainer("two")
         resumed.train(resume_from_checkpoint=True)
         assert resumed.state.global_step == 8

@@ -1,12 +1,17 @@
 """Fix: train the heads that matter and nothing else."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
 from sycolens.tune.encoding import encode_lessons
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lessons import lessons_from_questions
 from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach, pinpoint
-from sycolens.tune.trainer import PinpointTrainer, WholeModel, pad_lessons, paper_arguments
 from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
+
+if TYPE_CHECKING:
+    from sycolens.tune.trainer import PinpointTrainer, WholeModel, pad_lessons, paper_arguments
 
 __all__ = [
     "LESSON_WORDINGS",
@@ -27,3 +32,10 @@ __all__ = [
     "pinpoint",
     "refuse_leaks",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The Trainer takes seconds to import, which those who only load an adapter need not wait for.
+    if name in ("PinpointTrainer", "WholeModel", "pad_lessons", "paper_arguments"):
+        return getattr(import_module("sycolens.tune.trainer"), name)
+    raise AttributeError(f"module 'sycolens.tune' has no attribute {name!r}")
