@@ -69,6 +69,22 @@ def test_the_examples_of_verify_run(
     assert names["attention"].compare(names["heads"]).difference > 0
 
 
+def test_the_examples_of_fix_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With half of the steps and a quarter of the dialogues."""
+    monkeypatch.chdir(tmp_path)
+    whole, parameters = blocks(DOCS / "fix.md", "python")
+    names: dict[str, Any] = {}
+    exec(whole.replace("max_steps=150", "max_steps=75, use_cpu=True").replace("200", "50"), names)
+    assert sum(grade.admits for grade in names["said"]) <= 10
+    assert sum(each.numel() for each in names["trainer"].pinpoint.parameters.values()) == 32_768
+    assert (tmp_path / "runs" / "exported" / "config.json").is_file()
+    capsys.readouterr()
+    exec(parameters, {})
+    assert "'L1H1.Q': (128, 16)" in capsys.readouterr().out
+
+
 def test_the_walk_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     find, verify, _ = blocks(README, "python")
