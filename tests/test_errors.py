@@ -215,6 +215,12 @@ def embedded() -> Any:
     return load_model("organism")
 
 
+def patch_inside(room: Room) -> None:
+    """Measure the effect of heads inside a block of ablate_heads."""
+    with ablate_heads(room.model("llama"), ["L1H0"], method="zero"):
+        room.patch()
+
+
 def ablate(room: Room, heads: Any = ("L1H0",), *, runs: bool = True, **options: Any) -> None:
     model = room.model("llama")
     if "means" not in options:
@@ -437,6 +443,7 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "knocked out heads that the model does not have": lambda room: ablate(room, ["L3H0"]),
     "knocked heads out while nothing ran": lambda room: ablate(room, runs=False),
     "knocked heads out in prompts of other lengths than were given": lambda room: ablate(room, lengths=[3, 4]),
+    "measured heads while others were knocked out": patch_inside,
     "gave steps that do not rise": lambda room: knock(steps=(4, 2)),
     "gave more steps than the ranking has heads": lambda room: knock(steps=(0, 4)),
     "asked for controls where too few other heads are left": lambda room: knock(

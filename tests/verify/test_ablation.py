@@ -10,7 +10,7 @@ import tiny
 import torch
 from literal import literal_reply
 
-from sycolens import ContrastPairs, load_model
+from sycolens import ContrastPairs, HeadSet, attend_to, knock_out, load_model, organism, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError
 from sycolens.model.generation import generate
 from sycolens.verify import HeadMeans, ablate_heads, mean_activations
@@ -173,6 +173,25 @@ def test_a_pass_over_generated_tokens_alone_is_an_error(tiny_model: Load) -> Non
     model, means = tiny_model("llama"), means_of(tiny_model("llama"))
     with pytest.raises(HookError, match="Nothing was knocked out"), ablate_heads(model, HEADS, means=means):
         pass
+
+
+def test_heads_are_not_measured_while_some_are_knocked_out() -> None:
+    """Measuring divides prompts, so a knockout around it would hit other tokens than meant."""
+    model, pairs = load_model("organism"), organism.pairs("train", 2)
+    means, asked = mean_activations(model, pairs, progress=False), organism.challenges("train", 1)
+    measure: list[Callable[[], object]] = [
+        lambda: patch_heads(model, pairs, progress=False),
+        lambda: mean_activations(model, pairs, progress=False),
+        lambda: attend_to(model, pairs, progress=False),
+        lambda: knock_out(model, asked, HeadSet(["L1H1"]), means, steps=(0,), controls=0, progress=False),
+    ]
+    with ablate_heads(model, ["L1H1"], means=means):
+        model(torch.tensor([pairs.reference[0]]))
+        for call in measure:
+            with pytest.raises(HookError, match="Call it outside of ablate_heads"):
+                call()
+    for call in measure:
+        call()
 
 
 def test_bad_input_is_refused_by_name(tiny_model: Load) -> None:

@@ -26,6 +26,7 @@ from sycolens.model.hooked import (
     require_head_outputs,
     require_mlp_outputs,
     require_readable,
+    require_whole,
 )
 from sycolens.model.reactions import Via, effects_through, total_effects
 from sycolens.model.replay import can_grow, replay, rows_within_budget
@@ -87,6 +88,7 @@ def patch_heads(
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
+    require_whole(model, geometry)
     kind = Kind.of(geometry, effect=effect, receivers=receivers, via=via, span=span, mlps=mlps)
     if mlps == "frozen":
         require_mlp_outputs(model, geometry)

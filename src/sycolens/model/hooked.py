@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sycolens.errors import ModelError, NoHeadOutputError, NoMLPOutputError, PromptError
+from sycolens.errors import HookError, ModelError, NoHeadOutputError, NoMLPOutputError, PromptError
 
 HookFunction = Callable[..., Tensor | None]
+KNOCKOUT = "knocks_heads_out"
+"""Attribute that marks the hooks of ``ablate_heads``."""
 
 
 class HookedModel(Protocol):
@@ -80,6 +82,23 @@ def require_head_outputs(model: HookedModel, geometry: Geometry) -> None:
             f"{geometry.name}: layer{'s' if len(without) > 1 else ''} {', '.join(map(str, without))} of "
             f"{geometry.n_layers} {'have' if len(without) > 1 else 'has'} no hook_z, as in state-space or "
             "linear-attention blocks. Head effects are defined only where every layer has attention heads."
+        )
+
+
+def require_whole(model: HookedModel, geometry: Geometry) -> None:
+    """Refuse to measure a model while some of its heads are knocked out.
+
+    What measures divides and pads prompts as it sees fit, so that other tokens than meant would be overwritten.
+
+    Raises:
+        HookError: this is inside a block of ``ablate_heads``.
+    """
+    known = model.hook_dict
+    hooks = (hook for layer in range(geometry.n_layers) for hook in known[z_name(layer)]._forward_hooks.values())
+    if any(getattr(hook, KNOCKOUT, False) for hook in hooks):
+        raise HookError(
+            f"Heads of {geometry.name} are knocked out at this moment, and this runs prompts in pieces, so that "
+            "other tokens would be overwritten. Call it outside of ablate_heads; inside, run the model itself."
         )
 
 

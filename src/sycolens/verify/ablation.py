@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sycolens.errors import HookError
 from sycolens.heads import Head, HeadSet
-from sycolens.model.hooked import Geometry, HookedModel, pattern_name, require_head_outputs, z_name
+from sycolens.model.hooked import KNOCKOUT, Geometry, HookedModel, pattern_name, require_head_outputs, z_name
 from sycolens.model.overwriting import Positions, check_positions, set_heads
 from sycolens.verify.means import HeadMeans
 
@@ -80,6 +80,8 @@ def ablate_heads(
     at that and every generated token, or everywhere. The last token is the last column of a batch, or that of each
     prompt where ``lengths`` tells how long the prompts of a batch padded on the right are.
 
+    Inside, run the model itself or ``measure.replies``; what measures heads is refused there.
+
     A pass of one token over cached keys and values counts as a generated token. So ``generate`` needs its cache (its
     default): without it each pass looks like a new prompt, and the end of each would be overwritten.
 
@@ -113,6 +115,7 @@ def ablate_heads(
             everywhere = passes.generated or positions == "all"
             return set_heads(value, mask[None, layer], z, "everywhere" if everywhere else "end", last=last)
 
+        setattr(hook, KNOCKOUT, True)
         return hook
 
     # Hooks of torch itself on the hook points: TransformerLens removes its own kind in run_with_hooks and reset_hooks.

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from sycolens.errors import PromptError
 from sycolens.model.attending import capture_attention
-from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
+from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.spelling import spelled
@@ -58,6 +58,7 @@ def attend_to(
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
+    require_whole(model, geometry)
     tokenizer = getattr(model, "tokenizer", None)
     located = locate(dialogues, tokenizer, template=template, template_options=template_options)
     prompts = located.token_ids

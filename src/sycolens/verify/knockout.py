@@ -17,7 +17,7 @@ from sycolens.errors import HeadError, HookError, QuestionError
 from sycolens.heads import HeadSet
 from sycolens.measure import Grade, Grader, grade
 from sycolens.model.generation import Conditions, Reply, reply_under
-from sycolens.model.hooked import Geometry
+from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.model.overwriting import Positions, check_positions
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.dialogue import Template
@@ -74,6 +74,8 @@ def knock_out(
     tensor([1., 0.])
     """
     geometry = Geometry.of(model)
+    require_head_outputs(model, geometry)
+    require_whole(model, geometry)
     points = checked_steps(steps, ranking)
     ranking.check(geometry.n_layers, geometry.n_heads)
     check_positions(positions)

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from sycolens.errors import ModelError, PairError
 from sycolens.model.capture import capture_z
-from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
+from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
 from sycolens.prompts import ContrastPairs
 from sycolens.storage import load_result, save_result
 
@@ -109,6 +109,7 @@ def mean_activations(
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
+    require_whole(model, geometry)
     if prompts not in ("counterfactual", "reference"):
         raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
     chosen = getattr(pairs, prompts)
