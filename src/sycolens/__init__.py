@@ -29,7 +29,8 @@ if TYPE_CHECKING:
         load_questions,
     )
     from sycolens.tune import HeadAdapter, PinpointTrainer
-    from sycolens.tune.pinpoint import PinpointConfig, pinpoint
+    from sycolens.tune.config import PinpointConfig
+    from sycolens.tune.pinpoint import pinpoint
     from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 
 __version__ = "0.1.0"

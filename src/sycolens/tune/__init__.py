@@ -4,10 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
+from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import encode_lessons
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lessons import lessons_from_questions
-from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach, pinpoint
+from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
 from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
 
 if TYPE_CHECKING:

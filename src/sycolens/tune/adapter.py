@@ -19,8 +19,9 @@ from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
 from sycolens.model.weights import shape_of
 from sycolens.storage import load_result, save_result
+from sycolens.tune.config import PinpointConfig
 from sycolens.tune.exporting import export_merged
-from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach
+from sycolens.tune.pinpoint import Pinpoint, attach
 
 KIND: Final = "head_adapter"
 _SHAPE: Final = ("n_layers", "n_heads", "n_key_value_heads", "d_model", "d_head")

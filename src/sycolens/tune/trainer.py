@@ -16,8 +16,9 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from sycolens.errors import NotFiniteError, TuningError
 from sycolens.tune.checkpoints import load_parameters, newest_checkpoint, save_parameters
+from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
-from sycolens.tune.pinpoint import Pinpoint, PinpointConfig, attach
+from sycolens.tune.pinpoint import Pinpoint, attach
 
 Scope = PinpointConfig | Literal["all"]
 
