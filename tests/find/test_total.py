@@ -95,7 +95,8 @@ def test_the_prefix_is_run_once_for_both_prompts_and_all_rows(tiny_model: Load) 
 def test_rows_read_a_prefix_without_keeping_it(tiny_model: Load, backend: str) -> None:
     model = tiny_model("llama-gqa", backend)
     prompts = tiny.random_prompts(2, lengths=(12,))[0]
-    shared = prefix.Prefix.of(model, prefix.run_and_keep(model, Geometry.of(model), prompts))
+    cache = prefix.run_and_keep(model, Geometry.of(model), prompts, otherwise="not told here")
+    shared = prefix.Prefix.of(model, cache)
     assert len(shared) == 12
     part = shared.cut(7)[1:]
     assert len(part) == 7

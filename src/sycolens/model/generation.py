@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sycolens.errors import ModelError, NotFiniteError, PromptError
-from sycolens.model.capture import TokenIds, input_device, new_cache, run, unembed_only
+from sycolens.errors import NotFiniteError, PromptError
+from sycolens.model.capture import TokenIds, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
 from sycolens.model.overwriting import Overwrite, Positions
-from sycolens.model.replay import CPU_BUDGET
+from sycolens.model.prefix import run_and_keep
+from sycolens.model.replay import byte_budget
 from sycolens.model.room import Room
 
 Reply = tuple[int, ...]
@@ -110,7 +111,7 @@ def reply_under(
             length = len(prompts[group[0]])
             limit = min(max_new_tokens, geometry.n_ctx - length) if geometry.n_ctx else max_new_tokens
             for batch, some in _chunks(group, count, rows):
-                start = _start(model, [prompts[i] for i in batch], conditions)
+                start = _start(model, geometry, [prompts[i] for i in batch], conditions)
                 for columns in some:
                     overwrite = conditions.of(batch, columns)
                     found, logits = _decode(model, geometry, room, start, overwrite, conditions.positions, ends, limit)
@@ -142,16 +143,11 @@ class _Start:
     """The tokens that are still to run, under every condition."""
 
 
-def _start(model: HookedModel, prompts: Sequence[TokenIds], conditions: Conditions) -> _Start:
-    cache = new_cache(model, len(prompts))
-    if cache is None:
-        raise ModelError("This model keeps no keys and values, so it cannot generate here.")
-    tokens = torch.tensor([list(prompt) for prompt in prompts], device=input_device(model))
-    common = 0 if conditions.positions == "all" else tokens.shape[1] - conditions.z.shape[1]
-    if common:
-        with unembed_only(model, torch.full((len(prompts),), common - 1)):
-            run(model, tokens[:, :common], cache=cache)
-    return _Start(cache, tokens[:, common:])
+def _start(model: HookedModel, geometry: Geometry, prompts: Sequence[TokenIds], conditions: Conditions) -> _Start:
+    common = 0 if conditions.positions == "all" else len(prompts[0]) - conditions.z.shape[1]
+    beginnings = [prompt[:common] for prompt in prompts]
+    cache = run_and_keep(model, geometry, beginnings, otherwise="it cannot generate here")
+    return _Start(cache, torch.tensor([list(prompt[common:]) for prompt in prompts], device=input_device(model)))
 
 
 def _decode(
@@ -223,10 +219,8 @@ def _check(prompts: Sequence[TokenIds], geometry: Geometry, width: int, max_new_
 
 
 def _rows_within_budget(model: HookedModel, geometry: Geometry, length: int) -> int:
-    device = input_device(model)
-    budget = torch.cuda.mem_get_info(device)[0] // 4 if device.type == "cuda" else CPU_BUDGET
     kept = 2 * geometry.n_layers * geometry.n_key_value_heads * geometry.d_head * length
     # One layer's attention may copy the keys and values it reads, for each head of a group. Four bytes a number, also
     # for 16-bit models' logits.
     copied = 4 * geometry.n_heads * geometry.d_head * length
-    return int(max(8, budget // (4 * (kept + copied + 2 * geometry.d_vocab + 6 * geometry.d_mlp))))
+    return max(8, byte_budget(model) // (4 * (kept + copied + 2 * geometry.d_vocab + 6 * geometry.d_mlp)))

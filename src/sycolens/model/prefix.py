@@ -55,15 +55,17 @@ class Prefix:
         return _huggingface_cache(self) if is_bridge(model) else _lens_cache(self, n_rows)
 
 
-def run_and_keep(model: HookedModel, geometry: Geometry, beginnings: Sequence[TokenIds]) -> Any:
+def run_and_keep(model: HookedModel, geometry: Geometry, beginnings: Sequence[TokenIds], *, otherwise: str) -> Any:
     """Run beginnings of one length, which may be none, and give the model's own cache, which can go on growing.
+
+    ``otherwise`` ends the message to those whose model has no such cache.
 
     Raises:
         ModelError: the model keeps no keys and values.
     """
     cache = new_cache(model, len(beginnings))
     if cache is None:
-        raise ModelError(f"{geometry.name} keeps no keys and values; only effect='path' without receivers works here.")
+        raise ModelError(f"{geometry.name} keeps no keys and values; {otherwise}.")
     if length := len(beginnings[0]):
         tokens = torch.tensor([list(beginning) for beginning in beginnings], device=input_device(model))
         with unembed_only(model, torch.full((len(tokens),), length - 1)):

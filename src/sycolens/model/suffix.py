@@ -71,7 +71,9 @@ def capture_suffixes(
     both = zip(references, counterfactuals, strict=True)
     shared = min(min(common_prefix(r, c), len(r) - n_tokens, len(c) - n_tokens) for r, c in both)
     # Both prompts go on from the same token, so that where no head tells them apart their numbers are the same.
-    cache = run_and_keep(model, geometry, [prompt[:shared] for prompt in references])
+    beginnings = [prompt[:shared] for prompt in references]
+    otherwise = "only effect='path' without receivers works here"
+    cache = run_and_keep(model, geometry, beginnings, otherwise=otherwise)
     reference = _capture(model, geometry, [prompt[shared:] for prompt in references], cache, n_tokens)
     seen = Prefix.of(model, cache)
     start = seen.cut(shared).as_cache(model, len(references)) if shared else None

@@ -141,13 +141,17 @@ def _names(cells: Sequence[tuple[int, int]], shade: Tensor, sheet: Sheet) -> go.
     else:
         placed = sheet.place_names(names, cells, shade, most=NAMES)
         ink = [INK] * len(placed)
-    middles = [sheet.in_cells(box) for _, box in placed]
+    return written([name for name, _ in placed], [sheet.in_cells(box) for _, box in placed], ink)
+
+
+def written(names: Sequence[str], middles: Sequence[tuple[float, float]], ink: str | Sequence[str]) -> go.Scatter:
+    """Names on a figure, each around its middle."""
     return go.Scatter(
         name="names",
         mode="text",
         x=[x for x, _ in middles],
         y=[y for _, y in middles],
-        text=[name for name, _ in placed],
+        text=list(names),
         textposition="middle center",
         textfont={"color": ink},
         hoverinfo="skip",

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.show.cells import marked_cells
+from sycolens.show.cells import marked_cells, written
 from sycolens.show.layout import (
     BODY,
     FAINT,
@@ -108,7 +108,6 @@ def head_scatter(
 
     names = [f"L{layer}H{head}" for layer, head in chosen]
     placed = plot.place_names(names, dots(chosen, DIAMOND), dots(plain, DOT))
-    middles = [plot.in_units(box) for _, box in placed]
     look = {
         "range": [start, end],
         "tickvals": tick_values,
@@ -128,16 +127,7 @@ def head_scatter(
                 hoverinfo="skip",
             ),
             points("heads", plain, symbol="circle", size=DOT, color=PLAIN),
-            go.Scatter(
-                name="names",
-                mode="text",
-                x=[x for x, _ in middles],
-                y=[y for _, y in middles],
-                text=[name for name, _ in placed],
-                textposition="middle center",
-                textfont={"color": INK},
-                hoverinfo="skip",
-            ),
+            written([name for name, _ in placed], [plot.in_units(box) for _, box in placed], INK),
             points("marked", chosen, symbol="diamond", size=DIAMOND, color=MARKED),
         ],
         {

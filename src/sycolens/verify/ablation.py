@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Literal, get_args
 
 import torch
@@ -101,7 +102,12 @@ def ablate_heads(
     require_head_outputs(model, geometry)
     check_positions(positions)
     mask = head_mask(HeadSet(heads).check(geometry.n_layers, geometry.n_heads), geometry)
-    stand_ins(geometry, method, means, prompts=1, seed=seed)
+
+    @cache
+    def values(rows: int) -> Tensor:
+        return stand_ins(geometry, method, means, prompts=rows, seed=seed)
+
+    values(1)  # what is missing is told before the block is entered
     last = None if lengths is None else torch.tensor(list(lengths)) - 1
     passes = _Passes()
     overwrote: set[int] = set()
@@ -111,7 +117,7 @@ def ablate_heads(
             if passes.generated and positions == "last":
                 return value
             overwrote.add(layer)
-            z = stand_ins(geometry, method, means, prompts=len(value), seed=seed)[:, :, layer]
+            z = values(len(value))[:, :, layer]
             everywhere = passes.generated or positions == "all"
             return set_heads(value, mask[None, layer], z, "everywhere" if everywhere else "end", last=last)
 
