@@ -47,6 +47,10 @@ class ModelError(SycolensError):
     """A model that cannot be loaded, or not in the way asked for."""
 
 
+class CacheError(ModelError):
+    """A key-value cache that does not hold the tokens that were run."""
+
+
 class NoHeadOutputError(ModelError):
     """A layer that has no ``hook_z``, e.g. a state-space or linear-attention block."""
 
@@ -97,3 +101,7 @@ class TuningError(SycolensError):
 
 class AbilityError(SycolensError):
     """A task of general ability that is not known, not allowed, or cannot be put to the model."""
+
+
+class CacheWarning(UserWarning):
+    """Keys and values are not kept, since a trial showed that this would change numbers; all is run anew instead."""

@@ -14,8 +14,9 @@ from tiny import BACKENDS
 from torch import Tensor
 
 from sycolens import ContrastPairs, patch_heads
-from sycolens.errors import HookError, ModelError, ReplayError
+from sycolens.errors import HookError, ReplayError
 from sycolens.model import capture, prefix, replay, suffix
+from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import Geometry
 
 LABELS = (3, 5)
@@ -81,6 +82,7 @@ def test_the_prefix_is_run_once_for_both_prompts_and_all_rows(tiny_model: Load) 
     def count(layer: int) -> Callable[..., None]:
         return lambda value, hook: tokens[layer].append(value.shape[0] * value.shape[1])
 
+    keeps_what_it_reads(model)  # tried once, before
     with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_mlp_out", count(layer)) for layer in range(3)]):
         patch_heads(model, pairs, effect="total", progress=False)
     # May the batch grow? Then what the two prompts share, the rest of X_r, the rest of X_c (padded), and the rows: the
@@ -95,7 +97,7 @@ def test_the_prefix_is_run_once_for_both_prompts_and_all_rows(tiny_model: Load) 
 def test_rows_read_a_prefix_without_keeping_it(tiny_model: Load, backend: str) -> None:
     model = tiny_model("llama-gqa", backend)
     prompts = tiny.random_prompts(2, lengths=(12,))[0]
-    cache = prefix.run_and_keep(model, Geometry.of(model), prompts, otherwise="not told here")
+    cache = prefix.run_and_keep(model, Geometry.of(model), prompts)
     shared = prefix.Prefix.of(model, cache)
     assert len(shared) == 12
     part = shared.cut(7)[1:]
@@ -106,8 +108,10 @@ def test_rows_read_a_prefix_without_keeping_it(tiny_model: Load, backend: str) -
     cache = shared.as_cache(model, 6)
     ends = torch.arange(12).view(6, 2) + 5
     logits = capture.run(model, ends, cache=cache)
-    held = [layer.keys for layer in cache.layers] if backend == "bridge" else [e.past_keys for e in cache.entries]
-    for kept, keys, first in zip(held, shared.keys, before, strict=True):
+    for layer, keys, first in zip(
+        cache.layers if backend == "bridge" else cache.entries, shared.keys, before, strict=True
+    ):
+        kept = layer.store.shown()[0]
         assert kept.untyped_storage().data_ptr() == keys.untyped_storage().data_ptr()
         assert torch.equal(keys, first)
     for row, end in enumerate(ends.tolist()):
@@ -125,12 +129,6 @@ def test_more_prompt_leaves_room_for_fewer_rows(tiny_model: Load, monkeypatch: p
     joined = 4 * 2 * 1_000 * geometry.n_heads * geometry.d_head
     assert long * joined <= 2**24
     assert suffix.rows_over_prefix(model, geometry, 1_000, 20) < long
-
-
-def test_a_model_that_keeps_no_keys_and_values_is_refused(tiny_model: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefix, "new_cache", lambda model, n_rows: None)
-    with pytest.raises(ModelError, match="keeps no keys and values"):
-        patch_heads(tiny_model("llama"), mixed_pairs(), effect="total", progress=False)
 
 
 def test_an_unpatched_row_unlike_the_model_is_an_error(tiny_model: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,10 @@ from torch import Tensor
 from sycolens import ContrastPairs, patch_heads
 from sycolens.errors import HookError, NotFiniteError, ReplayError
 from sycolens.model import capture, replay
-from sycolens.model.capture import LastToken, capture_last_token, capture_pairs, shared_prefix
+from sycolens.model.cache_trial import keeps_what_it_reads
+from sycolens.model.capture import LastToken, capture_last_token
 from sycolens.model.hooked import Geometry
+from sycolens.model.prefix import capture_pairs, shared_prefix
 
 Load = Callable[..., Any]
 
@@ -74,6 +76,7 @@ def test_the_replay_costs_half_a_token_per_head_and_layer(tiny_model: Load) -> N
         rows.append(value.shape[0] if value.shape[1] == 1 else 0)
 
     reference, counterfactual = tiny.random_prompts(1, lengths=(9,))
+    keeps_what_it_reads(model)  # tried once, before
     with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_mlp_out", count) for layer in range(3)]):
         patch_heads(model, ContrastPairs.from_tokens(reference, counterfactual, (3, 5)), progress=False)
     # The reference row and 4 heads a layer; two more rows in every layer look whether the batch may grow.

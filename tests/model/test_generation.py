@@ -13,6 +13,7 @@ from literal import literal_reply
 
 from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model import generation, speaking
+from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.generation import Conditions, reply_under
 from sycolens.model.speaking import generate
 
@@ -112,6 +113,7 @@ def test_the_common_part_of_a_prompt_is_run_once(tiny_model: Load) -> None:
     def count(value: torch.Tensor, hook: Any) -> None:
         seen.append(value.shape[0] * value.shape[1])
 
+    keeps_what_it_reads(model)  # tried once, before
     with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", count)]):
         reply_under(model, prompts, [LABELS] * 2, conditions_for(model, "last"), max_new_tokens=1)
     assert seen == [2 * 19, 2 * len(SETS)]

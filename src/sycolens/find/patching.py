@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +16,7 @@ from sycolens.errors import HookError, LabelError, PairError
 from sycolens.find.effects import HeadEffects, all_heads, coordinates
 from sycolens.find.kinds import Effect, Kind
 from sycolens.heads import Head, HeadSet
-from sycolens.model.capture import capture_pairs, shared_prefix
+from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import (
     Geometry,
     HookedModel,
@@ -28,6 +28,7 @@ from sycolens.model.hooked import (
     require_readable,
     require_whole,
 )
+from sycolens.model.prefix import capture_pairs, shared_prefix
 from sycolens.model.reactions import Via, effects_through, total_effects
 from sycolens.model.replay import can_grow, replay, rows_within_budget
 from sycolens.model.suffix import capture_suffixes, rows_over_prefix
@@ -72,7 +73,8 @@ def patch_heads(
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``, e.g. a state-space block.
-        ModelError: a receiver's layer has no hook for this input, or the model keeps no keys and values.
+        ModelError: a receiver's layer has no hook for this input, or tokens see what comes after them.
+        CacheError: a key-value cache that was found to work no longer does.
         HeadError: ``heads`` or ``receivers`` name a head that the model does not have, or none; or no head lies below
             a receiver.
         PairError: a pair has no such ``span``.
@@ -113,14 +115,15 @@ def patch_heads(
     own = sum(map(len, processes.in_turn(batches)))
     shown = progress and processes.first
     with as_found(model), tqdm(total=own, desc="patching heads", unit="pair", disable=not shown) as bar:
-        grow = can_grow(model)
+        grow, cached = can_grow(model), keeps_what_it_reads(model)
 
         def measure(numbers: list[int]) -> _Measured:
             batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
+            how: dict[str, Any] = {"max_rows": max_rows, "grow": grow, "cached": cached}
             if kind.reacts:
-                measured = _reactions(model, geometry, batch, senders, kind=kind, max_rows=max_rows, grow=grow)
+                measured = _reactions(model, geometry, batch, senders, kind=kind, **how)
             else:
-                measured = _paths(model, geometry, batch, senders, mlps=mlps, max_rows=max_rows, grow=grow)
+                measured = _paths(model, geometry, batch, senders, mlps=mlps, **how)
             bar.update(len(numbers))
             return measured
 
@@ -170,9 +173,15 @@ def _paths(
     mlps: str,
     max_rows: int | None,
     grow: bool,
+    cached: bool,
 ) -> _Measured:
     reference, counterfactual = capture_pairs(
-        model, geometry, batch.pairs.reference, batch.pairs.counterfactual, mlp_outputs=mlps == "frozen"
+        model,
+        geometry,
+        batch.pairs.reference,
+        batch.pairs.counterfactual,
+        cached=cached,
+        mlp_outputs=mlps == "frozen",
     )
     _require_difference(reference.z, counterfactual.z, batch.numbers)
     rows = max_rows or rows_within_budget(model, geometry)
@@ -189,12 +198,14 @@ def _reactions(
     kind: Kind,
     max_rows: int | None,
     grow: bool,
+    cached: bool,
 ) -> _Measured:
     reference, counterfactual = captured = capture_suffixes(
-        model, geometry, batch.pairs.reference, batch.pairs.counterfactual, batch.n_tokens
+        model, geometry, batch.pairs.reference, batch.pairs.counterfactual, batch.n_tokens, cached=cached
     )
     _require_difference(reference.z, counterfactual.z, batch.numbers)
-    rows = max_rows or rows_over_prefix(model, geometry, len(batch.pairs.reference[0]), batch.n_tokens)
+    length, n_run = len(batch.pairs.reference[0]), reference.resid_pre.shape[1]
+    rows = max_rows or rows_over_prefix(model, geometry, length, n_run)
     if kind.via:
         through = partial(effects_through, receivers=kind.receivers, via=kind.via)
         patched = through(model, geometry, *captured, batch.labels, heads, max_rows=rows, grow=grow)

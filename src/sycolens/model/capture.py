@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +13,9 @@ from torch import Tensor, nn
 
 from sycolens.errors import HookError, ModelError, NotFiniteError
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, mlp_name, resid_name, z_name
-from sycolens.prompts.pair import common_prefix
+from sycolens.model.kv_cache import is_bridge, lengths, require_grown, takes
 
 TokenIds = Sequence[int]
-
-SHORTEST_SHARED_PREFIX = 16
-"""A common prefix below this many tokens costs more in calls than it saves in tokens."""
 
 
 @dataclass(frozen=True)
@@ -113,63 +108,24 @@ def capture_z(
     return torch.stack([read[layer] for layer in layers], 1).view(len(prompts), width, len(layers), *read[0].shape[1:])
 
 
-def capture_pairs(
-    model: HookedModel,
-    geometry: Geometry,
-    references: Sequence[TokenIds],
-    counterfactuals: Sequence[TokenIds],
-    *,
-    mlp_outputs: bool = False,
-) -> tuple[LastToken, LastToken]:
-    """Last tokens of both prompts of each pair; a prefix common to the two is run once."""
-    shared = min(map(shared_prefix, references, counterfactuals))
-    cache = None
-    if shared >= SHORTEST_SHARED_PREFIX:
-        cache = new_cache(model, len(references))
-    if cache is None:
-        reference = capture_last_token(model, geometry, references, mlp_outputs=mlp_outputs)
-        return reference, capture_last_token(model, geometry, counterfactuals)
-    prefixes = torch.tensor([list(prompt[:shared]) for prompt in references], device=input_device(model))
-    with unembed_only(model, torch.full((len(references),), shared - 1)):
-        run(model, prefixes, cache=cache)
-    reference = capture_last_token(
-        model, geometry, [prompt[shared:] for prompt in references], mlp_outputs=mlp_outputs, cache=copy.deepcopy(cache)
-    )
-    return reference, capture_last_token(model, geometry, [prompt[shared:] for prompt in counterfactuals], cache=cache)
-
-
-def shared_prefix(reference: TokenIds, counterfactual: TokenIds) -> int:
-    """How many tokens two prompts have in common at the start, leaving each at least its last one."""
-    return min(common_prefix(reference, counterfactual), len(reference) - 1, len(counterfactual) - 1)
-
-
-def is_bridge(model: HookedModel) -> bool:
-    """Whether a model is a TransformerBridge, which runs the Hugging Face forward, and not a HookedTransformer."""
-    return hasattr(model, "original_model")
-
-
-def new_cache(model: HookedModel, n_rows: int) -> Any:
-    """An empty key-value cache of the kind the model takes, or None where it takes none."""
-    if is_bridge(model):
-        from transformers import DynamicCache
-
-        return DynamicCache() if _accepts(model, "past_key_values") else None
-    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-
-    return TransformerLensKeyValueCache.init_cache(model.cfg, input_device(model), n_rows)
-
-
 def run(model: HookedModel, tokens: Tensor, *, cache: Any = None) -> Tensor:
-    """The model's logits; keys and values are kept only where a cache is given, which then grows."""
+    """The model's logits; keys and values are kept only where a cache is given, which then grows.
+
+    Raises:
+        CacheError: the cache did not grow by the tokens that were run.
+    """
     options: dict[str, Any]
+    before = None if cache is None else lengths(model, cache)
     if not is_bridge(model):
         # HookedTransformer would otherwise guess a mask from tokens that look like padding.
         options = {"attention_mask": torch.ones_like(tokens), "past_kv_cache": cache}
     elif cache is not None:
         options = {"past_key_values": cache}
     else:
-        options = {"use_cache": False} if _accepts(model, "use_cache") else {}
+        options = {"use_cache": False} if takes(model, "use_cache") else {}
     logits: Tensor = model(tokens, **options)
+    if before is not None:
+        require_grown(model, before, lengths(model, cache), tokens.shape[1])
     return logits
 
 
@@ -179,11 +135,6 @@ def input_device(model: Any) -> torch.device:
     if weight is None or weight.device.type == "meta":
         return torch.device(model.cfg.device)
     return weight.device
-
-
-def _accepts(model: Any, argument: str) -> bool:
-    parameters = inspect.signature(model.original_model.forward).parameters
-    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 @contextmanager

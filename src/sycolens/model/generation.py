@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sycolens.errors import NotFiniteError, PromptError
+from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
 from sycolens.model.overwriting import Overwrite, Positions
@@ -70,7 +71,8 @@ def reply_under(
     Raises:
         PromptError: a prompt is unreadable, fills the context, or is shorter than what is to be overwritten.
         NotFiniteError: the model gives NaN or infinity.
-        ModelError: the model keeps no keys and values.
+        ModelError: tokens see what comes after them.
+        CacheError: a key-value cache that was found to work no longer does.
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
@@ -81,6 +83,7 @@ def reply_under(
     label_logits = torch.empty(len(prompts), count, 2)
     with as_found(model):
         ends = torch.tensor(sorted(end_tokens(model)), device=input_device(model))
+        cached = keeps_what_it_reads(model)
         groups = list(_of_one_length(prompts))
         n_tokens = min(max(map(len, prompts), default=0) + max_new_tokens, geometry.n_ctx or sys.maxsize)
         # The least that any process has room for, so that all make the same batches.
@@ -91,12 +94,20 @@ def reply_under(
         def reply(batch: list[int]) -> Spoken:
             length = len(prompts[batch[0]])
             limit = min(max_new_tokens, geometry.n_ctx - length) if geometry.n_ctx else max_new_tokens
-            start = _start(model, geometry, [prompts[i] for i in batch], conditions)
+            some = [prompts[i] for i in batch]
+            common = 0 if conditions.positions == "all" else length - conditions.z.shape[1]
+            cache = run_and_keep(model, geometry, [prompt[:common] for prompt in some]) if cached else None
+            rest = torch.tensor([list(prompt[common if cached else 0 :]) for prompt in some], device=ends.device)
             said: list[list[Reply]] = [[] for _ in batch]
             leaning = []
             for columns in _slices(count, rows):
                 overwrite = conditions.of(batch, columns)
-                found, logits = _decode(model, geometry, room, start, overwrite, conditions.positions, ends, limit)
+                written = (
+                    _CachedRows(model, room, cache, rest, overwrite, conditions.positions)
+                    if cached
+                    else _WholeRows(model, rest, overwrite, conditions.positions)
+                )
+                found, logits = _decode(written, len(overwrite.heads), ends, limit, geometry)
                 width = len(found) // len(batch)
                 wanted = torch.tensor([labels[i] for i in batch]).repeat_interleave(width, 0)
                 picked = logits.gather(-1, wanted.to(logits.device)).float().cpu()
@@ -123,59 +134,80 @@ def end_tokens(model: Any, tokenizer: Any = None) -> frozenset[int]:
     return frozenset(token for token in ids if token is not None)
 
 
-@dataclass(frozen=True)
-class _Start:
-    """Prompts up to where the conditions part."""
+class _CachedRows:
+    """Prompts of one length under their conditions, continued token by token over keys and values that are kept."""
 
-    cache: Any
-    """Keys and values of what was run, one row a prompt."""
-    rest: Int[Tensor, "prompt token"]
-    """The tokens that are still to run, under every condition."""
+    def __init__(
+        self, model: HookedModel, room: Room, cache: Any, rest: Tensor, overwrite: Overwrite, positions: Positions
+    ) -> None:
+        self._model, self._room, self._overwrite, self._positions = model, room, overwrite, positions
+        copies = len(overwrite.heads) // len(rest)
+        self._cache = room.begin(cache, copies)
+        self._rest = rest.repeat_interleave(copies, 0)
+        """What is still to run of the prompts, one row a condition."""
+
+    def first(self) -> Float[Tensor, "row d_vocab"]:
+        """Logits at the end of the prompts."""
+        place: Literal["everywhere", "end"] = "everywhere" if self._positions == "all" else "end"
+        ends = torch.full((len(self._rest),), self._rest.shape[1] - 1)
+        with unembed_only(self._model, ends), self._model.hooks(fwd_hooks=list(self._overwrite.at(place))):
+            return run(self._model, self._rest, cache=self._cache)[:, -1]
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        """Drop all other rows."""
+        self._overwrite = self._overwrite.rows(rows)
+        self._room.keep(self._cache, rows)
+
+    def then(self, tokens: Int[Tensor, " row"]) -> Float[Tensor, "row d_vocab"]:
+        """Logits after one more token of each row."""
+        again = [] if self._positions == "last" else list(self._overwrite.at("everywhere"))
+        with self._model.hooks(fwd_hooks=again):
+            return run(self._model, tokens[:, None], cache=self._cache)[:, -1]
 
 
-def _start(model: HookedModel, geometry: Geometry, prompts: Sequence[TokenIds], conditions: Conditions) -> _Start:
-    common = 0 if conditions.positions == "all" else len(prompts[0]) - conditions.z.shape[1]
-    beginnings = [prompt[:common] for prompt in prompts]
-    cache = run_and_keep(model, geometry, beginnings, otherwise="it cannot generate here")
-    return _Start(cache, torch.tensor([list(prompt[common:]) for prompt in prompts], device=input_device(model)))
+class _WholeRows:
+    """The same where the model keeps nothing: every token runs the whole prompt and reply again."""
+
+    def __init__(self, model: HookedModel, prompts: Tensor, overwrite: Overwrite, positions: Positions) -> None:
+        self._model, self._overwrite, self._positions = model, overwrite, positions
+        self._tokens = prompts.repeat_interleave(len(overwrite.heads) // len(prompts), 0)
+        self._length = prompts.shape[1]
+
+    def first(self) -> Float[Tensor, "row d_vocab"]:
+        hooks = list(self._overwrite.in_whole(self._length, self._positions))
+        ends = torch.full((len(self._tokens),), self._tokens.shape[1] - 1)
+        with unembed_only(self._model, ends), self._model.hooks(fwd_hooks=hooks):
+            return run(self._model, self._tokens)[:, -1]
+
+    def keep(self, rows: Int[Tensor, " kept"]) -> None:
+        self._overwrite, self._tokens = self._overwrite.rows(rows), self._tokens[rows.to(self._tokens.device)]
+
+    def then(self, tokens: Int[Tensor, " row"]) -> Float[Tensor, "row d_vocab"]:
+        self._tokens = torch.cat([self._tokens, tokens[:, None]], 1)
+        return self.first()
 
 
 def _decode(
-    model: HookedModel,
-    geometry: Geometry,
-    room: Room,
-    start: _Start,
-    overwrite: Overwrite,
-    positions: Positions,
-    ends: Int[Tensor, " end"],
-    limit: int,
+    rows: _CachedRows | _WholeRows, n_rows: int, ends: Int[Tensor, " end"], limit: int, geometry: Geometry
 ) -> tuple[list[Reply], Float[Tensor, "row d_vocab"]]:
     """Replies of all rows, and the logits at the end of their prompts."""
-    n_rows = len(overwrite.heads)
-    each = torch.arange(len(start.rest), device=start.rest.device).repeat_interleave(n_rows // len(start.rest))
-    cache = room.begin(start.cache, n_rows // len(start.rest))
-    end = list(overwrite.at("everywhere" if positions == "all" else "end"))
-    with unembed_only(model, torch.full((n_rows,), start.rest.shape[1] - 1)), model.hooks(fwd_hooks=end):
-        first = run(model, start.rest[each], cache=cache)[:, -1]
+    first = rows.first()
     if not torch.isfinite(first).all():
         raise NotFiniteError(f"{geometry.name}: logits are NaN or infinite. Load the model in a wider dtype.")
     replies: list[list[int]] = [[] for _ in range(n_rows)]
-    alive, logits = torch.arange(n_rows, device=each.device), first
+    alive, logits = torch.arange(n_rows, device=ends.device), first
     while True:
-        token = logits.argmax(-1).to(each.device)
+        token = logits.argmax(-1).to(ends.device)
         goes_on = ~torch.isin(token, ends)
         if not goes_on.all():
             kept = goes_on.nonzero().flatten()
             alive, token = alive[kept], token[kept]
-            overwrite = overwrite.rows(kept)
-            room.keep(cache, kept)
+            rows.keep(kept)
         for row, said in zip(alive.tolist(), token.tolist(), strict=True):
             replies[row].append(said)
         if not len(alive) or len(replies[alive[0]]) == limit:
             return [tuple(reply) for reply in replies], first
-        again = [] if positions == "last" else list(overwrite.at("everywhere"))
-        with model.hooks(fwd_hooks=again):
-            logits = run(model, token[:, None], cache=cache)[:, -1]
+        logits = rows.then(token)
 
 
 def _of_one_length(prompts: Sequence[TokenIds]) -> Iterator[list[int]]:

@@ -93,14 +93,18 @@ def require_whole(model: HookedModel, geometry: Geometry) -> None:
     Raises:
         HookError: this is inside a block of ``ablate_heads``.
     """
-    known = model.hook_dict
-    places = [known[name] for name in map(z_name, range(geometry.n_layers)) if name in known]
-    hooks = (hook for place in places for hook in place._forward_hooks.values())
-    if any(getattr(hook, KNOCKOUT, False) for hook in hooks):
+    if knocked_out(model, geometry):
         raise HookError(
             f"Heads of {geometry.name} are knocked out at this moment, and this runs prompts in pieces, so that "
             "other tokens would be overwritten. Call it outside of ablate_heads; inside, run the model itself."
         )
+
+
+def knocked_out(model: HookedModel, geometry: Geometry) -> bool:
+    """Whether this is inside a block of ``ablate_heads``."""
+    known = model.hook_dict
+    places = [known[name] for name in map(z_name, range(geometry.n_layers)) if name in known]
+    return any(getattr(hook, KNOCKOUT, False) for place in places for hook in place._forward_hooks.values())
 
 
 def require_mlp_outputs(model: HookedModel, geometry: Geometry) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -50,12 +50,30 @@ class Overwrite:
 
     def at(self, place: Literal["end", "everywhere"]) -> Iterator[tuple[str, HookFunction]]:
         """A hook for each layer in which some head is set: at the end of a pass, or at all its tokens like the last."""
-        for layer in self.heads.any(2).any(0).nonzero().flatten().tolist():
-            yield z_name(layer), self._setter(layer, place)
+        return self._hooks(lambda value, heads, z: set_heads(value, heads, z, place))
 
-    def _setter(self, layer: int, place: Literal["end", "everywhere"]) -> HookFunction:
+    def in_whole(self, length: int, positions: Positions) -> Iterator[tuple[str, HookFunction]]:
+        """The same for passes over prompts of one ``length`` and what has been replied so far."""
+
+        def change(value: Tensor, heads: Tensor, z: Tensor) -> Tensor:
+            if positions == "all":
+                return set_heads(value, heads, z, "everywhere")
+            ends = torch.full((len(value),), length - 1)
+            changed = set_heads(value, heads, z, "end", last=ends)
+            if positions == "generated" and value.shape[1] > length:
+                reply = set_heads(value[:, length:], heads, z, "everywhere")
+                return torch.cat([changed[:, :length], reply], 1)
+            return changed
+
+        return self._hooks(change)
+
+    def _hooks(self, change: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Iterator[tuple[str, HookFunction]]:
+        for layer in self.heads.any(2).any(0).nonzero().flatten().tolist():
+            yield z_name(layer), self._hook(layer, change)
+
+    def _hook(self, layer: int, change: Callable[[Tensor, Tensor, Tensor], Tensor]) -> HookFunction:
         def hook(value: Tensor, hook: Any) -> Tensor:
-            return set_heads(value, self.heads[:, layer], self.z[:, :, layer], place)
+            return change(value, self.heads[:, layer], self.z[:, :, layer])
 
         return hook
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sycolens.errors import ModelError
-from sycolens.model.capture import TokenIds, input_device, is_bridge, new_cache, run, unembed_only
+from sycolens.errors import CacheError
+from sycolens.model.capture import LastToken, TokenIds, capture_last_token, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel
+from sycolens.model.kv_cache import Store, cache_of, empty_cache, is_bridge, keys_and_values, versions
+from sycolens.prompts.pair import common_prefix
+
+SHORTEST_SHARED_PREFIX = 16
+"""A common prefix below this many tokens costs more in calls than it saves in tokens."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,7 @@ class Prefix:
     @classmethod
     def of(cls, model: HookedModel, cache: Any) -> Prefix:
         """What the model's own cache holds."""
-        if is_bridge(model):
-            return cls(tuple(x.keys for x in cache.layers), tuple(x.values for x in cache.layers), axis=-2)
-        return cls(tuple(x.past_keys for x in cache.entries), tuple(x.past_values for x in cache.entries), axis=1)
+        return cls(*keys_and_values(model, cache))
 
     def __len__(self) -> int:
         return self.keys[0].shape[self.axis]
@@ -52,20 +54,22 @@ class Prefix:
         Whatever multiple of the pairs enters a layer, block by block, finds its pair's keys and values before its own;
         none of that is kept.
         """
-        return _huggingface_cache(self) if is_bridge(model) else _lens_cache(self, n_rows)
+        stores = [_Shared(k, v, self.axis, n_rows) for k, v in zip(self.keys, self.values, strict=True)]
+        mask = None
+        if not is_bridge(model):
+            mask = torch.ones(n_rows, len(self), dtype=torch.int, device=self.keys[0].device)
+        return cache_of(model, stores, mask)
 
 
-def run_and_keep(model: HookedModel, geometry: Geometry, beginnings: Sequence[TokenIds], *, otherwise: str) -> Any:
+def run_and_keep(model: HookedModel, geometry: Geometry, beginnings: Sequence[TokenIds]) -> Any:
     """Run beginnings of one length, which may be none, and give the model's own cache, which can go on growing.
 
-    ``otherwise`` ends the message to those whose model has no such cache.
-
     Raises:
-        ModelError: the model keeps no keys and values.
+        CacheError: the model keeps no keys and values.
     """
-    cache = new_cache(model, len(beginnings))
+    cache = empty_cache(model, len(beginnings), input_device(model))
     if cache is None:
-        raise ModelError(f"{geometry.name} keeps no keys and values; {otherwise}.")
+        raise CacheError(f"{geometry.name} takes no cache of keys and values from {versions()}.")
     if length := len(beginnings[0]):
         tokens = torch.tensor([list(beginning) for beginning in beginnings], device=input_device(model))
         with unembed_only(model, torch.full((len(tokens),), length - 1)):
@@ -73,60 +77,57 @@ def run_and_keep(model: HookedModel, geometry: Geometry, beginnings: Sequence[To
     return cache
 
 
-def _joined(before: Tensor, new: Tensor, axis: int) -> Tensor:
-    """The new tokens of every row behind the beginning of its pair."""
-    blocks = new.view(-1, len(before), *new.shape[1:])
-    shared = before.expand(len(blocks), *before.shape)
-    return torch.cat([shared, blocks], axis if axis < 0 else axis + 1).flatten(0, 1)
+def capture_pairs(
+    model: HookedModel,
+    geometry: Geometry,
+    references: Sequence[TokenIds],
+    counterfactuals: Sequence[TokenIds],
+    *,
+    cached: bool = True,
+    mlp_outputs: bool = False,
+) -> tuple[LastToken, LastToken]:
+    """Last tokens of both prompts of each pair; a prefix common to the two is run once where keys may be ``cached``.
+
+    Raises:
+        HookError, NotFiniteError, ModelError: as :func:`capture_last_token`.
+        CacheError: as :func:`run`.
+    """
+    shared = min(map(shared_prefix, references, counterfactuals))
+    if not cached or shared < SHORTEST_SHARED_PREFIX:
+        reference = capture_last_token(model, geometry, references, mlp_outputs=mlp_outputs)
+        return reference, capture_last_token(model, geometry, counterfactuals)
+    beginnings = [prompt[:shared] for prompt in references]
+    prefix = Prefix.of(model, run_and_keep(model, geometry, beginnings))
+
+    def rest(prompts: Sequence[TokenIds], *, mlp_outputs: bool) -> LastToken:
+        ends, cache = [prompt[shared:] for prompt in prompts], prefix.as_cache(model, len(prompts))
+        return capture_last_token(model, geometry, ends, mlp_outputs=mlp_outputs, cache=cache)
+
+    return rest(references, mlp_outputs=mlp_outputs), rest(counterfactuals, mlp_outputs=False)
 
 
-def _huggingface_cache(prefix: Prefix) -> Any:
-    made = _huggingface_class()()
-    from transformers.cache_utils import DynamicLayer
-
-    for keys, values in zip(prefix.keys, prefix.values, strict=True):
-        layer = DynamicLayer()
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values
-        made.layers.append(layer)
-    return made
+def shared_prefix(reference: TokenIds, counterfactual: TokenIds) -> int:
+    """How many tokens two prompts have in common at the start, leaving each at least its last one."""
+    return min(common_prefix(reference, counterfactual), len(reference) - 1, len(counterfactual) - 1)
 
 
-@functools.cache
-def _huggingface_class() -> Any:
-    # Made when first used: transformers takes seconds to import.
-    from transformers import DynamicCache
+class _Shared(Store):
+    """The beginnings of pairs, read by whatever multiple of them comes."""
 
-    class SharedCache(DynamicCache):  # type: ignore[misc]
-        def update(
-            self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **options: Any
-        ) -> tuple[Tensor, Tensor]:
-            layer = self.layers[layer_idx]
-            return _joined(layer.keys, key_states, -2), _joined(layer.values, value_states, -2)
+    def __init__(self, keys: Tensor, values: Tensor, axis: int, n_rows: int) -> None:
+        self._before, self._axis, self._n_rows = (keys, values), axis, n_rows
+        self.length = keys.shape[axis]
 
-    return SharedCache
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+        self.length += keys.shape[self._axis]
+        return tuple(map(self._joined, self._before, (keys, values)))
 
+    def shown(self) -> tuple[Tensor, ...]:
+        # A HookedTransformer compares the shape of what it sees here with the rows that enter it.
+        return tuple(each[:1].expand(self._n_rows, *each.shape[1:]) for each in self._before)
 
-def _lens_cache(prefix: Prefix, n_rows: int) -> Any:
-    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-
-    entries = [_lens_entry_class()(k, v, n_rows) for k, v in zip(prefix.keys, prefix.values, strict=True)]
-    seen = torch.ones(n_rows, len(prefix), dtype=torch.int, device=prefix.keys[0].device)
-    return TransformerLensKeyValueCache(entries=entries, previous_attention_mask=seen)
-
-
-@functools.cache
-def _lens_entry_class() -> Any:
-    from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
-
-    class SharedEntry(TransformerLensKeyValueCacheEntry):  # type: ignore[misc]
-        def __init__(self, keys: Tensor, values: Tensor, n_rows: int) -> None:
-            # The model compares the shape of what it sees here with the rows that enter it.
-            super().__init__(*(each[:1].expand(n_rows, *each.shape[1:]) for each in (keys, values)))
-            self.shared = keys, values
-
-        def append(self, new_keys: Tensor, new_values: Tensor) -> tuple[Tensor, Tensor]:
-            keys, values = self.shared
-            return _joined(keys, new_keys, 1), _joined(values, new_values, 1)
-
-    return SharedEntry
+    def _joined(self, before: Tensor, new: Tensor) -> Tensor:
+        """The new tokens of every row behind the beginning of its pair."""
+        blocks = new.view(-1, len(before), *new.shape[1:])
+        shared = before.expand(len(blocks), *before.shape)
+        return torch.cat([shared, blocks], self._axis if self._axis < 0 else self._axis + 1).flatten(0, 1)

@@ -92,7 +92,7 @@ def _patch(senders: Sequence[Head], counterfactual: Suffix, layer: int) -> Visit
     def visit(z: Tensor) -> None:
         values = counterfactual.z[layer].to(z.device, z.dtype)
         for block, index in patched:
-            z[block, :, :, index] = values[:, :, index]
+            z[block, :, -values.shape[1] :, index] = values[:, :, index]
 
     return visit
 
@@ -102,7 +102,8 @@ def _hold(senders: Sequence[Head], reference: Suffix, counterfactual: Suffix, la
     patch = _patch(senders, counterfactual, layer)
 
     def visit(z: Tensor) -> None:
-        z[:] = reference.z[layer].to(z.device, z.dtype)
+        held = reference.z[layer].to(z.device, z.dtype)
+        z[:, :, -held.shape[1] :] = held
         patch(z)
 
     return visit

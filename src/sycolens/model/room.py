@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from jaxtyping import Int
 from torch import Tensor
 
-from sycolens.model.capture import is_bridge
 from sycolens.model.hooked import Geometry, HookedModel
+from sycolens.model.kv_cache import Store, cache_of, is_bridge
 from sycolens.model.prefix import Prefix
 
 
@@ -31,11 +30,9 @@ class Room:
         # A bridge's cache that has seen nothing has no layers yet.
         for layer, keys, values in zip(self._layers, begun.keys, begun.values, strict=bool(begun.keys)):
             layer.append(keys, values, copies=copies)
-        return (
-            _huggingface_cache(self._layers)
-            if is_bridge(self._model)
-            else _lens_cache(self._layers, beginnings, copies)
-        )
+        hooked = not is_bridge(self._model)
+        seen = beginnings.previous_attention_mask.repeat_interleave(copies, 0) if hooked else None
+        return cache_of(self._model, self._layers, seen)
 
     def keep(self, cache: Any, rows: Int[Tensor, " kept"]) -> None:
         """Drop all other rows of the batch."""
@@ -45,7 +42,7 @@ class Room:
             cache.previous_attention_mask = cache.previous_attention_mask[rows]
 
 
-class _Layer:
+class _Layer(Store):
     """One layer's keys and values, with their tokens along an axis."""
 
     def __init__(self, n_rows: int, n_tokens: int) -> None:
@@ -56,77 +53,27 @@ class _Layer:
     def clear(self, axis: int) -> None:
         self._axis, self._n_rows, self.length = axis, 0, 0
 
-    def append(self, *new: Tensor, copies: int = 1) -> tuple[Tensor, ...]:
-        """Write the keys and values of further tokens, and give those of all."""
+    def append(self, keys: Tensor, values: Tensor, copies: int = 1) -> tuple[Tensor, ...]:
+        new = keys, values
         if not self._whole:
             self._whole = [self._room_like(each) for each in new]
-        n_rows, n_new = len(new[0]), new[0].shape[self._axis]
+        n_rows, n_new = len(keys), keys.shape[self._axis]
         self._n_rows = n_rows * copies
         for whole, each in zip(self._whole, new, strict=True):
             place = whole[: self._n_rows].narrow(self._axis, self.length, n_new)
             place.view(n_rows, copies, *place.shape[1:]).copy_(each.unsqueeze(1))
         self.length += n_new
-        return self.seen()
+        return self.shown()
 
-    def seen(self) -> tuple[Tensor, ...]:
+    def shown(self) -> tuple[Tensor, ...]:
         return tuple(whole[: self._n_rows].narrow(self._axis, 0, self.length) for whole in self._whole)
 
     def keep(self, rows: Tensor) -> None:
-        before, self._n_rows = self.seen(), len(rows)
-        for place, each in zip(self.seen(), before, strict=True):
+        before, self._n_rows = self.shown(), len(rows)
+        for place, each in zip(self.shown(), before, strict=True):
             place.copy_(each[rows.to(each.device)])
 
     def _room_like(self, first: Tensor) -> Tensor:
         shape = list(first.shape)
         shape[0], shape[self._axis] = self._room
         return first.new_empty(shape)
-
-
-def _huggingface_cache(layers: list[_Layer]) -> Any:
-    from transformers import Cache
-
-    return Cache(layers=[_huggingface_class()(layer) for layer in layers])
-
-
-@functools.cache
-def _huggingface_class() -> Any:
-    # Made when first used: transformers takes seconds to import.
-    from transformers.cache_utils import DynamicLayer
-
-    class RoomyLayer(DynamicLayer):  # type: ignore[misc]
-        def __init__(self, layer: _Layer) -> None:
-            super().__init__()
-            self.is_initialized = True
-            self.layer = layer
-
-        def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **options: Any) -> tuple[Tensor, ...]:
-            return self.layer.append(key_states, value_states)
-
-        def get_seq_length(self) -> int:
-            return self.layer.length
-
-    return RoomyLayer
-
-
-def _lens_cache(layers: list[_Layer], beginnings: Any, copies: int) -> Any:
-    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-
-    seen = beginnings.previous_attention_mask.repeat_interleave(copies, 0)
-    return TransformerLensKeyValueCache([_lens_class()(layer) for layer in layers], seen)
-
-
-@functools.cache
-def _lens_class() -> Any:
-    from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
-
-    class RoomyEntry(TransformerLensKeyValueCacheEntry):  # type: ignore[misc]
-        past_keys = property(lambda entry: entry.layer.seen()[0])
-        past_values = property(lambda entry: entry.layer.seen()[1])
-
-        def __init__(self, layer: _Layer) -> None:
-            self.layer = layer
-
-        def append(self, new_keys: Tensor, new_values: Tensor) -> tuple[Tensor, ...]:
-            return self.layer.append(new_keys, new_values)
-
-    return RoomyEntry

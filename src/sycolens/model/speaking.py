@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sycolens.errors import NotFiniteError, PromptError
+from sycolens.errors import CacheError, NotFiniteError, PromptError
+from sycolens.model.cache_trial import LONGEST, differ, failure_of, passes_once, trial_prompts
 from sycolens.model.capture import TokenIds
 from sycolens.model.generation import Conditions, Reply, end_tokens, reply_under, require_room
-from sycolens.model.hooked import Geometry, as_found, require_readable
+from sycolens.model.hooked import Geometry, as_found, knocked_out, require_readable
+from sycolens.model.kv_cache import require_generated, versions
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
 
@@ -44,6 +46,8 @@ def generate(
             ``batch_size`` is below 1.
         NotFiniteError: the model gives NaN or infinity.
         ModelError: it is no such model.
+        CacheError: a key-value cache that was found to work no longer does; or heads are knocked out by
+            ``ablate_heads`` of a model that has none that works.
 
     >>> replies = generate(model, [pairs.reference[0]])
     >>> model.tokenizer.decode(replies[0]).startswith("Apologies")
@@ -62,12 +66,18 @@ def generate(
     with as_found(model):
         roomy = [prompt for prompt, limit in zip(prompts, limits, strict=True) if limit == max_new_tokens]
         steps = min(2, max_new_tokens)
-        mixed = batch_size > 1 and processes.once(lambda: _padding_changes_nothing(causal, roomy, steps))
+        cached = keeps_while_generating(causal)
+        if not cached and hasattr(model, "cfg") and knocked_out(model, geometry):
+            raise CacheError(
+                f"{geometry.name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated "
+                "token cannot be told from a prompt; use knock_out, which generates without them."
+            )
+        mixed = batch_size > 1 and processes.once(lambda: _padding_changes_nothing(causal, roomy, steps, cached))
         batches = list(_batches(prompts, limits, batch_size, mixed=mixed))
         with _bar(sum(map(len, processes.in_turn(batches))), progress, processes) as bar:
 
             def speak(batch: list[int]) -> list[Reply]:
-                said = _replies(causal, [prompts[i] for i in batch], limits[batch[0]], ends)
+                said = _replies(causal, [prompts[i] for i in batch], limits[batch[0]], ends, cached)
                 bar.update(len(batch))
                 return said
 
@@ -88,6 +98,42 @@ def causal_of(model: Any) -> Any:
     return model
 
 
+def keeps_while_generating(causal: Any) -> bool:
+    """Whether Hugging Face's own loop may keep keys and values for this model object; tried at its first call.
+
+    The loop writes three tokens with its cache and three without one, and must find the same logits.
+
+    Raises:
+        NotFiniteError: the model gives NaN or infinity.
+
+    >>> keeps_while_generating(causal_of(model))
+    True
+    """
+
+    def failure() -> str:
+        shape = shape_of(causal)
+        length = min(LONGEST, (shape.n_ctx or LONGEST + 3) - 3)
+        if length < 2:
+            return f"{shape.name} reads too few tokens to try its cache"
+        prompts = trial_prompts(shape.d_vocab, length)
+        with as_found(causal):
+            plain = _decode(causal, prompts, 3, frozenset(), False)
+
+            def agrees() -> bool:
+                kept = _decode(causal, prompts, 3, frozenset(), True)
+                for step, (found, due) in enumerate(zip(kept.logits, plain.logits, strict=True)):
+                    if differ(found, due):
+                        return False
+                    if not torch.equal(kept.sequences[:, length + step], plain.sequences[:, length + step]):
+                        return True  # a tie, after which the two are not to be compared
+                return True
+
+            found = failure_of("generating", agrees)
+        return found and f"{shape.name}: {found}"
+
+    return passes_once(causal, failure)
+
+
 def _batches(prompts: Sequence[TokenIds], limits: Sequence[int], size: int, *, mixed: bool) -> Iterator[list[int]]:
     """Prompts that are run together, the longest first. Those of one limit below the others' are of one length."""
     together = limits if mixed else [len(prompt) for prompt in prompts]
@@ -97,12 +143,12 @@ def _batches(prompts: Sequence[TokenIds], limits: Sequence[int], size: int, *, m
         yield from (group[first : first + size] for first in range(0, len(group), size))
 
 
-def _padding_changes_nothing(causal: Any, prompts: Sequence[TokenIds], steps: int) -> bool:
+def _padding_changes_nothing(causal: Any, prompts: Sequence[TokenIds], steps: int, cached: bool) -> bool:
     """Whether a short prompt leads to the same logits beside a long one: tried, not believed of an architecture."""
     if len({len(prompt) for prompt in prompts}) < 2:
         return True
     short, long = min(prompts, key=len), max(prompts, key=len)
-    alone, beside = (_decode(causal, some, steps, frozenset()) for some in ([short], [short, long]))
+    alone, beside = (_decode(causal, some, steps, frozenset(), cached) for some in ([short], [short, long]))
     for step, (expected, found) in enumerate(zip(alone.logits, beside.logits, strict=True)):
         # Rounding stays far below this in every dtype, and a wrong mask or position far above.
         allowed = torch.finfo(causal.dtype).eps ** 0.5 * expected.float().std()
@@ -114,13 +160,13 @@ def _padding_changes_nothing(causal: Any, prompts: Sequence[TokenIds], steps: in
     return True
 
 
-def _replies(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozenset[int]) -> list[Reply]:
-    made = _decode(causal, prompts, limit, ends).sequences[:, max(map(len, prompts)) :].tolist()
+def _replies(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozenset[int], cached: bool) -> list[Reply]:
+    made = _decode(causal, prompts, limit, ends, cached).sequences[:, max(map(len, prompts)) :].tolist()
     stops = [next((k for k, token in enumerate(reply) if token in ends), len(reply)) for reply in made]
     return [tuple(reply[:stop]) for reply, stop in zip(made, stops, strict=True)]
 
 
-def _decode(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozenset[int]) -> Any:
+def _decode(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozenset[int], cached: bool) -> Any:
     """What Hugging Face's own loop makes of prompts that are padded on the left."""
     from transformers import GenerationConfig
 
@@ -135,15 +181,19 @@ def _decode(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozense
         eos_token_id=sorted(ends) or None,
         pad_token_id=min(ends, default=0),
         output_logits=not ends,
+        use_cache=cached,
         return_dict_in_generate=True,
     )
     with _without_settings(causal):
-        return causal.generate(
+        made = causal.generate(
             input_ids=torch.tensor(tokens, device=causal.device),
             attention_mask=torch.tensor(mask, device=causal.device),
             generation_config=settings,
             logits_processor=[_finite(shape_of(causal).name)],
         )
+    if cached:
+        require_generated(shape_of(causal).name, made)
+    return made
 
 
 @contextmanager

@@ -39,13 +39,13 @@ class Suffix:
     """The last tokens of a batch of prompts."""
 
     resid_pre: Float[Tensor, "pair token d_model"]
-    """Residual input of layer 0."""
+    """Residual input of layer 0; of the whole prompts where there is no prefix that could be read instead."""
     z: tuple[Float[Tensor, "pair token head d_head"], ...]
-    """Head outputs of every layer, after attention and before W_O."""
+    """Head outputs of every layer at the last tokens, after attention and before W_O."""
     logits: Float[Tensor, "pair d_vocab"]
     """At the last token."""
     prefix: Prefix | None = None
-    """What the rows attend to before themselves; None where there is nothing, or there are no rows."""
+    """What the rows attend to before themselves; None where there is nothing, there are no rows, or all is run anew."""
 
     def __getitem__(self, pairs: slice) -> Suffix:
         prefix = None if self.prefix is None else self.prefix[pairs]
@@ -58,22 +58,28 @@ def capture_suffixes(
     references: Sequence[TokenIds],
     counterfactuals: Sequence[TokenIds],
     n_tokens: int,
+    *,
+    cached: bool = True,
 ) -> tuple[Suffix, Suffix]:
     """The last tokens of both prompts of each pair; a beginning common to the two is run once.
 
-    The references must be of one length; the counterfactuals need not.
+    The references must be of one length; the counterfactuals need not. Where keys may not be ``cached``, rows run
+    through the whole prompt.
 
     Raises:
-        ModelError: the model keeps no keys and values, or its head outputs do not have the shape it states.
+        ModelError: its head outputs do not have the shape it states.
+        CacheError: the model does not keep what it has read.
         HookError: a hook did not fire.
         NotFiniteError: an activation or a logit is NaN or infinite.
     """
+    if not cached:
+        whole = _capture(model, geometry, references, None, n_tokens, entrance=len(references[0]))
+        return whole, _capture(model, geometry, counterfactuals, None, n_tokens)
     both = zip(references, counterfactuals, strict=True)
     shared = min(min(common_prefix(r, c), len(r) - n_tokens, len(c) - n_tokens) for r, c in both)
     # Both prompts go on from the same token, so that where no head tells them apart their numbers are the same.
     beginnings = [prompt[:shared] for prompt in references]
-    otherwise = "only effect='path' without receivers works here"
-    cache = run_and_keep(model, geometry, beginnings, otherwise=otherwise)
+    cache = run_and_keep(model, geometry, beginnings)
     reference = _capture(model, geometry, [prompt[shared:] for prompt in references], cache, n_tokens)
     seen = Prefix.of(model, cache)
     start = seen.cut(shared).as_cache(model, len(references)) if shared else None
@@ -82,12 +88,24 @@ def capture_suffixes(
     return replace(reference, prefix=seen.cut(before) if before else None), counterfactual
 
 
-def _capture(model: HookedModel, geometry: Geometry, ends: Sequence[TokenIds], cache: Any, n_tokens: int) -> Suffix:
+def _capture(
+    model: HookedModel,
+    geometry: Geometry,
+    ends: Sequence[TokenIds],
+    cache: Any,
+    n_tokens: int,
+    *,
+    entrance: int | None = None,
+) -> Suffix:
+    """The last ``n_tokens``; their residual input, or that of the last ``entrance`` tokens."""
     tokens, last = padded(model, ends)
-    rows, window = torch.arange(len(ends))[:, None], last.cpu()[:, None] + torch.arange(1 - n_tokens, 1)
+    rows = torch.arange(len(ends))[:, None]
     read: dict[str, Tensor] = {}
 
     def keep(name: str) -> HookFunction:
+        width = n_tokens if entrance is None or name != resid_name(0) else entrance
+        window = last.cpu()[:, None] + torch.arange(1 - width, 1)
+
         def hook(value: Tensor, hook: Any) -> None:
             read[name] = value[rows.to(value.device), window.to(value.device)]
 

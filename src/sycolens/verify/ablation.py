@@ -11,10 +11,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sycolens.errors import HookError
+from sycolens.errors import CacheError, HookError
 from sycolens.heads import Head, HeadSet
+from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import KNOCKOUT, Geometry, HookedModel, pattern_name, require_head_outputs, z_name
+from sycolens.model.kv_cache import versions
 from sycolens.model.overwriting import Positions, check_positions, set_heads
+from sycolens.model.speaking import causal_of, keeps_while_generating
 from sycolens.verify.means import HeadMeans
 
 Method = Literal["mean", "zero", "resample"]
@@ -90,6 +93,7 @@ def ablate_heads(
         HeadError: no heads, or one that the model does not have.
         HookError: means are missing, an unknown method or place, or nothing was overwritten before the block ended.
         ModelError: the means are those of another model.
+        CacheError: the model generates inside, and does not keep what it reads with the installed versions.
 
     >>> means = mean_activations(model, pairs, progress=False)
     >>> prompt = torch.tensor([pairs.reference[0]])
@@ -109,7 +113,10 @@ def ablate_heads(
 
     values(1)  # what is missing is told before the block is entered
     last = None if lengths is None else torch.tensor(list(lengths)) - 1
-    passes = _Passes()
+    # Tried before anything is knocked out, which a trial inside the block would take for a fault of the cache.
+    causal = causal_of(model)
+    kept = keeps_what_it_reads(model) and (causal is None or keeps_while_generating(causal))
+    passes = _Passes(geometry.name, kept=kept)
     overwrote: set[int] = set()
 
     def overwrite(layer: int) -> Any:
@@ -144,8 +151,16 @@ def ablate_heads(
 class _Passes:
     """Tells a pass over a prompt from one over a generated token, by what the first layer's attention can see."""
 
-    generated = False
+    def __init__(self, name: str, *, kept: bool) -> None:
+        self._name, self._kept = name, kept
+        self.generated = False
 
     def look(self, module: nn.Module, args: Any, pattern: Tensor) -> None:
         queries, keys = pattern.shape[-2:]
+        if queries == 1 and not self._kept:
+            raise CacheError(
+                f"{self._name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated "
+                "token cannot be told from a prompt. Run whole prompts of at least two tokens there, or use knock_out, "
+                "which generates without them."
+            )
         self.generated = queries == 1 and keys > 1
