@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -180,7 +181,7 @@ def _at(value: Tensor, positions: Tensor) -> Tensor:
 def per_head(z: Tensor, geometry: Geometry, layer: int) -> Tensor:
     """``hook_z`` of some tokens with an axis for heads, once its shape is known to be what the model states."""
     if z.dim() == 2 and z.shape[1] == geometry.n_heads * geometry.d_head:
-        z = z.view(len(z), geometry.n_heads, geometry.d_head)
+        z = rearrange(z, "row (head d_head) -> row head d_head", head=geometry.n_heads)
     if z.dim() != 3 or z.shape[1] != geometry.n_heads:
         raise ModelError(
             f"{geometry.name}: hook_z of layer {layer} has shape {tuple(z.shape[1:])}, which is not "

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -37,8 +38,12 @@ class Conditions:
     def of(self, prompts: Sequence[int], conditions: slice) -> Overwrite:
         """The edits of some conditions on some prompts, the conditions of a prompt together."""
         heads = self.heads[conditions]
-        z = self.z if len(self.z) == 1 else self.z[list(prompts)].repeat_interleave(len(heads), 0)
-        return Overwrite(heads.repeat(len(prompts), 1, 1), z)
+        z = (
+            self.z
+            if len(self.z) == 1
+            else repeat(self.z[list(prompts)], "prompt ... -> (prompt condition) ...", condition=len(heads))
+        )
+        return Overwrite(repeat(heads, "condition ... -> (prompt condition) ...", prompt=len(prompts)), z)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +114,10 @@ def reply_under(
                 )
                 found, logits = _decode(written, len(overwrite.heads), ends, limit, geometry)
                 width = len(found) // len(batch)
-                wanted = torch.tensor([labels[i] for i in batch]).repeat_interleave(width, 0)
+                asked = torch.tensor([labels[i] for i in batch])
+                wanted = repeat(asked, "prompt label -> (prompt condition) label", condition=width)
                 picked = logits.gather(-1, wanted.to(logits.device)).float().cpu()
-                leaning.append(picked.view(len(batch), width, 2))
+                leaning.append(rearrange(picked, "(prompt condition) label -> prompt condition label", condition=width))
                 for place, replies in enumerate(said):
                     replies += found[place * width : (place + 1) * width]
                 advance(len(found))
@@ -143,7 +149,7 @@ class _CachedRows:
         self._model, self._room, self._overwrite, self._positions = model, room, overwrite, positions
         copies = len(overwrite.heads) // len(rest)
         self._cache = room.begin(cache, copies)
-        self._rest = rest.repeat_interleave(copies, 0)
+        self._rest = repeat(rest, "prompt token -> (prompt condition) token", condition=copies)
         """What is still to run of the prompts, one row a condition."""
 
     def first(self) -> Float[Tensor, "row d_vocab"]:
@@ -170,7 +176,8 @@ class _WholeRows:
 
     def __init__(self, model: HookedModel, prompts: Tensor, overwrite: Overwrite, positions: Positions) -> None:
         self._model, self._overwrite, self._positions = model, overwrite, positions
-        self._tokens = prompts.repeat_interleave(len(overwrite.heads) // len(prompts), 0)
+        copies = len(overwrite.heads) // len(prompts)
+        self._tokens = repeat(prompts, "prompt token -> (prompt condition) token", condition=copies)
         self._length = prompts.shape[1]
 
     def first(self) -> Float[Tensor, "row d_vocab"]:

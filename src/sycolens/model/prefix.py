@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import repeat
 from torch import Tensor
 
 from sycolens.errors import CacheError
@@ -128,6 +129,5 @@ class _Shared(Store):
 
     def _joined(self, before: Tensor, new: Tensor) -> Tensor:
         """The new tokens of every row behind the beginning of its pair."""
-        blocks = new.view(-1, len(before), *new.shape[1:])
-        shared = before.expand(len(blocks), *before.shape)
-        return torch.cat([shared, blocks], self._axis if self._axis < 0 else self._axis + 1).flatten(0, 1)
+        copies = len(new) // len(before)
+        return torch.cat([repeat(before, "pair ... -> (copy pair) ...", copy=copies), new], self._axis)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -130,9 +131,12 @@ def _replay_rows(
             fired.add(resid_name(layer))
             if layer == 0:
                 start = reference.resid_pre.to(value.device, value.dtype).unsqueeze(1)
-                return start.repeat(rows.present_at(0), 1, 1)
+                return repeat(start, "pair token d -> (block pair) token d", block=rows.present_at(0))
             joining = rows.present_at(layer) - rows.present_at(layer - 1)
-            return torch.cat([value, value[: rows.n_pairs].repeat(joining, 1, 1)]) if joining else None
+            if not joining:
+                return None
+            joined = repeat(value[: rows.n_pairs], "pair token d -> (block pair) token d", block=joining)
+            return torch.cat([value, joined])
 
         return hook
 
@@ -170,7 +174,7 @@ def _replay_rows(
         logits = run(model, start)
     if missing := [name for name, _ in hooks if name not in fired]:
         raise HookError(f"{geometry.name}: {', '.join(missing)} did not fire in the replay; no effect was measured.")
-    return logits[:, -1].view(n_blocks, rows.n_pairs, -1)
+    return rearrange(logits[:, -1], "(block pair) d_vocab -> block pair d_vocab", block=n_blocks)
 
 
 def require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
@@ -154,11 +155,13 @@ def run_rows(
         def hook(value: Tensor, hook: Any) -> Tensor:
             fired.add(resid_name(layer))
             if layer == 0:
-                return reference.resid_pre.to(value.device, value.dtype).repeat(blocks_at(0), 1, 1)
+                entering = reference.resid_pre.to(value.device, value.dtype)
+                return repeat(entering, "pair token d -> (block pair) token d", block=blocks_at(0))
             joining = blocks_at(layer) * n_pairs - len(value)
             if joining <= 0:
                 return value[: blocks_at(layer) * n_pairs]
-            return torch.cat([value, value[:n_pairs].repeat(joining // n_pairs, 1, 1)])
+            joined = repeat(value[:n_pairs], "pair token d -> (block pair) token d", block=joining // n_pairs)
+            return torch.cat([value, joined])
 
         return hook
 
@@ -193,7 +196,7 @@ def rows_over_prefix(model: HookedModel, geometry: Geometry, length: int, n_toke
 def _by_head(value: Tensor, geometry: Geometry, name: str) -> Tensor:
     n_heads = geometry.n_key_value_heads if name.endswith(("hook_k", "hook_v")) else geometry.n_heads
     if value.dim() == 3 and value.shape[2] == n_heads * geometry.d_head:
-        value = value.view(*value.shape[:2], n_heads, geometry.d_head)
+        value = rearrange(value, "row token (head d_head) -> row token head d_head", head=n_heads)
     if value.dim() != 4 or value.shape[2] != n_heads:
         raise ModelError(
             f"{geometry.name}: {name} has shape {tuple(value.shape)}, which is not {n_heads} heads of "
@@ -204,4 +207,4 @@ def _by_head(value: Tensor, geometry: Geometry, name: str) -> Tensor:
 
 def _split(rows: Tensor, size: int) -> Tensor:
     """A view with the first axis split, the inner part being of that size."""
-    return rows.view(-1, size, *rows.shape[1:])
+    return rearrange(rows, "(outer inner) ... -> outer inner ...", inner=size)
