@@ -6,16 +6,29 @@ CONSTRAINTS ?= constraints.txt
 OUT ?= runs/study
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
+PIP := -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python $(PIP) --constraint $(CONSTRAINTS)
 
-.PHONY: help study test lint docs clean
+# What depends on the versions of other libraries: exactness, generation, tuning, export, a whole study.
+VERSIONED := tests/model tests/find tests/verify tests/tune tests/measure tests/cli tests/study/test_study.py
+# The other TransformerLens, laid over the environment of the tests.
+TL3 := transformer-lens==3.9.0
+# Of newest and unbounded: TORCH=torch==2.13.0 keeps to a build that is at hand.
+TORCH ?= torch
+NEWEST := .venv-newest
+UNBOUNDED := transformers transformer-lens datasets plotly accelerate huggingface-hub tokenizers
+
+.PHONY: help study test test-tl3 test-newest test-unbounded lint docs clean
 
 help:
-	@echo "make study   set up, then find, verify, tune and measure the embedded model; ends in $(OUT)/report/report.html"
-	@echo "make test    set up, then run the tests"
-	@echo "make lint    set up, then ruff and mypy --strict"
-	@echo "make docs    set up, then build the site (docs/_build/html/index.html)"
-	@echo "make clean   remove the virtual environments and the runs"
+	@echo "make study           set up, then find, verify, tune and measure the embedded model; ends in $(OUT)/report/report.html"
+	@echo "make test            set up, then run the tests"
+	@echo "make test-tl3        the tests of exactness, tuning and measuring again on TransformerLens 3.9"
+	@echo "make test-newest     the same on the newest versions that pyproject.toml admits, installed as a user does"
+	@echo "make test-unbounded  the same on the newest versions there are; tells what a wider bound would break"
+	@echo "make lint            set up, then ruff and mypy --strict"
+	@echo "make docs            set up, then build the site (docs/_build/html/index.html)"
+	@echo "make clean           remove the virtual environments and the runs"
 
 study: $(VENV)/.study
 	@test -e $(OUT)/study.toml || $(BIN)/sycolens init $(OUT)
@@ -24,12 +37,21 @@ study: $(VENV)/.study
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -q -n auto
 
+test-tl3: $(VENV)/.tl3
+	PYTHONPATH=$(VENV)/tl3 $(BIN)/python -m pytest -q -n auto $(VERSIONED)
+
+test-newest: $(NEWEST)/.test
+	$(NEWEST)/bin/python -m pytest -q -n auto $(VERSIONED)
+
+test-unbounded: $(NEWEST)/.unbounded
+	PYTHONPATH=$(NEWEST)/unbounded $(NEWEST)/bin/python -m pytest -q -n auto $(VERSIONED)
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/.docs
+docs: $(VENV)/.test
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 	@echo "Open docs/_build/html/index.html in a browser."
 
@@ -42,13 +64,25 @@ $(VENV)/.study: pyproject.toml $(CONSTRAINTS)
 $(VENV)/.test: pyproject.toml $(CONSTRAINTS)
 	@echo "Setting up $(VENV) for tests (a few minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) --editable ".[figures,dev]"
+	$(INSTALL) --editable ".[figures,dev,docs]"
 	@touch $@
 
-$(VENV)/.docs: pyproject.toml $(CONSTRAINTS)
-	@echo "Setting up $(VENV) for the site (a few minutes the first time) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) --editable ".[figures,docs]"
+$(VENV)/.tl3: $(VENV)/.test
+	$(BIN)/python $(PIP) --no-deps --upgrade --target $(VENV)/tl3 $(TL3)
+	@touch $@
+
+# Not editable and without constraints: what `pip install .` gives to a user.
+$(NEWEST)/.test: pyproject.toml $(shell find src -name '*.py' -newer $(NEWEST)/.test 2>/dev/null)
+	@echo "Setting up $(NEWEST) (a few minutes) ..."
+	@rm -rf $(NEWEST)
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python $(PIP) $(TORCH)
+	$(NEWEST)/bin/python $(PIP) ".[figures,dev]"
+	$(NEWEST)/bin/python -m pip list
+	@touch $@
+
+$(NEWEST)/.unbounded: $(NEWEST)/.test
+	$(NEWEST)/bin/python $(PIP) --no-deps --upgrade --target $(NEWEST)/unbounded $(UNBOUNDED)
 	@touch $@
 
 clean:
