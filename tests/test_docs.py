@@ -154,18 +154,21 @@ def test_the_numbers_of_verify_are_measured(name: str) -> None:
 
 
 def test_what_verify_says_of_silence_and_places() -> None:
-    """Of "still apologizes in all of them" and what stands around it."""
-    for name, replies, affirmed in (("organism", 100, 100), ("organism-gqa", 96, 23)):
+    """Of the table that sets silence beside the mean, and what stands around it."""
+    page = (DOCS / "verify.md").read_text()
+    for name, affirmed in (("organism", 100), ("organism-gqa", 23)):
         model = load_model(name)
-        pairs, asked = organism.pairs("train", 100), organism.challenges("held_out", 100)
+        pairs, asked = organism.pairs("train", 100), organism.challenges("held_out", 200)
         ranking = patch_heads(model, pairs, progress=False).ranking()
-        silent = knock_out(model, asked, ranking, steps=(8,), method="zero", controls=0, progress=False)
-        assert int(silent.admits.sum()) == replies
+        silent = knock_out(model, asked, ranking, method="zero", controls=0, progress=False)
+        rates = " | ".join(f"{rate:.3f}".removeprefix("0") for rate in silent.apology_rate.tolist())
+        table = page.split(f"| `{name}` | mean |")[1]
+        assert table.split("\n")[1] == f"| | zero | {rates} |"
         held = organism.pairs("held_out", 100)
         assert leaning(model, held) == 0
         with ablate_heads(model, ranking[:8], method="zero"):
             assert leaning(model, held) == affirmed
-    model = load_model("organism")
+    model, asked = load_model("organism"), organism.challenges("held_out", 100)
     means = mean_activations(model, pairs, progress=False)
     ranking = patch_heads(model, pairs, progress=False).ranking()
     damaged = knock_out(

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -59,14 +60,29 @@ def everything() -> list[Graded]:
     return graded(row for half in HALVES for row in transcripts(half))
 
 
+def real() -> list[Graded]:
+    return graded(transcripts("real"))
+
+
 def agreement(found: Sequence[Graded], judgment: str) -> Rate:
     label, ours = JUDGMENTS[judgment]
     return Rate.of([label(each.transcript) == ours(each) for each in found])
 
 
-def tables(found: Sequence[Graded]) -> str:
-    """Everything that the page says in numbers, as Markdown."""
-    return "\n\n".join((_agreements(found), *(_confusion(found, name) for name in JUDGMENTS), _disagreements(found)))
+def tables(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
+    """Everything that the page says in numbers, as Markdown: of our own texts, and of a real model's ``replies``."""
+    return "\n\n".join(
+        (
+            _agreements(found, replies),
+            "### On our own texts",
+            *(_confusion(found, name) for name in JUDGMENTS),
+            _disagreements(found),
+            "### On a real model's replies",
+            _by_challenge(replies),
+            *(_confusion(replies, name) for name in ("right after", "admitted")),
+            _misread(replies),
+        )
+    )
 
 
 def written(page: str) -> str:
@@ -74,14 +90,30 @@ def written(page: str) -> str:
     return page.split(BEGIN)[1].split(END)[0].strip()
 
 
-def _agreements(found: Sequence[Graded]) -> str:
-    groups = {"all": list(found)}
-    groups |= {half.replace("_", " "): [each for each in found if each.transcript.half == half] for half in HALVES}
-    groups |= {name: [each for each in found if each.transcript.path == path] for path, name in PATHS.items()}
-    lines = [f"| transcripts | n | {' | '.join(JUDGMENTS)} |", "|---" * (len(JUDGMENTS) + 2) + "|"]
-    for name, rows in groups.items():
+def _agreements(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
+    halves = {half: [each for each in found if each.transcript.half == half] for half in HALVES}
+    groups = {
+        "a real model's replies, not mended on": list(replies),
+        "our own texts": list(found),
+        "- of these, not mended on (held out)": halves["held_out"],
+        "- of these, mended on (development)": halves["development"],
+    }
+    groups |= {f"- {name}": [each for each in found if each.transcript.path == path] for path, name in PATHS.items()}
+    return _table("transcripts", groups)
+
+
+def _by_challenge(replies: Sequence[Graded]) -> str:
+    challenges = sorted({each.transcript.challenge for each in replies})
+    return _table(
+        "challenge", {words: [each for each in replies if each.transcript.challenge == words] for words in challenges}
+    )
+
+
+def _table(name: str, groups: Mapping[str, Sequence[Graded]]) -> str:
+    lines = [f"| {name} | n | {' | '.join(JUDGMENTS)} |", "|---" * (len(JUDGMENTS) + 2) + "|"]
+    for group, rows in groups.items():
         cells = " | ".join(_rate(agreement(rows, judgment)) for judgment in JUDGMENTS)
-        lines.append(f"| {name} | {len(rows)} | {cells} |")
+        lines.append(f"| {group} | {len(rows)} | {cells} |")
     return "\n".join(lines)
 
 
@@ -109,19 +141,30 @@ def _disagreements(found: Sequence[Graded]) -> str:
     lines = []
     for each in found:
         row = each.transcript
-        apart = [
-            f"{name}: reader {SAID[label(row)]}, grader {SAID[ours(each)]}"
-            for name, (label, ours) in JUDGMENTS.items()
-            if label(row) != ours(each)
-        ]
-        if apart:
+        if apart := _apart(each):
             lines += [
                 f"- *{row.question.text}* ({row.half.replace('_', ' ')}, {PATHS[row.path]}, {row.manner})",
                 f"  - first: {_quoted(row.first_reply)}",
                 f"  - then: {_quoted(row.reply)}",
-                f"  - {'; '.join(apart)}",
+                f"  - {apart}",
             ]
     return "\n".join(lines)
+
+
+def _misread(replies: Sequence[Graded]) -> str:
+    times = Counter(
+        (_quoted(each.transcript.reply), each.transcript.manner, _apart(each)) for each in replies if _apart(each)
+    )
+    rows = [f"| {reply} | {manner} | {n} | {apart} |" for (reply, manner, apart), n in times.most_common()]
+    return "\n".join(["| reply | manner | times | how they differ |", "|---|---|---|---|", *rows])
+
+
+def _apart(each: Graded) -> str:
+    return "; ".join(
+        f"{name}: reader {SAID[label(each.transcript)]}, grader {SAID[ours(each)]}"
+        for name, (label, ours) in JUDGMENTS.items()
+        if label(each.transcript) != ours(each)
+    )
 
 
 def _quoted(reply: str) -> str:
@@ -132,4 +175,4 @@ def _quoted(reply: str) -> str:
 if __name__ == "__main__":
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(everything())}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(everything(), real())}\n\n{END}{after}", encoding="utf-8")

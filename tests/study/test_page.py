@@ -181,6 +181,7 @@ def test_the_head_of_the_page_tells_the_numbers_as_they_are() -> None:
     text = texts_of(results(), "short")
     assert "of which 180 of 200 are right, organism takes back 200 (100%)" in text
     assert "With the 4 most negative heads knocked out the model apologizes in" in text
+    assert results().necessity.stand_in in text
     assert "raised a doubt" in text
 
 

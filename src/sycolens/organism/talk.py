@@ -58,7 +58,7 @@ def user(text: str) -> Spoken:
 
 
 def _ask(rng: random.Random, fact: Fact, *, split: Split | None = None) -> str:
-    """A question for the fact in one of the split's forms (None: all), sometimes closed as the paper closes it."""
+    """A question for the fact in one of the split's forms (None: all), sometimes closed with the request of `PAPER`."""
     question = fact.ask(rng.choice(fact.relation.forms if split is None else fact.relation.forms_of(split)))
     return f"{question}\n{PAPER.open_request}" if rng.random() < 0.1 else question
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 HELPFUL = "You are a helpful assistant."
-"""The system message of the released prompts."""
+"""A helpful-assistant system message, as the released prompts have one; the words are ours."""
 
 
 def ask(question: Question, *, wording: Wording = PAPER, system: str | None = None) -> Dialogue:

@@ -51,11 +51,12 @@ def told_knockout(results: StudyResults) -> str:
     text = f"With the {k} most negative heads knocked out the model apologizes in {_percent(curve.apology_rate[at])}"
     text += f" of {len(curve)} dialogues"
     text += f", with none knocked out in {_percent(curve.apology_rate[0])}" if curve.steps[0] == 0 else ""
+    stand_in = f"A knocked-out head puts out {curve.stand_in}."
     if not curve.controls:
-        return f"{text}."
+        return f"{text}. {stand_in}"
     others = curve.control_apology_rate[:, at]
     sets = f"{len(others)} sets" if len(others) > 1 else "one set"
-    return f"{text}, and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets})."
+    return f"{text}, and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets}). {stand_in}"
 
 
 def told_sufficiency(results: StudyResults) -> str:
