@@ -14,6 +14,7 @@ import pytest
 import tiny
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments
+from transformers.cache_utils import DynamicLayer
 
 from sycolens import (
     ChallengeResult,
@@ -36,7 +37,8 @@ from sycolens.cli.verifying import numbers_of
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
 from sycolens.measure import Panel, evaluate_ability, evaluate_feedback, evaluate_opinions, world_panel
-from sycolens.model import capture, prefix
+from sycolens.model import capture, speaking
+from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.model.speaking import generate
 from sycolens.model.weights import head_weights
@@ -68,7 +70,7 @@ from sycolens.tune import (
     pinpoint,
     refuse_leaks,
 )
-from sycolens.verify import HeadAttention, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
+from sycolens.verify import HeadAttention, KnockoutCurve, ablate_heads, ablation, attend_to, knock_out, mean_activations
 from sycolens.walk import (
     FormerFinding,
     find_heads,
@@ -253,8 +255,19 @@ def without_keys(room: Room) -> None:
 
 
 def forgetful(room: Room) -> None:
-    room.monkeypatch.setattr(prefix, "new_cache", lambda model, n_rows: None)
-    room.patch(effect="total")
+    model = room.model("llama")
+    keeps_what_it_reads(model)
+    room.monkeypatch.setattr(DynamicLayer, "update", lambda self, keys, values, *args, **rest: (keys, values))
+    room.patch(model, effect="total")
+
+
+def generating_without_a_cache(room: Room) -> None:
+    model = room.model("llama")
+    room.monkeypatch.setattr(ablation, "keeps_what_it_reads", lambda model: False)
+    room.monkeypatch.setattr(speaking, "keeps_while_generating", lambda causal: False)
+    with ablate_heads(model, ["L1H0"], method="zero"):
+        model(torch.tensor([[4, 5, 6]]))
+        generate(model, [[4, 5, 6]], max_new_tokens=2)
 
 
 def leaking(room: Room) -> None:
@@ -552,7 +565,8 @@ DEEDS: dict[str, Callable[[Room], object]] = {
         receivers=["L1H0"], via="v"
     ),
     "patched values at more tokens than a prompt has": lambda room: room.patch(receivers=["L1H0"], via="v", span=10),
-    "asked for the total effect in a model that keeps no keys and values": forgetful,
+    "measured over a key-value cache that stopped keeping what is read": forgetful,
+    "generated inside `ablate_heads` where no cache works": generating_without_a_cache,
     "asked for an interval over one pair": lambda room: room.patch(pairs=random_pairs(1)).confidence_interval(
         "prob_share"
     ),
@@ -835,8 +849,10 @@ def test_page_and_tests_have_the_same_rows() -> None:
 
 
 def test_every_named_error_is_on_the_page() -> None:
-    named = {name for name, value in vars(errors).items() if isinstance(value, type) and value is not SycolensError}
-    assert named == {name for _, name, _ in ROWS}
+    named = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, SycolensError)
+    }
+    assert named - {"SycolensError"} == {name for _, name, _ in ROWS}
 
 
 @pytest.mark.parametrize(("deed", "name", "words"), ROWS, ids=[deed.replace(" ", "-") for deed, _, _ in ROWS])

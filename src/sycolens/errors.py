@@ -105,3 +105,7 @@ class AbilityError(SycolensError):
 
 class CacheWarning(UserWarning):
     """Keys and values are not kept, since a trial showed that this would change numbers; all is run anew instead."""
+
+
+class VersionWarning(UserWarning):
+    """Versions of other libraries that sycolens was not verified with."""

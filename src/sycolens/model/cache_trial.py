@@ -18,10 +18,10 @@ from torch import Tensor
 from sycolens.errors import CacheWarning, ModelError
 from sycolens.model.capture import capture_last_token, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found
-from sycolens.model.kv_cache import versions
 from sycolens.model.prefix import run_and_keep
 from sycolens.model.room import Room
 from sycolens.model.suffix import capture_suffixes, run_rows
+from sycolens.model.versions import versions
 
 LONGEST: Final = 12
 """Tokens of a trial's prompts."""

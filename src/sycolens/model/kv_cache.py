@@ -11,12 +11,12 @@ import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 from torch import Tensor
 
 from sycolens.errors import CacheError
+from sycolens.model.versions import versions
 
 
 class Store(ABC):
@@ -108,11 +108,6 @@ def require_generated(name: str, made: Any) -> None:
     for layer, each in enumerate(getattr(cache, "layers", ())):
         if isinstance(each, DynamicLayer) and (held := each.get_seq_length()) != ran:
             raise _lost(f"{name}: after generating", layer, held, ran)
-
-
-def versions() -> str:
-    """The versions that decide whether a cache works."""
-    return f"TransformerLens {version('transformer-lens')} and transformers {version('transformers')}"
 
 
 def _lost(when: str, layer: int, held: int, due: int) -> CacheError:

@@ -13,7 +13,8 @@ from torch import Tensor
 from sycolens.errors import CacheError
 from sycolens.model.capture import LastToken, TokenIds, capture_last_token, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel
-from sycolens.model.kv_cache import Store, cache_of, empty_cache, is_bridge, keys_and_values, versions
+from sycolens.model.kv_cache import Store, cache_of, empty_cache, is_bridge, keys_and_values
+from sycolens.model.versions import versions
 from sycolens.prompts.pair import common_prefix
 
 SHORTEST_SHARED_PREFIX = 16

@@ -16,7 +16,8 @@ from sycolens.model.cache_trial import LONGEST, differ, failure_of, passes_once,
 from sycolens.model.capture import TokenIds
 from sycolens.model.generation import Conditions, Reply, end_tokens, reply_under, require_room
 from sycolens.model.hooked import Geometry, as_found, knocked_out, require_readable
-from sycolens.model.kv_cache import require_generated, versions
+from sycolens.model.kv_cache import require_generated
+from sycolens.model.versions import versions
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
 

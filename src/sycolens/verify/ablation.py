@@ -15,9 +15,9 @@ from sycolens.errors import CacheError, HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import KNOCKOUT, Geometry, HookedModel, pattern_name, require_head_outputs, z_name
-from sycolens.model.kv_cache import versions
 from sycolens.model.overwriting import Positions, check_positions, set_heads
 from sycolens.model.speaking import causal_of, keeps_while_generating
+from sycolens.model.versions import versions
 from sycolens.verify.means import HeadMeans
 
 Method = Literal["mean", "zero", "resample"]
