@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -12,9 +13,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sycolens.errors import NotFiniteError, PromptError
+from sycolens.model.batches import batches_that_fit
 from sycolens.model.capture import TokenIds
 from sycolens.model.generation import Conditions, Reply, end_tokens, reply_under, require_room
 from sycolens.model.hooked import Geometry, as_found, require_readable
+from sycolens.model.threads import enough_threads
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
 
@@ -59,11 +62,14 @@ def generate(
     limits = [min(max_new_tokens, geometry.n_ctx - len(p)) if geometry.n_ctx else max_new_tokens for p in prompts]
     ends = end_tokens(model, tokenizer)
     replies: list[Reply] = [()] * len(prompts)
-    with as_found(model):
-        roomy = [prompt for prompt, limit in zip(prompts, limits, strict=True) if limit == max_new_tokens]
-        steps = min(2, max_new_tokens)
-        mixed = batch_size > 1 and processes.once(lambda: _padding_changes_nothing(causal, roomy, steps))
-        batches = list(_batches(prompts, limits, batch_size, mixed=mixed))
+    longest = max(map(len, prompts), default=0)
+    with as_found(model), enough_threads(model, min(batch_size, len(prompts)) * longest):
+        lengths = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
+        fit = partial(batches_that_fit, model, lengths=lengths, batch_size=batch_size, caches=2, processes=processes)
+        batches = fit(_alike(prompts, limits, mixed=True))
+        mixed = [prompts[i] for batch in batches if len({len(prompts[i]) for i in batch}) > 1 for i in batch]
+        if not processes.once(lambda: _padding_changes_nothing(causal, mixed, min(2, max_new_tokens))):
+            batches = fit(_alike(prompts, limits, mixed=False))
         with _bar(sum(map(len, processes.in_turn(batches))), progress, processes) as bar:
 
             def speak(batch: list[int]) -> list[Reply]:
@@ -88,13 +94,12 @@ def causal_of(model: Any) -> Any:
     return model
 
 
-def _batches(prompts: Sequence[TokenIds], limits: Sequence[int], size: int, *, mixed: bool) -> Iterator[list[int]]:
-    """Prompts that are run together, the longest first. Those of one limit below the others' are of one length."""
+def _alike(prompts: Sequence[TokenIds], limits: Sequence[int], *, mixed: bool) -> Iterator[list[int]]:
+    """Prompts that may be run together, the longest first. Those of one limit below the others' are of one length."""
     together = limits if mixed else [len(prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (together[i], -len(prompts[i])))
     for _, found in groupby(order, key=lambda i: together[i]):
-        group = list(found)
-        yield from (group[first : first + size] for first in range(0, len(group), size))
+        yield list(found)
 
 
 def _padding_changes_nothing(causal: Any, prompts: Sequence[TokenIds], steps: int) -> bool:
