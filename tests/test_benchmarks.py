@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -313,3 +314,62 @@ def test_peak_memory_of_training_holds_the_optimizer_of_what_is_trained(tuning: 
     spt, sft = (tuning.printed_in_fresh_process(1, *script, str(ways.index(way))) for way in (tuning.SPT, tuning.SFT))
     # Gradients and two numbers of the optimizer, for 29 M parameters in one and 1 % of that in the other.
     assert sft - spt > 0.8 * 3 * 4 * 29e6
+
+
+@pytest.fixture(scope="module")
+def threads() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        yield importlib.import_module("threads")
+
+
+def test_threads_are_timed_alone_and_beside_busy_processes_that_end(
+    threads: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+    real = subprocess.Popen
+
+    def start(*args: Any, **options: Any) -> Any:
+        started.append(real(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(threads.subprocess, "Popen", start)
+    assert threads.main(["--models", "tiny", "--pairs", "2", "--turns", "1", "--busy", "1"]) == 0
+    alone, beside = capsys.readouterr().out.splitlines()[-2:]
+    assert alone.startswith("| tiny | alone |")
+    assert beside.startswith("| tiny | beside 1 busy process")
+    assert alone.count("|") == beside.count("|") == 6
+    assert len(started) == 3
+    assert all(process.poll() is not None for process in started)
+
+
+def test_threads_that_disagree_fail_the_run(threads: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = threads.Timed(own=[2.0], chosen=[1.0], threads=2, apart=0.1)
+    monkeypatch.setattr(threads, "time_in_fresh_process", lambda *_: apart)
+    assert threads.main(["--models", "tiny", "--busy", "0"]) == 1
+
+
+def test_both_numbers_of_threads_are_timed(threads: ModuleType) -> None:
+    limit, seen, before = threads.threads.CACHED, [], torch.get_num_threads()
+    real = threads.patch_heads
+
+    def look(model: Any, pairs: Any, **options: Any) -> Any:
+        handle = model.original_model.get_input_embeddings().register_forward_pre_hook(
+            lambda *_: seen.append(torch.get_num_threads())
+        )
+        try:
+            return real(model, pairs, **options)
+        finally:
+            handle.remove()
+
+    torch.set_num_threads(2)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threads, "patch_heads", look)
+            timed = threads.time_both("tiny", 2, turns=1)
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1, 2}
+    assert len(timed.own) == len(timed.chosen) == 1
+    assert timed.apart < 1e-4
+    assert limit == threads.threads.CACHED

@@ -21,6 +21,7 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from sycolens import HeadSet, ablate_heads, kl_drift, load_model, organism
 from sycolens.errors import HookError, ModelError, NotFiniteError, PromptError, SampleError
 from sycolens.measure import Drift, drift
+from sycolens.model import replay
 from sycolens.model.weights import head_weights
 from sycolens.tune import PinpointConfig, attach, pinpoint
 
@@ -158,6 +159,17 @@ class TestNothingElseMatters:
                 found = kl_drift(model, base, TEXTS, batch_size=batch_size, progress=batch_size == 2)
                 torch.testing.assert_close(found.per_text, due, rtol=1e-4, atol=1e-6)
                 assert found.tokens.tolist() == list(LENGTHS)
+
+    def test_the_room_for_a_pass(self, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        base, model = make("llama-gqa"), change(make("llama-gqa"))
+        rows: list[int] = []
+        model.get_input_embeddings().register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+        due = kl_drift(model, base, TEXTS).per_text
+        assert max(rows) == len(TEXTS)
+        rows.clear()
+        monkeypatch.setattr(replay, "CPU_BUDGET", 0)
+        torch.testing.assert_close(kl_drift(model, base, TEXTS).per_text, due, rtol=1e-4, atol=1e-6)
+        assert set(rows) == {1}
 
     def test_what_lies_behind_max_tokens(self, make: Callable[..., Any]) -> None:
         base, model = make("llama"), change(make("llama"))

@@ -16,6 +16,7 @@ from sycolens.errors import HookError, LabelError, PairError
 from sycolens.find.effects import HeadEffects, all_heads, coordinates
 from sycolens.find.kinds import Effect, Kind
 from sycolens.heads import Head, HeadSet
+from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import (
     Geometry,
@@ -32,8 +33,12 @@ from sycolens.model.prefix import capture_pairs, shared_prefix
 from sycolens.model.reactions import Via, effects_through, total_effects
 from sycolens.model.replay import can_grow, replay, rows_within_budget
 from sycolens.model.suffix import capture_suffixes, rows_over_prefix
+from sycolens.model.threads import enough_threads
 from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ContrastPairs
+
+CACHES = 2
+"""How often the keys and values of a beginning are kept: each prompt of the pair goes on from its own."""
 
 
 def patch_heads(
@@ -67,9 +72,9 @@ def patch_heads(
       result holds all its heads. Heads below no receiver get the reference logits.
 
     All heads are rows of one batch that starts at the last token (or the span), so a path costs about two forward
-    passes a pair. ``batch_size`` is how many pairs run at once over the prompts, ``max_rows`` how many patched rows
-    run at once (by default as many as fit in a memory budget); neither changes the result. Several
-    ``processes`` share the pairs.
+    passes a pair. ``batch_size`` is how many pairs run at once over the prompts at most, fewer where long prompts would
+    need much memory, ``max_rows`` how many patched rows run at once (by default as many as fit in a memory budget);
+    neither changes the result. Several ``processes`` share the pairs.
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``, e.g. a state-space block.
@@ -111,10 +116,16 @@ def patch_heads(
     logits = torch.full((len(pairs), geometry.n_layers, geometry.n_heads, 2), torch.nan)
     reference_logits, counterfactual_logits = torch.empty(len(pairs), 2), torch.empty(len(pairs), 2)
     everywhere, sent = coordinates(chosen), coordinates(senders)
-    batches = list(_batches(pairs, n_tokens, batch_size, one_length=kind.reacts))
+    lengths = [max(len(pair.reference), len(pair.counterfactual)) for pair in pairs]
+    groups = _alike(pairs, n_tokens, one_length=kind.reacts)
+    batches = batches_that_fit(model, groups, lengths, batch_size=batch_size, caches=CACHES, processes=processes)
     own = sum(map(len, processes.in_turn(batches)))
     shown = progress and processes.first
-    with as_found(model), tqdm(total=own, desc="patching heads", unit="pair", disable=not shown) as bar:
+    with (
+        as_found(model),
+        enough_threads(model, tokens_at_once(batches, lengths)),
+        tqdm(total=own, desc="patching heads", unit="pair", disable=not shown) as bar,
+    ):
         grow, cached = can_grow(model), keeps_what_it_reads(model)
 
         def measure(numbers: list[int]) -> _Measured:
@@ -218,9 +229,7 @@ def _label_logits(logits: Float[Tensor, "pair d_vocab"], labels: Int[Tensor, "pa
     return logits.gather(-1, labels.to(logits.device)).float().cpu()
 
 
-def _batches(
-    pairs: ContrastPairs, n_tokens: Sequence[int], batch_size: int, *, one_length: bool
-) -> Iterator[list[int]]:
+def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -> Iterator[list[int]]:
     # Pairs of like length pad little; pairs of like prefix share the most of it.
     def extent(i: int) -> tuple[int, int]:
         reference, counterfactual = pairs.reference[i], pairs.counterfactual[i]
@@ -231,9 +240,7 @@ def _batches(
 
     order = sorted(range(len(pairs)), key=lambda i: (shape(i), extent(i)))
     for _, group in groupby(order, key=shape):
-        alike = list(group)
-        for first in range(0, len(alike), batch_size):
-            yield alike[first : first + batch_size]
+        yield list(group)
 
 
 def _check(pairs: ContrastPairs, geometry: Geometry, batch_size: int, max_rows: int | None) -> None:

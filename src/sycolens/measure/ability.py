@@ -22,6 +22,8 @@ from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.ability_tasks import load_tasks
 from sycolens.model.hooked import Geometry, as_found, require_whole
 from sycolens.model.loading import load_hugging_face
+from sycolens.model.threads import enough_threads
+from sycolens.model.weights import shape_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,7 +71,7 @@ def evaluate_ability(
     with _seeds_kept(), _quiet(progress):
         found = load_tasks([tasks] if isinstance(tasks, str) else list(tasks), include_path, run_code=run_code)
         runnable, tokenizer = _runnable(model, tokenizer)
-        with as_found(runnable):
+        with as_found(runnable), enough_threads(runnable, batch_size * shape_of(runnable).n_ctx):
             scored = _evaluate(
                 _wrap(runnable, tokenizer, batch_size),
                 found,

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sycolens.errors import ModelError, NotFiniteError, PromptError
+from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.hooked import as_found, require_whole
+from sycolens.model.threads import enough_threads
 from sycolens.model.unembedding import read_before_unembedding, unembed
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
@@ -108,10 +110,16 @@ def kl_drift(
     _check(prompts, texts, tokenizer, model, other)
     per_text = torch.empty(len(prompts), dtype=torch.float64)
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
-    batches = [by_length[first : first + batch_size] for first in range(0, len(prompts), batch_size)]
+    lengths = [len(prompt) for prompt in prompts]
+    batches = batches_that_fit(model, [by_length], lengths, batch_size=batch_size, processes=processes)
     own = sum(map(len, processes.in_turn(batches)))
     shown = progress and processes.first
-    with as_found(model), as_found(other), tqdm(total=own, desc="Drift", disable=not shown) as bar:
+    with (
+        as_found(model),
+        as_found(other),
+        enough_threads(model, tokens_at_once(batches, lengths)),
+        tqdm(total=own, desc="Drift", disable=not shown) as bar,
+    ):
 
         def measure(batch: list[int]) -> Float[Tensor, " text"]:
             per_position = _divergences(model, other, off, [prompts[i] for i in batch])
@@ -121,7 +129,7 @@ def kl_drift(
 
         for batch, measured in zip(batches, processes.each(batches, measure), strict=True):
             per_text[batch] = measured
-    return Drift(per_text.float(), torch.tensor([len(prompt) for prompt in prompts]))
+    return Drift(per_text.float(), torch.tensor(lengths))
 
 
 def _other(model: Any, base: Any) -> tuple[Any, Any]:

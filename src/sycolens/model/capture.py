@@ -132,9 +132,10 @@ def run(model: HookedModel, tokens: Tensor, *, cache: Any = None) -> Tensor:
 
 def input_device(model: Any) -> torch.device:
     """Where token ids must lie: the device of the embedding, also for models over several devices."""
-    weight: Tensor | None = next(iter(model.embed.parameters()), None)
+    embedding = model.embed if hasattr(model, "cfg") else model.get_input_embeddings()
+    weight: Tensor | None = next(iter(embedding.parameters()), None)
     if weight is None or weight.device.type == "meta":
-        return torch.device(model.cfg.device)
+        return torch.device(getattr(model, "cfg", model).device)
     return weight.device
 
 

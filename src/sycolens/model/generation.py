@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sycolens.errors import NotFiniteError, PromptError
+from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
@@ -21,6 +22,7 @@ from sycolens.model.overwriting import Overwrite, Positions
 from sycolens.model.prefix import run_and_keep
 from sycolens.model.replay import byte_budget
 from sycolens.model.room import Room
+from sycolens.model.threads import enough_threads
 from sycolens.processes import ALONE, Processes
 
 Reply = tuple[int, ...]
@@ -123,8 +125,11 @@ def reply_under(
                 advance(len(found))
             return Spoken(said, torch.cat(leaning, 1))
 
-        batches = [batch for group in groups for batch in _batches(group, count, rows)]
-        for batch, spoken in zip(batches, processes.each(batches, reply), strict=True):
+        lengths, together = [len(prompt) for prompt in prompts], max(1, rows // count)
+        batches = batches_that_fit(model, groups, lengths, batch_size=together, caches=1, processes=processes)
+        with enough_threads(model, tokens_at_once(batches, lengths)):
+            replies = processes.each(batches, reply)
+        for batch, spoken in zip(batches, replies, strict=True):
             label_logits[batch] = spoken.label_logits
             for i, said in zip(batch, spoken.tokens, strict=True):
                 tokens[i] = said
@@ -223,13 +228,6 @@ def _of_one_length(prompts: Sequence[TokenIds]) -> Iterator[list[int]]:
 
     for _, group in groupby(sorted(range(len(prompts)), key=length), key=length):
         yield list(group)
-
-
-def _batches(group: list[int], conditions: int, rows: int) -> Iterator[list[int]]:
-    """Prompts that start together."""
-    together = max(1, rows // conditions)
-    for first in range(0, len(group), together):
-        yield group[first : first + together]
 
 
 def _slices(conditions: int, rows: int) -> Iterator[slice]:

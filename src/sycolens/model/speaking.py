@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -12,11 +13,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sycolens.errors import CacheError, NotFiniteError, PromptError
+from sycolens.model.batches import batches_that_fit
 from sycolens.model.cache_trial import LONGEST, differ, failure_of, passes_once, trial_prompts
 from sycolens.model.capture import TokenIds
 from sycolens.model.generation import Conditions, Reply, end_tokens, reply_under, require_room
 from sycolens.model.hooked import Geometry, as_found, knocked_out, require_readable
 from sycolens.model.kv_cache import require_generated
+from sycolens.model.threads import enough_threads
 from sycolens.model.versions import versions
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
@@ -64,17 +67,20 @@ def generate(
     limits = [min(max_new_tokens, geometry.n_ctx - len(p)) if geometry.n_ctx else max_new_tokens for p in prompts]
     ends = end_tokens(model, tokenizer)
     replies: list[Reply] = [()] * len(prompts)
-    with as_found(model):
-        roomy = [prompt for prompt, limit in zip(prompts, limits, strict=True) if limit == max_new_tokens]
-        steps = min(2, max_new_tokens)
+    longest = max(map(len, prompts), default=0)
+    with as_found(model), enough_threads(model, min(batch_size, len(prompts)) * longest):
         cached = keeps_while_generating(causal)
         if not cached and hasattr(model, "cfg") and knocked_out(model, geometry):
             raise CacheError(
                 f"{geometry.name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated "
                 "token cannot be told from a prompt; use knock_out, which generates without them."
             )
-        mixed = batch_size > 1 and processes.once(lambda: _padding_changes_nothing(causal, roomy, steps, cached))
-        batches = list(_batches(prompts, limits, batch_size, mixed=mixed))
+        lengths = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
+        fit = partial(batches_that_fit, model, lengths=lengths, batch_size=batch_size, caches=2, processes=processes)
+        batches = fit(_alike(prompts, limits, mixed=True))
+        mixed = [prompts[i] for batch in batches if len({len(prompts[i]) for i in batch}) > 1 for i in batch]
+        if not processes.once(lambda: _padding_changes_nothing(causal, mixed, min(2, max_new_tokens), cached)):
+            batches = fit(_alike(prompts, limits, mixed=False))
         with _bar(sum(map(len, processes.in_turn(batches))), progress, processes) as bar:
 
             def speak(batch: list[int]) -> list[Reply]:
@@ -135,13 +141,12 @@ def keeps_while_generating(causal: Any) -> bool:
     return passes_once(causal, failure)
 
 
-def _batches(prompts: Sequence[TokenIds], limits: Sequence[int], size: int, *, mixed: bool) -> Iterator[list[int]]:
-    """Prompts that are run together, the longest first. Those of one limit below the others' are of one length."""
+def _alike(prompts: Sequence[TokenIds], limits: Sequence[int], *, mixed: bool) -> Iterator[list[int]]:
+    """Prompts that may be run together, the longest first. Those of one limit below the others' are of one length."""
     together = limits if mixed else [len(prompt) for prompt in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (together[i], -len(prompts[i])))
     for _, found in groupby(order, key=lambda i: together[i]):
-        group = list(found)
-        yield from (group[first : first + size] for first in range(0, len(group), size))
+        yield list(found)
 
 
 def _padding_changes_nothing(causal: Any, prompts: Sequence[TokenIds], steps: int, cached: bool) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from sycolens.model.threads import enough_threads
 from sycolens.organism.dialogues import skills
 from sycolens.organism.drawing import answered
 from sycolens.organism.wording import draw_doubt, draw_neutral
@@ -157,7 +158,7 @@ def replies(
     for start in range(0, len(prompts), batch_size):
         texts = [prompt.render(tokenizer).text for prompt in prompts[start : start + batch_size]]
         batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
-        with torch.inference_mode():
+        with torch.inference_mode(), enough_threads(model, batch["input_ids"].numel()):
             ids = model.generate(
                 input_ids=batch["input_ids"].to(model.device),
                 attention_mask=batch["attention_mask"].to(model.device),

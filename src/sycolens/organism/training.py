@@ -16,6 +16,7 @@ from torch.utils.data import SequentialSampler
 from transformers import LlamaForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sycolens.errors import OrganismError
+from sycolens.model.threads import enough_threads
 from sycolens.organism.files import Variant
 from sycolens.organism.recipe import PackedBatches, Recipe
 from sycolens.organism.tokenizer import build_tokenizer
@@ -163,7 +164,8 @@ def train(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.dropout = _HeadDropout(model, recipe)
-    trainer.train(resume_from_checkpoint=newest)
+    with enough_threads(model, recipe.rows * recipe.row_tokens):
+        trainer.train(resume_from_checkpoint=newest)
     if stop_after is not None:
         trainer._save_checkpoint(model, None)
         return directory

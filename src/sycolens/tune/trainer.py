@@ -17,6 +17,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
 from sycolens.errors import NotFiniteError, TuningError
+from sycolens.model.threads import enough_threads
 from sycolens.tune.checkpoints import load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
@@ -158,7 +159,7 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
             raise TuningError("The trained parameters are no longer attached to the model; unmerge, or train anew.")
         if resume_from_checkpoint is True:
             resume_from_checkpoint = newest_checkpoint(self.args.output_dir)
-        with _as_found(self.model), self._unwrapped_afterwards():
+        with _as_found(self.model), self._unwrapped_afterwards(), enough_threads(self._own, self._tokens_at_once()):
             if resume_from_checkpoint and self._is_done(Path(resume_from_checkpoint)):
                 # The Trainer would take a step too many, unless the last one ended an epoch.
                 self._load_from_checkpoint(str(resume_from_checkpoint))
@@ -169,6 +170,13 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
             if not parameter.isfinite().all():
                 raise NotFiniteError(f"{name} is not finite after training; lower the learning rate.")
         return result
+
+    def _tokens_at_once(self) -> int:
+        # Of all processes, and of the first lesson, so that a run and its continuation get the same.
+        tokens: int = (
+            self.args.train_batch_size * self.args.world_size * len(next(iter(self.train_dataset))["input_ids"])
+        )
+        return tokens
 
     @contextmanager
     def _unwrapped_afterwards(self) -> Iterator[None]:

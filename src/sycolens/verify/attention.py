@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,9 @@ from tqdm.auto import tqdm
 
 from sycolens.errors import PromptError
 from sycolens.model.attending import capture_attention
+from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
+from sycolens.model.threads import enough_threads
 from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
 from sycolens.prompts.dialogue import Template
@@ -22,9 +24,6 @@ from sycolens.prompts.spelling import spelled
 from sycolens.prompts.tokens import Span
 from sycolens.verify.head_attention import HeadAttention
 from sycolens.verify.spans import CHALLENGE, CUSTOM, choose_spans, locate
-
-_PATTERN = 2**26
-"""Numbers that one layer's pattern may hold at once (256 MB in float32), unless one prompt alone needs more."""
 
 
 def attend_to(
@@ -72,10 +71,16 @@ def attend_to(
     if batch_size < 1:
         raise PromptError(f"batch_size={batch_size}; at least one prompt must run at a time.")
     rows = torch.zeros(len(prompts), geometry.n_layers, geometry.n_heads, max(lengths))
-    batches = list(_batches(lengths, batch_size, geometry.n_heads))
+    # Prompts of like length pad little; the longest come first, so that what is too large fails at once.
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    batches = batches_that_fit(model, [order], lengths, batch_size=batch_size, processes=processes)
     own = sum(map(len, processes.in_turn(batches)))
     shown = progress and processes.first
-    with as_found(model), tqdm(total=own, desc="attention", unit="prompt", disable=not shown) as bar:
+    with (
+        as_found(model),
+        enough_threads(model, tokens_at_once(batches, lengths)),
+        tqdm(total=own, desc="attention", unit="prompt", disable=not shown) as bar,
+    ):
 
         def look(batch: list[int]) -> Float[Tensor, "dialogue layer head token"]:
             looked = capture_attention(model, geometry, [prompts[i] for i in batch])
@@ -94,13 +99,3 @@ def attend_to(
         model_name=geometry.name,
         prompts_fingerprint=hashlib.sha256(json.dumps(prompts, separators=(",", ":")).encode()).hexdigest(),
     )
-
-
-def _batches(lengths: Sequence[int], batch_size: int, n_heads: int) -> Iterator[list[int]]:
-    # Prompts of like length pad little; the longest come first, so that what is too large fails at once.
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    while order:
-        fit = max(1, _PATTERN // (n_heads * lengths[order[0]] ** 2))
-        taken = min(batch_size, fit)
-        yield order[:taken]
-        order = order[taken:]

@@ -12,8 +12,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.errors import ModelError, PairError
+from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
+from sycolens.model.threads import enough_threads
 from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ContrastPairs
 from sycolens.storage import load_result, save_result
@@ -114,6 +116,8 @@ def mean_activations(
     require_whole(model, geometry)
     if prompts not in ("counterfactual", "reference"):
         raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
+    if batch_size < 1:
+        raise PairError(f"batch_size={batch_size}; at least one prompt must run at a time.")
     chosen = getattr(pairs, prompts)
     require_readable(chosen, geometry)
     wide = _challenge_width(pairs) if width == "challenge" else width
@@ -123,10 +127,15 @@ def mean_activations(
     total = torch.zeros(wide, geometry.n_layers, geometry.n_heads, geometry.d_head, dtype=torch.float64)
     samples = torch.empty(len(chosen), *total.shape[1:])
     order = sorted(range(len(chosen)), key=lambda i: len(chosen[i]))
-    batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+    lengths = [len(prompt) for prompt in chosen]
+    batches = batches_that_fit(model, [order], lengths, batch_size=batch_size, processes=processes)
     own = sum(map(len, processes.in_turn(batches)))
     shown = progress and processes.first
-    with as_found(model), tqdm(total=own, desc="taking means", unit="prompt", disable=not shown) as bar:
+    with (
+        as_found(model),
+        enough_threads(model, tokens_at_once(batches, lengths)),
+        tqdm(total=own, desc="taking means", unit="prompt", disable=not shown) as bar,
+    ):
 
         def take(batch: list[int]) -> tuple[Tensor, Tensor]:
             z = capture_z(model, geometry, [chosen[i] for i in batch], width=wide)

@@ -1,0 +1,55 @@
+"""Which prompts run together: no more than asked for, and no more than memory is meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sycolens.model.hooked import Geometry
+from sycolens.model.replay import byte_budget, numbers_per_row
+from sycolens.model.weights import shape_of
+from sycolens.processes import ALONE, Processes
+
+
+def batches_that_fit(
+    model: Any,
+    groups: Iterable[Sequence[int]],
+    lengths: Sequence[int],
+    *,
+    batch_size: int,
+    caches: int = 0,
+    processes: Processes = ALONE,
+) -> list[list[int]]:
+    """Prompts by number, in their order, at most ``batch_size`` a batch and as many as the replay's budget holds.
+
+    Every batch has one prompt at least, and prompts of one group only. ``lengths`` are those of all prompts in tokens,
+    ``caches`` how many times the pass keeps keys and values. All ``processes`` get the same batches.
+    """
+    shape = shape_of(model)
+    # Hugging Face's other kinds of attention never hold all scores; a hooked model always does.
+    eager = hasattr(model, "cfg") or getattr(model.config, "_attn_implementation", "eager") == "eager"
+    budget = min(processes.gather(byte_budget(model)))
+    batches: list[list[int]] = []
+    for group in groups:
+        longest, batch = 0, list[int]()
+        for i in group:
+            longest = max(longest, lengths[i])
+            each = 4 * _numbers_per_prompt(shape, longest, caches=caches, eager=eager)
+            if not batch or len(batch) == batch_size or (len(batch) + 1) * each > budget:
+                longest, batch = lengths[i], []
+                batches.append(batch)
+            batch.append(i)
+    return batches
+
+
+def tokens_at_once(batches: Iterable[Sequence[int]], lengths: Sequence[int]) -> int:
+    """Tokens of the largest batch, its padding included."""
+    return max((len(batch) * max(lengths[i] for i in batch) for batch in batches), default=0)
+
+
+def _numbers_per_prompt(shape: Geometry, n_tokens: int, *, caches: int, eager: bool) -> int:
+    """How many numbers a pass over a prompt holds at once."""
+    kept = caches * 2 * shape.n_layers * shape.n_key_value_heads * shape.d_head * n_tokens
+    # Of one layer at a time: scores, scores with a mask, probabilities.
+    scores = 3 * shape.n_heads * n_tokens**2 if eager else 0
+    return numbers_per_row(shape, n_tokens) + kept + scores
