@@ -95,8 +95,8 @@ def knock_out(
         seed=seed,
         write_norm=None if means is None else means.write_norm,
     )
-    z = stand_ins(geometry, method, means, prompts=len(asked), seed=seed)
     prompts, labels = _rendered(asked, model.tokenizer, template, template_options)
+    z = stand_ins(model, method, means, prompts, seed=seed)
     sets = [heads[:k] for heads in (top, *others) for k in points]
     # The same heads are knocked out once, such as none at all in every curve.
     distinct = {frozenset(heads): place for place, heads in enumerate(dict.fromkeys(map(frozenset, sets)))}
