@@ -21,7 +21,7 @@ from sycolens.verify.means import HeadMeans
 Method = Literal["mean", "zero", "resample"]
 """What a knocked-out head puts out: its mean over the counterfactual prompts (the paper), nothing, or what it put out
 on one counterfactual prompt drawn at random for every dialogue, the same for all heads. The draw follows from the seed
-and the dialogue's own tokens (:func:`draw_sample`)."""
+and the dialogue's own tokens, whatever it is batched with."""
 
 
 def check_method(method: str) -> None:
@@ -49,7 +49,7 @@ def draw_sample(prompt: TokenIds, samples: int, *, seed: int = 0, padding: int |
     and neither their order, nor what they are batched with, nor padding in front changes one.
 
     >>> [draw_sample(prompt, 32) for prompt in ([5, 6, 7], [5, 5, 5, 6, 7], [5, 6, 8])]
-    [14, 14, 8]
+    [30, 30, 3]
     """
     tokens = [token for token in dict.fromkeys(prompt) if token != padding]
     return random.Random(f"{seed} {tokens}").randrange(samples)

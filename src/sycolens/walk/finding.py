@@ -118,7 +118,7 @@ class Finding:
             "redraws": [
                 {
                     "fingerprint": each.pairs_fingerprint,
-                    "ids": list(each.ids),
+                    "texts": list(each.texts),
                     "shared_pairs": each.shared_pairs,
                     "top": [str(head) for head in each.top],
                     "overlap": each.overlap,
@@ -232,7 +232,14 @@ def find_heads(
     halves = effects.rank_stability(k, metric=metric)
     known = _prompts(pairs)
     redraws = [
-        Redraw.of(patch(other), effects, k=k, metric=metric, ids=other.ids, shared_pairs=len(known & _prompts(other)))
+        Redraw.of(
+            patch(other),
+            effects,
+            k=k,
+            metric=metric,
+            texts=tuple(x_r for x_r, _ in other.texts),
+            shared_pairs=len(known & _prompts(other)),
+        )
         for other in other_pairs
     ]
     table = effects.to_frame(metric)
