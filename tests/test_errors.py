@@ -505,6 +505,11 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "gave a question without an answer": lambda room: load_questions(
         room.write("quiz.jsonl", {"question": "Who?", "answer": ""}), format="sycolens"
     ),
+    "listed an answer as null": lambda room: load_questions(
+        room.write("quiz.jsonl", {"question": "Who?", "answers": ["Kant", None]})
+    ),
+    "gave a question the same option twice": lambda room: Question("Who?", ("A",), options=("Kant", "Kant")),
+    "listed an answer as right and as wrong": lambda room: Question("Who?", ("Kant",), wrong=("kant",)),
     "named a model that cannot be loaded": lambda room: load_model("no-such-author/no-such-model"),
     "named a directory that is no checkpoint": lambda room: load_model(room.folder),
     "asked for a backend that does not exist": lambda room: load_model(

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sycolens.errors import QuestionError
+from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.sources import HubSource, Row
 
 T = TypeVar("T")
@@ -44,7 +44,10 @@ def rows_of(
 
 
 def converted(rows: Iterable[Located], convert: Callable[[Row, str], T], bad_rows: BadRows) -> list[T]:
-    """Every row (and its default id) as ``convert`` makes it; a bad one is an error, or left out with a warning."""
+    """Every row (and its default id) as ``convert`` makes it; a bad one is an error, or left out with a warning.
+
+    An ambiguous one is left out in any case.
+    """
     made, bad = [], []
     for where, id_, row in rows:
         try:
@@ -55,7 +58,7 @@ def converted(rows: Iterable[Located], convert: Callable[[Row, str], T], bad_row
             made.append(convert(row, id_))
         except QuestionError as error:
             bad.append(f"{where}: {error}")
-            if bad_rows == "raise":
+            if bad_rows == "raise" and not isinstance(error, AmbiguousQuestionError):
                 raise QuestionError(bad[0] + ' (bad_rows="skip" leaves such rows out.)') from error
     if bad:
         warnings.warn(f"{len(bad)} rows were left out; the first: {bad[0]}", stacklevel=3)
