@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from sycolens import counts
 from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.sources import HubSource, Row
 
@@ -101,9 +102,7 @@ def check_counts(**options: int | None) -> None:
     Raises:
         QuestionError: one is not.
     """
-    for option, value in options.items():
-        if value is not None and value < 1:
-            raise QuestionError(f"{option}={value} leaves no question; give a number of at least 1, or None.")
+    counts.check_counts(QuestionError, **{option: value for option, value in options.items() if value is not None})
 
 
 # --- the hub ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import PromptError
 from sycolens.model.attending import capture_attention
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
@@ -69,8 +70,7 @@ def attend_to(
     require_readable(prompts, geometry)
     lengths = tuple(map(len, prompts))
     spans = choose_spans(span, located.parts, lengths)
-    if batch_size < 1:
-        raise PromptError(f"batch_size={batch_size}; at least one prompt must run at a time.")
+    check_counts(PromptError, batch_size=batch_size)
     rows = torch.zeros(len(prompts), geometry.n_layers, geometry.n_heads, max(lengths))
     batches = list(_batches(lengths, batch_size, geometry.n_heads))
     own = sum(map(len, processes.in_turn(batches)))

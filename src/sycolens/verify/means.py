@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import ModelError, PairError
 from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
@@ -103,7 +104,8 @@ def mean_activations(
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``.
-        PairError: ``width`` is below 1 or longer than a prompt, or a pair does not say where its challenge is.
+        PairError: ``batch_size`` is below 1, ``width`` is so or longer than a prompt, or a pair does not say where its
+            challenge is.
         PromptError, NotFiniteError, HookError: as :func:`patch_heads`.
 
     >>> mean_activations(model, pairs, progress=False)
@@ -114,6 +116,9 @@ def mean_activations(
     require_whole(model, geometry)
     if prompts not in ("counterfactual", "reference"):
         raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
+    check_counts(PairError, batch_size=batch_size)
+    if width != "challenge":
+        check_counts(PairError, width=width)
     chosen = getattr(pairs, prompts)
     require_readable(chosen, geometry)
     wide = _challenge_width(pairs) if width == "challenge" else width
