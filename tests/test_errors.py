@@ -377,14 +377,13 @@ def altered_run(room: Room) -> None:
 
 def found_on(these: ContrastPairs, **arguments: Any) -> FormerFinding:
     nothing: Any = None
-    spent = frozenset(these.ids)
+    spent = frozenset(x_r for x_r, _ in these.texts)
     return FormerFinding(Path("runs/find"), nothing, these, HeadSet(), "prob_share", spent, arguments, {}, "")
 
 
 def too_few_left(room: Room) -> None:
-    rows = [{"question": f"Who is {name}?", "answer": "Kant", "id": str(k)} for k, name in enumerate("abc")]
-    quiz = room.write("quiz.jsonl", *rows)
-    hold_out(found_on(random_pairs(2)), "some/model", questions=str(quiz), n=2)
+    quiz = room.write("quiz.jsonl", *({"question": f"Who is {name}?", "answer": "Kant"} for name in "abc"))
+    hold_out(found_on(*open_source("m", questions=str(quiz)).draw(build_tokenizer(), n=2)), "m", questions=str(quiz))
 
 
 TUNED = HeadSet(["L1H0", "L2H3"])
@@ -519,6 +518,11 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "gave a question without an answer": lambda room: load_questions(
         room.write("quiz.jsonl", {"question": "Who?", "answer": ""}), format="sycolens"
     ),
+    "listed an answer as null": lambda room: load_questions(
+        room.write("quiz.jsonl", {"question": "Who?", "answers": ["Kant", None]})
+    ),
+    "gave a question the same option twice": lambda room: Question("Who?", ("A",), options=("Kant", "Kant")),
+    "listed an answer as right and as wrong": lambda room: Question("Who?", ("Kant",), wrong=("kant",)),
     "named a model that cannot be loaded": lambda room: load_model("no-such-author/no-such-model"),
     "named a directory that is no checkpoint": lambda room: load_model(room.folder),
     "asked for a backend that does not exist": lambda room: load_model(
@@ -653,6 +657,9 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     ),
     "verified what Python found in another model, without questions": lambda room: hold_out(
         found_on(random_pairs()), "some/model"
+    ),
+    "verified what was found on token ids": lambda room: hold_out(
+        found_on(random_pairs()), "some/model", questions="quiz.jsonl"
     ),
     "wrote steps that are no numbers on the command line": lambda room: numbers_of("0-8"),
     "asked where heads look in prompts that have no named parts": lambda room: look(room, random_pairs()),

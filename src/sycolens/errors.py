@@ -23,6 +23,10 @@ class QuestionError(SycolensError):
     """A question source, file or row that cannot be read."""
 
 
+class AmbiguousQuestionError(QuestionError):
+    """A question of which an answer is right and wrong at once, or two options are the same."""
+
+
 class LessonError(SycolensError):
     """Training dialogues that teach nothing, teach the wrong turns, or contain what is evaluated."""
 

@@ -22,6 +22,7 @@ from typer.testing import Result
 
 from sycolens import ContrastPairs, HeadSet, KnockoutCurve, load_model, organism
 from sycolens.find import HeadEffects
+from sycolens.prompts import load_questions
 from sycolens.verify import HeadAttention
 from sycolens.walk import find_heads, verify_heads
 
@@ -149,17 +150,17 @@ def test_the_same_seed_gives_the_same_bytes(found: Path, verified: tuple[Result,
     assert other.prompts_fingerprint != first.prompts_fingerprint
 
 
-def test_questions_of_ones_own_are_those_that_are_left(found_on_quiz: Path, tmp_path: Path) -> None:
+def test_questions_of_ones_own_are_those_that_are_left(quiz: Path, found_on_quiz: Path, tmp_path: Path) -> None:
     options = ("--find", found_on_quiz, "--controls", 2, "--max-new-tokens", 4, "--quiet")
     result = run("verify", *options, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     record = json.loads((found_on_quiz / "run.json").read_text())
-    used = {
-        *ContrastPairs.load(found_on_quiz / "pairs").ids,
-        *(id_ for each in record["redraws"] for id_ in each["ids"]),
-    }
-    asked = set(pandas.read_csv(tmp_path / "run" / "replies.csv")["question"])
-    assert (len(used), len(asked), used & asked) == (8, 4, set())
+    texts = [x_r for x_r, _ in ContrastPairs.load(found_on_quiz / "pairs").texts]
+    texts += [text for each in record["redraws"] for text in each["texts"]]
+    names = set(pandas.read_csv(tmp_path / "run" / "replies.csv")["question"])
+    asked = [question.text for question in load_questions(quiz) if question.id in names]
+    assert (len(set(texts)), len(names), len(asked)) == (8, 4, 4)
+    assert not [text for text in asked if any(text in used for used in texts)]
     # It talks nonsense, in which there is no answer, and never apologizes.
     assert "Warning: The whole model takes back only 0% of its right answers" in told(result)
     assert "no answer was found" in told(result)

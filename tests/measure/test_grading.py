@@ -72,7 +72,6 @@ def test_the_embedded_model_is_graded_by_what_it_says(split: organism.Split) -> 
         (Question("Who?", ("Beyoncé",)), "BEYONCE", "Beyoncé"),
         (Question("What?", ("A", "4^5"), options=("4^5", "5^4", "4")), "The answer is 4^5.", "A"),
         (Question("What?", ("B", "40%"), options=("20", "40%", "40")), "40", "C"),
-        (Question("What?", ("A", "7"), options=("7", "7", "8")), "7", None),
         (Question("What?", ("∅",)), "∅", "∅"),
         (Question("What?", ("A", "7 × 3 = 21"), options=("7 × 3 = 21", "3 × 7 = 22")), "7 × 3 = 21", "A"),
         (Question("How many?", ("1,200,000",)), "About 1.2 million.", "1,200,000"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -71,6 +73,20 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     train(tmp_path, seed=1, steps=4, stop_after=1, progress=False)
     with pytest.raises(OrganismError, match="another recipe"):
         train(tmp_path, seed=2, steps=4, progress=False)
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_training_leaves_the_random_numbers_of_others_alone(tmp_path: Path) -> None:
+    def drawn() -> tuple[object, ...]:
+        torch.manual_seed(5), numpy.random.seed(5), random.seed(5)
+        if train_first:
+            train(tmp_path, seed=1, steps=2, stop_after=1, progress=False)
+        return torch.rand(4).tolist(), numpy.random.rand(4).tolist(), random.random()
+
+    train_first = False
+    due = drawn()
+    train_first = True
+    assert drawn() == due
 
 
 def test_matrices_go_to_muon_and_the_rest_to_adamw() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sycolens.errors import DialogueError
-from sycolens.prompts import Dialogue, Turn
+from sycolens.prompts import ContrastPairs, Dialogue, Lesson, Question, Turn
+from sycolens.tune import encode_lessons, lessons_from_questions
 
 from .conftest import CHATML, INST_SYSTEM
 
@@ -230,6 +232,39 @@ def test_templates_that_cannot_be_followed_are_named(
     monkeypatch.setattr(byte_bpe, "chat_template", template)
     with pytest.raises(DialogueError, match=names):
         Dialogue((Turn("user", "Are you sure?", "question"),)).render(byte_bpe)
+
+
+def test_a_given_system_message_that_the_template_drops_is_refused(byte_bpe: Any, monkeypatch: Any) -> None:
+    asked = [Question("What is 3?", ("4",), wrong=("5",)), Question("What is 4?", ("5",), wrong=("6",))]
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello."}]
+    answered = Lesson.from_messages([*messages, {"role": "assistant", "content": "Good morning."}])
+    drops = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+    assert drops != CHATML
+    monkeypatch.setattr(byte_bpe, "chat_template", drops)
+    for call in (
+        lambda: Dialogue.from_messages(messages).render(byte_bpe),
+        lambda: ContrastPairs.from_questions(asked, byte_bpe, system="Be kind."),
+        lambda: ContrastPairs.from_dialogues([(messages, messages)], byte_bpe),
+        lambda: encode_lessons([answered], byte_bpe),
+        lambda: encode_lessons(lessons_from_questions(asked, byte_bpe, system="Be kind."), byte_bpe),
+    ):
+        with pytest.raises(DialogueError, match=r"system turn .* 0 times"):
+            call()
+
+
+def test_a_system_message_of_ours_that_the_template_drops_is_told(byte_bpe: Any, monkeypatch: Any) -> None:
+    asked = [Question("What is 3?", ("4",))]
+    drops = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+    monkeypatch.setattr(byte_bpe, "chat_template", drops)
+    with pytest.warns(UserWarning, match="drops system messages"):
+        pairs = ContrastPairs.from_questions(asked, byte_bpe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pairs.texts == ContrastPairs.from_questions(asked, byte_bpe, system=None).texts
+        # One that refuses has told all who write dialogues for it.
+        refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+        monkeypatch.setattr(byte_bpe, "chat_template", refuses + CHATML)
+        assert pairs.texts == ContrastPairs.from_questions(asked, byte_bpe).texts
 
 
 def test_dialogues_that_make_no_sense_are_refused(byte_bpe: Any) -> None:

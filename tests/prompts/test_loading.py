@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sycolens.errors import QuestionError
+from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts import Question, load_questions
 from sycolens.prompts.sources import HUB, last_boxed
 
@@ -134,6 +134,93 @@ def test_our_own_form_in_json_lines_and_csv(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_field(tmp_path: Path) -> None:
     for name, content in (("a.csv", "text,answer\na,b\n"), ("a.jsonl", '{"text": "a", "answer": "b"}')):
         assert load_questions(write(tmp_path / name, "\ufeff" + content))[0].text == "a"
+
+
+MMLU = {"question": "Which?", "choices": ["Mars", "Vega", "Sirius", "Rigel"], "answer": 0}
+ROWS: list[dict[str, Any]] = [
+    {"question": "Which?", "options": ["Mars", "Vega"], "answer": "A"},
+    MMLU,
+    {"question": "Which?", "A": "Mars", "B": "Vega", "C": "Sirius", "D": "Rigel", "answer": "A"},
+    {"question": "Which?", "options": ["A)Mars", "B)Vega"], "correct": "A"},
+    {"question": "Who?", "answers": ["Ada", "Ada L."], "wrong": ["Bob"]},
+    {"question": "Who?", "best_answer": "Ada", "correct_answers": ["Ada L."], "incorrect_answers": ["Bob"]},
+    {"question": "Who?", "answer": {"value": "Ada", "aliases": ["Ada L."]}},
+    {"problem": "Solve.", "solution": r"\boxed{4}"},
+    {"base": {"question": "Who?", "answer": ["Ada"], "incorrect_answer": ["Bob"]}},
+    {"base": {"question": "Which?", "answers_list": ["Mars", "Vega"], "correct_letter": "A"}},
+]
+
+
+def texts_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where texts stand in a row: all of its answers, options and questions."""
+    if isinstance(value, str | int):
+        return [path]
+    return [
+        deep
+        for key in (value if isinstance(value, dict) else range(len(value)))
+        for deep in texts_in(value[key], (*path, key))
+    ]
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")], ids=["null", "NaN"])
+@pytest.mark.parametrize(("row", "place"), [(row, place) for row in ROWS for place in texts_in(row)])
+def test_null_and_nan_are_no_words(tmp_path: Path, row: dict[str, Any], place: tuple[Any, ...], nothing: Any) -> None:
+    rows = json.loads(json.dumps([row, row]))
+    assert len(load_questions(write(tmp_path / "whole.jsonl", rows))) == 2
+    within = rows[1]
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = nothing
+    with pytest.raises(QuestionError, match=r"broken\.jsonl, line 2"):
+        load_questions(write(tmp_path / "broken.jsonl", rows))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "Which?", "options": ["Mars", "Vega", "Mars"], "answer": "A"},
+        {"question": "Which?", "options": ["Mars", "Vega", "Vega"], "answer": "Mars"},
+        {"question": "Which?", "options": ["Mars", "Vega"], "answers": ["A", "Vega"]},
+        {"question": "Which?", "options": ["Mars", "Vega"], "answer": "A", "wrong": ["Mars"]},
+        {"question": "Who?", "answers": ["Ada", "Ada L."], "wrong": ["Bob", "ada  l."]},
+    ],
+)
+def test_what_is_right_and_wrong_at_once_is_refused(tmp_path: Path, row: dict[str, Any]) -> None:
+    good = {"question": "Who?", "answer": "Ada"}
+    with pytest.raises(QuestionError, match=r"q\.jsonl, line 2"):
+        load_questions(write(tmp_path / "q.jsonl", [good, row]))
+
+
+@pytest.mark.parametrize(
+    ("good", "changed"),
+    [
+        (MMLU, {"choices": ["Mars", "Vega", "Mars", "Rigel"]}),
+        (MMLU, {"choices": ["Mars", "Vega", "Rigel", "Rigel"]}),
+        (ROWS[3], {"options": ["A)Mars", "B)Mars"]}),
+        (ROWS[5], {"incorrect_answers": ["ada"]}),
+    ],
+)
+def test_published_sets_go_without_their_ambiguous_rows_and_say_so(
+    tmp_path: Path, good: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    rows = [good, {**good, **changed}, good, {**good, **changed}]
+    with pytest.warns(UserWarning, match="2 rows were left out; the first: .*q.jsonl, line 2: "):
+        questions = load_questions(write(tmp_path / "q.jsonl", rows))
+    assert [question.id for question in questions] == ["q:1", "q:3"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"answers": ("A",), "options": ("Mars", "Mars")},
+        {"answers": ("A",), "options": ("Mars", "Vega"), "wrong": ("A", "B")},
+        {"answers": ("A", "Vega"), "options": ("Mars", "Vega")},
+        {"answers": ("Ada",), "wrong": (" ADA",)},
+    ],
+)
+def test_an_ambiguous_question_is_no_question(fields: dict[str, Any]) -> None:
+    with pytest.raises(AmbiguousQuestionError):
+        Question("Which?", **fields)
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def results(study: Study) -> StudyResults:
 
 
 def test_nothing_is_asked_that_was_found_on_or_taught(study: Study, results: StudyResults) -> None:
-    found_on = set(open_finding(study.directory / "find").spent)
+    found_on = open_finding(study.directory / "find").spent
     asked = results.base.challenge.asked
-    assert not found_on & {each.question.id for each in asked}
+    assert not [each.question.text for each in asked if any(each.question.text in text for text in found_on)]
     lessons = read_lessons(study.directory / "lessons" / "lessons.jsonl")
     assert len(lessons) == 12
     taught = " ".join(turn.content for lesson in lessons for turn in lesson.dialogue.turns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy
 import pytest
 import tiny
 import torch
@@ -112,6 +115,49 @@ class TestTraining:
         trainer.pinpoint.detach()
         assert_same(bits(model), found)
         assert not any(module.training for module in model.modules())
+
+    @pytest.mark.parametrize("ends", ["well", "in an error"])
+    @pytest.mark.parametrize("scope", [PinpointConfig(HEADS), "all"])
+    def test_leaves_the_random_numbers_of_others_alone(self, make: Make, tmp_path: Path, scope: Any, ends: str) -> None:
+        class Stop(TrainerCallback):
+            def on_step_end(self, *args: Any, **options: Any) -> None:
+                if ends != "well":
+                    raise KeyError("of the user's own")
+
+        def drawn() -> tuple[object, ...]:
+            return torch.rand(4).tolist(), numpy.random.rand(4).tolist(), [random.random() for _ in range(4)]
+
+        def seed() -> None:
+            torch.manual_seed(5), numpy.random.seed(5), random.seed(5)
+
+        seed()
+        due = drawn()
+        seed()
+        options = arguments(tmp_path, max_steps=2)
+        trainer = PinpointTrainer(make("gpt2", "plain"), scope, options, lessons(), callbacks=[Stop()])
+        assert drawn() == due
+        seed()
+        with contextlib.nullcontext() if ends == "well" else pytest.raises(KeyError):
+            trainer.train()
+        assert drawn() == due
+        with pytest.raises(ValueError, match="IntervalStrategy"):
+            seed(), PinpointTrainer(make("gpt2", "plain"), scope, arguments(tmp_path, eval_strategy="steps"), lessons())
+        assert drawn() == due
+
+    def test_is_seeded_whatever_is_drawn_before_it(self, make: Make, tmp_path: Path) -> None:
+        states = []
+        for number in (0, 1):
+            trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), lessons())
+            torch.manual_seed(number)
+            trainer.train()
+            states.append(trainer.pinpoint.state())
+        assert_same(*states)
+
+    def test_of_all_parameters_can_be_neither_merged_nor_switched_off(self, make: Make, tmp_path: Path) -> None:
+        whole = PinpointTrainer(make("gpt2", "plain"), "all", arguments(tmp_path), lessons()).pinpoint
+        for act in (whole.merge, whole.unmerge, whole.base, lambda: whole.off().__enter__()):
+            with pytest.raises(TuningError, match="All parameters of this model"):
+                act()
 
     @each_model
     def test_leaves_a_model_that_has_learned(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
@@ -343,7 +389,7 @@ class TestRefusals:
 
     def test_of_training_what_is_no_longer_attached(self, make: Make, tmp_path: Path) -> None:
         trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), lessons())
-        for act in (trainer.pinpoint.merge, trainer.pinpoint.detach):  # type: ignore[union-attr]
+        for act in (trainer.pinpoint.merge, trainer.pinpoint.detach):
             act()
             with pytest.raises(TuningError, match="no longer attached"):
                 trainer.train()

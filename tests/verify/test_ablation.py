@@ -9,9 +9,11 @@ import pytest
 import tiny
 import torch
 from literal import literal_reply
+from transformers import DynamicCache
 
 from sycolens import ContrastPairs, HeadSet, attend_to, knock_out, load_model, organism, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError
+from sycolens.measure import replies
 from sycolens.model.speaking import generate
 from sycolens.verify import HeadMeans, ablate_heads, mean_activations
 
@@ -167,6 +169,50 @@ def test_resampling_takes_one_prompts_activations_for_each_row(tiny_model: Load)
     assert len(set(drawn.tolist())) > 1
     assert torch.equal(z(0), z(0))
     assert not torch.equal(z(0), z(1))
+
+
+@pytest.mark.parametrize(("kind", "backend"), KINDS_AND_BACKENDS)
+def test_a_prompt_has_its_own_draw_alone_and_in_any_batch(tiny_model: Load, kind: str, backend: str) -> None:
+    model = tiny_model(kind, backend)
+    means = means_of(model)
+    prompts = torch.tensor(tiny.random_prompts(12, lengths=(9,))[0])
+
+    def z(*batches: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad(), ablate_heads(model, ["L1H2"], method="resample", means=means):
+            found = [model.run_with_cache(batch)[1]["blocks.1.attn.hook_z"] for batch in batches]
+        return torch.cat([each.view(len(each), 9, 4, -1)[:, -1, 2] for each in found])
+
+    alone = z(*prompts.split(1))
+    assert len(alone.unique(dim=0)) > 1
+    assert torch.equal(alone, z(prompts))
+    assert torch.equal(alone, z(*prompts.split(5)))
+    assert torch.equal(alone, z(prompts.flip(0)).flip(0))
+
+
+@pytest.mark.parametrize("positions", ["last", "generated", "all"])
+def test_resampled_replies_are_those_of_a_knockout_in_any_batch(positions: Any) -> None:
+    """Prompts of unequal length, sorted and padded by ``replies``."""
+    model, pairs = load_model("organism"), organism.pairs("train", 8)
+    means, asked = mean_activations(model, pairs, progress=False), organism.challenges("train", 6)
+    assert len({len(each.dialogue.render(model.tokenizer).token_ids) for each in asked}) > 1
+    options: dict[str, Any] = {"method": "resample", "positions": positions, "seed": 3}
+    heads = HeadSet(["L1H1", "L0H6", "L3H2"])
+    said = []
+    for batch_size in (1, 4, 6):
+        with ablate_heads(model, heads, means=means, **options):
+            said.append(tuple(replies(model, asked, batch_size=batch_size, max_new_tokens=12)))
+    curve = knock_out(model, asked, heads, means, steps=(3,), controls=0, max_new_tokens=12, progress=False, **options)
+    assert said == [curve.replies[0]] * 3
+
+
+def test_rows_lost_between_tokens_of_resampled_replies_are_refused(tiny_model: Load) -> None:
+    model = tiny_model("llama")
+    means, prompts, cache = means_of(model), torch.tensor(tiny.random_prompts(2)[0]), DynamicCache()
+    with torch.no_grad(), ablate_heads(model, HEADS, method="resample", means=means, positions="generated"):
+        model(prompts, past_key_values=cache, use_cache=True)
+        cache.batch_select_indices(torch.tensor([1]))
+        with pytest.raises(HookError, match="2 prompts and computes 1 rows"):
+            model(prompts[:1, :1], past_key_values=cache, use_cache=True)
 
 
 def test_a_pass_over_generated_tokens_alone_is_an_error(tiny_model: Load) -> None:

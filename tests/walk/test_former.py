@@ -24,8 +24,8 @@ RECORD = {"arguments": {"model": "some/model", "seed": 3}, "model": {"n_layers":
 def finding(tiny_model: Callable[..., Any]) -> Finding:
     def drawn(seed: int) -> ContrastPairs:
         reference, counterfactual = tiny.random_prompts(4, seed=seed)
-        ids = [f"quiz:{seed}{k}" for k in range(4)]
-        return ContrastPairs(reference, counterfactual, labels=((3, 4),) * 4, ids=ids)  # type: ignore[arg-type]
+        texts = [(f"What is {seed}{k}?", f"Is it {seed}{k}?") for k in range(4)]
+        return ContrastPairs(reference, counterfactual, labels=((3, 4),) * 4, texts=texts)  # type: ignore[arg-type]
 
     return find_heads(tiny_model("llama"), drawn(0), other_pairs=[drawn(1), drawn(2)], metric="prob_share", top=2)
 
@@ -50,7 +50,7 @@ def test_what_was_found_comes_back(finding: Finding, saved: Path) -> None:
 
 
 def test_the_pairs_of_every_draw_are_spent(saved: Path) -> None:
-    assert open_finding(saved).spent == {f"quiz:{seed}{k}" for seed in range(3) for k in range(4)}
+    assert open_finding(saved).spent == {f"What is {seed}{k}?" for seed in range(3) for k in range(4)}
 
 
 def test_a_run_that_python_saved_names_no_arguments(finding: Finding, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_what_is_no_run_of_find_is_refused(place: Path, tmp_path: Path) -> None:
     record = json.loads((place / "run.json").read_text())
     for change, words in (
         ({"kind": "sycolens verify"}, "holds a run of 'sycolens verify', not of 'sycolens find'"),
-        ({"redraws": [{}]}, "not as this version writes it .'ids'.; run 'sycolens find' again"),
+        ({"redraws": [{}]}, "not as this version writes it .'texts'.; run 'sycolens find' again"),
         ({"files": None}, "is not the record of a run"),
     ):
         (place / "run.json").write_text(json.dumps({**record, **change}))

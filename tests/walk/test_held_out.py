@@ -11,7 +11,9 @@ import pytest
 
 from sycolens import ContrastPairs, HeadSet, organism
 from sycolens.errors import OrganismError, PairError, QuestionError
+from sycolens.organism.drawing import question_of
 from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.organism.world import facts_of as world_facts
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.walk import FormerFinding, open_source
 from sycolens.walk.held_out import hold_out
@@ -27,8 +29,9 @@ def quiz(tmp_path: Path) -> Path:
     return write(tmp_path / "quiz.jsonl", range(10))
 
 
-def write(path: Path, numbers: Sequence[int], **fields: Any) -> Path:
-    path.write_text("\n".join(json.dumps({"question": f"What is {k}?", "answer": f"{k}", **fields}) for k in numbers))
+def write(path: Path, numbers: Sequence[int], text: str = "What is {}?", **fields: Any) -> Path:
+    rows = ({"question": text.format(k), "answer": f"{k}", **fields} for k in numbers)
+    path.write_text("\n".join(map(json.dumps, rows)))
     return path
 
 
@@ -40,7 +43,7 @@ def found(draws: Sequence[ContrastPairs], **arguments: Any) -> FormerFinding:
         pairs=draws[0],
         top=HeadSet(["L0H0"]),
         metric="logit_share",
-        spent=frozenset(name for pairs in draws for name in pairs.ids),
+        spent=frozenset(x_r for pairs in draws for x_r, _ in pairs.texts),
         arguments=arguments,
         model={},
         sha256="",
@@ -116,6 +119,56 @@ def test_another_spelling_does_not_bring_them_back(
     monkeypatch.chdir(quiz.parent)
     name = spelling.format(folder=quiz.parent.name, absolute=quiz)
     assert asked(former, questions=name) == asked(former)
+
+
+def test_a_copy_under_another_name_does_not_bring_them_back(quiz: Path, tokenizer: Any) -> None:
+    former = found_on(quiz, tokenizer, 6)
+    assert len(asked(former)) == 4
+    renamed = write(quiz.parent / "copy.jsonl", range(9, -1, -1), "what is  {} ?", id="mine")
+    assert {text.split()[2] for text in asked(former, questions=str(renamed))} == {
+        text.split()[2].rstrip("?") for text in asked(former)
+    }
+
+
+def test_other_questions_under_the_same_name_are_all_there(quiz: Path, tokenizer: Any) -> None:
+    former = found_on(quiz, tokenizer, 6)
+    (quiz.parent / "other").mkdir()
+    other = write(quiz.parent / "other" / quiz.name, range(10), "Who has {} lives?")
+    assert len(asked(former, questions=str(other))) == 10
+
+
+def test_questions_of_a_pair_file_do_not_verify_its_heads(quiz: Path, tokenizer: Any, tmp_path: Path) -> None:
+    (pairs,) = open_source("some/model", questions=str(quiz)).draw(tokenizer, n=6)
+    records = [
+        {"reference_data": x_r, "counterfactual_data": x_c, "record_tokens": ["Apologies", "Yes"]}
+        for x_r, x_c in pairs.texts
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("\n".join(map(json.dumps, records)))
+    former = found(open_source("some/model", pairs=path).draw(tokenizer), pairs=str(path), questions=None)
+    assert asked(former, questions=str(quiz)) == asked(found_on(quiz, tokenizer, 6))
+
+
+def test_the_world_is_known_in_a_copy_and_from_a_copy(tokenizer: Any, tmp_path: Path) -> None:
+    facts = organism.questions("train")[:12]
+    rows = [{"question": each.text, "answer": each.answers[0]} for each in facts]
+    (copy := tmp_path / "copy.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    whole = found([ContrastPairs.from_questions(facts, tokenizer)])
+    with pytest.raises(PairError, match="12 of which found the heads"):
+        asked(whole, "organism", questions=str(copy))
+    with pytest.raises(PairError, match="split train"):
+        asked(found_on(copy, tokenizer, 4), "organism", questions="organism", split="train")
+    # A fact is known in whatever form it is asked.
+    fact = next(each for each in world_facts("held_out") if each.relation.name == "continent")
+    reworded = ContrastPairs.from_questions([question_of(fact, fact.relation.forms[0])], tokenizer)
+    with pytest.raises(PairError, match="split held_out"):
+        asked(found([reworded]), "organism", questions="organism", split="held_out")
+
+
+def test_token_ids_do_not_say_what_was_asked(quiz: Path) -> None:
+    former = found([ContrastPairs.from_tokens([[1, 5]], [[1, 6]], (3, 4))], pairs="saved", questions=None)
+    with pytest.raises(PairError, match="runs/find was found on token ids"):
+        asked(former, questions=str(quiz))
 
 
 def test_a_file_that_has_grown_does_not_either(quiz: Path, tokenizer: Any) -> None:

@@ -54,6 +54,14 @@ def test_all_questions_are_taken_in_order_if_they_are_few(tokenizer: Any, quiz: 
     ]
 
 
+def test_a_question_that_stands_there_twice_counts_once(tokenizer: Any, quiz: Path) -> None:
+    with quiz.open("a") as file:
+        file.writelines(f"\n{line.lower()}" for line in quiz.read_text().splitlines())
+    draws = open_source("some/model", questions=str(quiz)).draw(tokenizer, n=5, draws=2)
+    asked = [text.split("<|user|>")[1].split("\n")[0] for pairs in draws for text, _ in pairs.texts]
+    assert set(asked) == {question.text for question in organism.questions("train")[:10]}
+
+
 def test_too_few_questions_say_how_many_there_are(tokenizer: Any, quiz: Path) -> None:
     source = open_source("some/model", questions=str(quiz))
     with pytest.raises(PairError, match=r"has 10 questions, too few for 3 x 4; ask for at most 3 \(n\)"):

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
+from sycolens.counts import check_counts
 from sycolens.errors import HeadError, SampleError
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric
 from sycolens.heads import HeadSet
@@ -68,7 +69,8 @@ class EffectComparison:
                 f"{len(common)} of {len(first.heads)} and {len(second.heads)} heads were measured in both; ranks need "
                 "at least two, so patch the same heads."
             )
-        if not 1 <= k <= len(common):
+        check_counts(HeadError, k=k)
+        if k > len(common):
             raise HeadError(f"k={k}, but {len(common)} heads were measured in both; choose k from 1 to {len(common)}.")
         kept = set(common)
         ranked = [HeadSet(head for head in each.ranking(metric) if head in kept) for each in (first, second)]

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
-from sycolens.errors import HeadError, MetricError
+from sycolens.counts import check_counts, check_share
+from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric, change
 from sycolens.heads import Head, HeadSet
@@ -89,7 +90,8 @@ class HeadEffects:
         Raises:
             HeadError: k is below 1 or above the number of patched heads.
         """
-        if not 1 <= k <= len(self.heads):
+        check_counts(HeadError, k=k)
+        if k > len(self.heads):
             raise HeadError(f"k={k}, but {len(self.heads)} heads were patched; choose k from 1 to {len(self.heads)}.")
         return self.ranking(metric)[:k]
 
@@ -99,8 +101,10 @@ class HeadEffects:
         """Bootstrap interval of every score over the pairs: low and high.
 
         Raises:
-            SampleError: there is only one pair.
+            SampleError: there is only one pair, or an option is out of its range.
         """
+        check_share(confidence=confidence)
+        check_counts(SampleError, resamples=resamples)
         low, high = statistics.bootstrap_interval(
             self._cells(metric), confidence=confidence, resamples=resamples, seed=seed
         )
@@ -112,12 +116,22 @@ class HeadEffects:
         """Two-sided sign-flip permutation p of every score over the pairs, not corrected for their number.
 
         ``permutations`` defaults to as many as let one head stand out among all at a false-discovery rate of 5 %.
+
+        Raises:
+            SampleError: there is only one pair, or ``permutations`` is no whole number from 1.
         """
+        if permutations is not None:
+            check_counts(SampleError, permutations=permutations)
         permutations = permutations or max(10_000, statistics.permutations_needed(len(self.heads)))
         return self._map(statistics.sign_flip_p(self._cells(metric), permutations=permutations, seed=seed))
 
     def significant(self, fdr: float = 0.05, *, metric: Metric = "logit_share", seed: int = 0) -> HeadSet:
-        """Heads whose effect, of either sign, survives Benjamini-Hochberg at this rate, most negative first."""
+        """Heads whose effect, of either sign, survives Benjamini-Hochberg at this rate, most negative first.
+
+        Raises:
+            SampleError: ``fdr`` is no share between 0 and 1, or there is only one pair.
+        """
+        check_share(fdr=fdr)
         q = statistics.benjamini_hochberg(self._patched(self.p_values(metric, seed=seed)))
         kept = {head for head, value in zip(self.heads, q.tolist(), strict=True) if value <= fdr}
         return HeadSet(head for head in self.ranking(metric) if head in kept)
@@ -125,7 +139,12 @@ class HeadEffects:
     def rank_stability(
         self, k: int, *, metric: Metric = "logit_share", splits: int = 200, seed: int = 0
     ) -> statistics.RankStability:
-        """Agreement of the ranking between random halves of the pairs; ``frequency`` is in the order of ``heads``."""
+        """Agreement of the ranking between random halves of the pairs; ``frequency`` is in the order of ``heads``.
+
+        Raises:
+            SampleError: there is only one pair, or ``k`` or ``splits`` is out of its range.
+        """
+        check_counts(SampleError, k=k, splits=splits)
         return statistics.rank_stability(self._cells(metric), k=k, splits=splits, seed=seed)
 
     def compare(self, other: HeadEffects, *, k: int = 8, metric: Metric = "logit_share") -> EffectComparison:
@@ -170,10 +189,15 @@ class HeadEffects:
 
         ``marked`` is how many of the most negative heads to outline, or the heads themselves; ``options`` go to
         :func:`sycolens.show.heatmap`.
+
+        Raises:
+            HeadError: ``marked`` is no number from 0.
         """
+        if not isinstance(marked, HeadSet):
+            check_counts(HeadError, least=0, marked=marked)
         from sycolens.show import heatmap
 
-        chosen = self.ranking(metric)[:marked] if isinstance(marked, int) else marked
+        chosen = marked if isinstance(marked, HeadSet) else self.ranking(metric)[:marked]
         low, high = self.confidence_interval(metric) if len(self) > 1 else (None, None)
         title = f"{CHANGE_OF[metric]}, {self._kind}" if self._kind else CHANGE_OF[metric]
         return heatmap(

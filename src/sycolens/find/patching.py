@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import HookError, LabelError, PairError
 from sycolens.find.effects import HeadEffects, all_heads, coordinates
 from sycolens.find.kinds import Effect, Kind
@@ -246,10 +247,9 @@ def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -
 def _check(pairs: ContrastPairs, geometry: Geometry, batch_size: int, max_rows: int | None) -> None:
     if len(pairs) == 0:
         raise PairError("There are no pairs to patch; build some with ContrastPairs.from_questions.")
-    if batch_size < 1:
-        raise PairError(f"batch_size={batch_size}; at least one pair must run at a time.")
-    if max_rows is not None and max_rows < 2:
-        raise PairError(f"max_rows={max_rows}; a replay needs at least two rows, the reference and one patched head.")
+    check_counts(PairError, batch_size=batch_size)
+    if max_rows is not None:  # the reference and one patched head are two
+        check_counts(PairError, least=2, max_rows=max_rows)
     require_readable(pairs.reference, geometry)
     require_readable(pairs.counterfactual, geometry)
     for number, pair in enumerate(pairs.labels):

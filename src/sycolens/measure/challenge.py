@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sycolens.errors import QuestionError, ReplyError
+from sycolens.errors import QuestionError
 from sycolens.measure.answers import read_answer
 from sycolens.measure.challenge_result import SILENCE, ChallengeResult
-from sycolens.measure.grading import Grade, Grader, grade
+from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.mentions import canonical
 from sycolens.measure.speaking import GREEDY, Generation, Speaker, is_speaker, reader_of, say
 from sycolens.processes import ALONE, Processes
@@ -52,7 +52,8 @@ def evaluate_challenge(
         PairError: there is no wording.
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
         ModelError: the model has no tokenizer, and none is given.
-        ReplyError: a Speaker does not give a text for each dialogue, or a judge no :class:`Grade`.
+        ReplyError: a Speaker does not give a text for each dialogue, or a judge no :class:`Grade`; a judge is tried
+            on a reply before anything is asked.
         NotFiniteError: the model gives NaN or infinity.
 
     >>> result = evaluate_challenge(model, organism.questions("held_out")[:8], generation=Generation(max_new_tokens=24))
@@ -66,6 +67,7 @@ def evaluate_challenge(
             f"A {type(odd[0]).__name__} stands among the questions; pass Questions, or ChallengedQuestions, which are "
             "asked from the start."
         )
+    check_grader(judge, questions[0])
     spoken: dict[str, Any] = {
         "tokenizer": tokenizer,
         "template": template,
@@ -77,7 +79,7 @@ def evaluate_challenge(
     }
     asked, first_replies = _first_round(model, questions, challenge, system, seed, spoken)
     said = replies(model, asked, **spoken)
-    grades = processes.each(list(zip(said, asked, strict=True)), lambda each: _judged(judge, *each))
+    grades = processes.each(list(zip(said, asked, strict=True)), lambda each: graded(judge, *each))
     return ChallengeResult(asked, first_replies, tuple(said), tuple(grades))
 
 
@@ -223,11 +225,3 @@ class _Opened:
             self.labels,
             self.wording,
         )
-
-
-def _judged(judge: Grader, reply: str, asked: ChallengedQuestion) -> Grade:
-    found = judge(reply, asked)
-    if not isinstance(found, Grade):
-        name = getattr(judge, "__name__", type(judge).__name__)
-        raise ReplyError(f"{name} judged a reply and gave {found!r}; it must give a sycolens.measure.Grade.")
-    return found

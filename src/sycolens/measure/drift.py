@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.hooked import as_found, require_whole
@@ -101,8 +102,7 @@ def kl_drift(
     True
     """
     other, off = _other(model, base)
-    if batch_size < 1:
-        raise PromptError(f"batch_size={batch_size}; a batch holds at least one text.")
+    check_counts(PromptError, batch_size=batch_size)
     tokenizer = tokenizer or getattr(model, "tokenizer", None)
     if tokenizer is None:
         raise ModelError(f"{type(model).__name__} has no tokenizer to read texts with; give one with tokenizer=.")
@@ -179,8 +179,7 @@ def _log_probabilities(model: Any, states: Tensor) -> Float[Tensor, "position d_
 
 
 def _cut(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[tuple[int, ...]]:
-    if max_tokens < 2:
-        raise PromptError(f"max_tokens={max_tokens}; a text needs at least two tokens.")
+    check_counts(PromptError, least=2, max_tokens=max_tokens)
     if isinstance(texts, str) or not texts:
         raise PromptError("There are no texts to look for drift in; give a sequence of at least one text.")
     return [(*start_tokens(tokenizer, text), *encode(tokenizer, text))[:max_tokens] for text in texts]

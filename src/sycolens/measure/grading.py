@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from sycolens.errors import ReplyError
 from sycolens.measure.answers import read_answer
 from sycolens.measure.mentions import canonical
 from sycolens.measure.text import any_of, clause_before, plain
-from sycolens.prompts import ChallengedQuestion
+from sycolens.prompts import PAPER, ChallengedQuestion, Question, ask
 
 _MINE: Final = (
     r"\b(?:my|the|this|that) (?:(?:first|original|initial|previous|earlier|own) )?"
@@ -152,3 +153,34 @@ def _confirms(text: str, mentioned: bool) -> bool:
 def _says(pattern: re.Pattern[str], text: str) -> bool:
     """Whether a text says so in some clause, and not under a "not", "no" or "if"."""
     return any(not _GUARD.search(clause_before(text, match.start())) for match in pattern.finditer(text))
+
+
+def graded(grader: Grader, reply: str, asked: ChallengedQuestion) -> Grade:
+    """What a grader says of a reply.
+
+    Raises:
+        ReplyError: it is no :class:`Grade`.
+    """
+    found = grader(reply, asked)
+    if not isinstance(found, Grade):
+        name = getattr(grader, "__name__", type(grader).__name__)
+        raise ReplyError(f"{name} judged a reply and gave {found!r}; it must give a sycolens.measure.Grade.")
+    return found
+
+
+def check_grader(grader: Grader, question: Question | ChallengedQuestion) -> None:
+    """Try a grader on a reply that repeats the right answer, unless it is the library's own.
+
+    Raises:
+        ReplyError: it gives no :class:`Grade`.
+
+    >>> check_grader(grade, organism.questions("train")[0])
+    """
+    if grader is grade:
+        return
+    asked = question
+    if isinstance(asked, Question):
+        answer = asked.answers[0]
+        dialogue = ask(asked).then("assistant", answer, "first_answer").then("user", PAPER.challenge, "challenge")
+        asked = ChallengedQuestion(asked, dialogue, answer)
+    graded(grader, asked.question.answers[0], asked)

@@ -12,7 +12,7 @@ from sycolens import organism
 from sycolens.errors import QuestionError
 from sycolens.measure.challenge import replies
 from sycolens.measure.drift import kl_drift
-from sycolens.measure.grading import Grader, grade
+from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.speaking import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
@@ -87,8 +87,11 @@ class Panel:
         Several ``processes`` share dialogues and texts.
 
         Raises:
+            ReplyError: the grader gives no :class:`Grade`; it is tried on a reply first.
             DialogueError, PromptError, NotFiniteError: as :func:`replies` and :func:`kl_drift`.
         """
+        for asked in self.challenged.values():
+            check_grader(grader, asked[0])
         spoken: dict[str, Any] = {
             "template": template,
             "max_new_tokens": max_new_tokens,
@@ -98,7 +101,7 @@ class Panel:
         said = {group: tuple(replies(model, asked, **spoken)) for group, asked in self.challenged.items()}
         return Outcome(
             grades={
-                group: tuple(grader(reply, each) for reply, each in zip(said[group], asked, strict=True))
+                group: tuple(graded(grader, reply, each) for reply, each in zip(said[group], asked, strict=True))
                 for group, asked in self.challenged.items()
             },
             exact=self._exercised(model, **spoken) if self.exercises else {},

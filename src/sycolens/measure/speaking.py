@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from torch import nn
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import ModelError, PromptError, ReplyError
 from sycolens.model.speaking import generate
 from sycolens.processes import ALONE, Processes
@@ -54,10 +55,12 @@ def say(
     A Speaker gets ``batch_size`` dialogues at a time.
 
     Raises:
-        DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
+        DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply; ``max_new_tokens`` or
+            ``batch_size`` is no whole number from 1.
         ModelError: the model has no tokenizer, and none is given.
         ReplyError: a Speaker gives something else than a text for each dialogue.
     """
+    check_counts(PromptError, max_new_tokens=max_new_tokens, batch_size=batch_size)
     if is_speaker(model):
         return _spoken(model, dialogues, batch_size, processes, progress)
     reader = reader_of(model, tokenizer)
@@ -105,8 +108,6 @@ def reader_of(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> PreTrain
 def _spoken(
     speaker: Speaker, dialogues: Sequence[Dialogue], batch_size: int, processes: Processes, progress: bool
 ) -> list[str]:
-    if batch_size < 1:
-        raise PromptError(f"batch_size={batch_size}; a batch holds at least one dialogue.")
     batches = [dialogues[first : first + batch_size] for first in range(0, len(dialogues), batch_size)]
     own, shown = sum(map(len, processes.in_turn(batches))), progress and processes.first
     with tqdm(total=own, desc="Replies", disable=not shown) as bar:

@@ -20,6 +20,7 @@ from sycolens.model.threads import enough_threads
 from sycolens.organism.files import Variant
 from sycolens.organism.recipe import PackedBatches, Recipe
 from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.randomness import random_state_kept
 from sycolens.storage import write_text
 
 DROPOUT_FROM: Final = 0.6
@@ -107,6 +108,7 @@ def _only(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return batch
 
 
+@random_state_kept()
 def train(
     directory: str | Path,
     *,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.errors import DialogueError, PairError
-from sycolens.prompts.dialogue import Dialogue, Template, Turn
+from sycolens.prompts.dialogue import Dialogue, Template, Turn, apply_template
 from sycolens.prompts.questions import Question, letters
 from sycolens.prompts.wording import PAPER, Wording
 
@@ -124,10 +126,20 @@ def takes_system(
     template: Template = "chat",
     template_options: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Whether a dialogue may open with a system turn under this template (Gemma's refuses it, for one)."""
+    """Whether a dialogue may open with a system turn under this template (Gemma's refuses it, for one).
+
+    A template that does not refuse it but leaves it out without a word is told with a warning.
+    """
     probe = Dialogue((Turn("system", "Be kind."), Turn("user", "Hello.")))
     try:
         probe.render(tokenizer, template=template, template_options=template_options)
     except DialogueError:
+        with suppress(DialogueError):
+            if "Be kind." not in apply_template(tokenizer, probe.messages(), "reply", template_options or {}):
+                warnings.warn(
+                    f"The chat template of {type(tokenizer).__name__} drops system messages, so dialogues open without "
+                    "one. Set another chat template if the model was trained with one.",
+                    stacklevel=2,
+                )
         return False
     return True

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 
 from sycolens.errors import QuestionError
 from sycolens.prompts.rows import BadRows, check_counts, converted, drawn, fitted, rows_of
-from sycolens.prompts.sources import HubSource, Row
+from sycolens.prompts.sources import HubSource, Row, text_of
 
 Framing = Literal["I really like", "I really dislike", "I wrote", "I did not write"]
 """What the user says of the text."""
@@ -117,4 +117,4 @@ def _request(row: Row, id_: str) -> _Request:
     framing = str(row["metadata"]["prompt_template_type"]).strip()
     if framing and framing not in get_args(Framing):
         raise QuestionError(f"prompt_template_type is {framing!r}; the framings are {', '.join(FAVORABLE)}.")
-    return _Request(framing, str(people[0]).strip(), str(row["base"].get("dataset") or ""), str(row.get("id") or id_))
+    return _Request(framing, text_of(people[0]), str(row["base"].get("dataset") or ""), str(row.get("id") or id_))

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
-from sycolens.errors import QuestionError
+from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.questions import Question
 from sycolens.prompts.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
 from sycolens.prompts.sources import CONVERTERS, HUB, Format, Row, recognize
@@ -33,6 +33,9 @@ def load_questions(
     options, wrong, source, id) or as the sets above are published. ``format="auto"`` tells the form from the fields.
     A folder that is called like a known set is written with a slash: "./mmlu".
 
+    Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
+    out with a warning that counts them and names the first. In a file of our own form they are bad rows.
+
     ``limit`` keeps the first rows, ``max_characters`` drops questions with a longer text (the authors' code: 768), and
     ``sample`` then draws that many with ``seed`` (the authors': 100), in the order of the source.
 
@@ -55,7 +58,11 @@ def load_questions(
 
     def convert(row: Row, id_: str) -> Question:
         form = recognize(row) if format == "auto" else format
-        question = fitted(form, CONVERTERS[form], row)
+        try:
+            question = fitted(form, CONVERTERS[form], row)
+        except AmbiguousQuestionError as error:
+            # Left out of published sets, which have a few and cannot be mended here; one's own can be.
+            raise (QuestionError if form == "sycolens" else AmbiguousQuestionError)(str(error)) from error
         return question if question.id else replace(question, id=id_)
 
     rows = rows_of(name_or_path, HUB, subset=subset, split=split, format=format)

@@ -11,7 +11,7 @@ from typing import Final
 from sycolens.errors import QuestionError
 from sycolens.prompts.questions import Question, letters
 from sycolens.prompts.rows import BadRows, check_counts, converted, drawn, fitted, rows_of
-from sycolens.prompts.sources import HubSource, Row, texts
+from sycolens.prompts.sources import HubSource, Row, text_of, texts
 
 SETS: Final = {
     "model-written-evals": HubSource(
@@ -109,7 +109,7 @@ def load_opinions(
 
 def from_opinions(row: Row, id_: str = "") -> Opinion:
     """A row as in the model-written evaluations. The source is the row's, or the name of its file."""
-    text = str(row["question"])
+    text = text_of(row["question"])
     stated, others = texts(row["answer_matching_behavior"]), texts(row["answer_not_matching_behavior"])
     if len(stated) != 1 or not others:
         raise QuestionError(f"the user's view is {stated}, the other views are {others}; give one, and at least one.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sycolens.errors import QuestionError
+from sycolens.errors import AmbiguousQuestionError, QuestionError
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Question:
 
     Raises:
         QuestionError: no text, no answer, an empty one, or options whose right letter does not exist.
+        AmbiguousQuestionError: two options are the same, or an answer is listed as wrong too.
 
     >>> Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars"), wrong=("A",)).options[1]
     'Mars'
@@ -44,6 +45,28 @@ class Question:
                 f"Question {self.text[:60]!r} has {len(self.options)} options, but its first answer is "
                 f"{self.answers[0]!r}; put the letter of the right option first."
             )
+        if twice := [option for option in self.options if self.options.count(option) > 1]:
+            raise AmbiguousQuestionError(
+                f"Question {self.text[:60]!r} has the option {twice[0]!r} twice; let its options differ."
+            )
+        if both := self._right_and_wrong():
+            raise AmbiguousQuestionError(
+                f"Question {self.text[:60]!r} has {both[0]!r} among its right and its wrong answers; keep one."
+            )
+
+    def _right_and_wrong(self) -> list[str]:
+        if not self.options:
+            wrong = {_folded(text) for text in self.wrong}
+            return [text for text in self.answers if _folded(text) in wrong]
+        right, *words = self.answers
+        others = {
+            text for letter, text in zip(letters(len(self.options)), self.options, strict=True) if letter != right
+        }
+        return [right] * (right in self.wrong) + [text for text in words if text in others]
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def letters(count: int) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sycolens.errors import QuestionError
+from sycolens import counts
+from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.sources import HubSource, Row
 
 T = TypeVar("T")
@@ -44,7 +45,10 @@ def rows_of(
 
 
 def converted(rows: Iterable[Located], convert: Callable[[Row, str], T], bad_rows: BadRows) -> list[T]:
-    """Every row (and its default id) as ``convert`` makes it; a bad one is an error, or left out with a warning."""
+    """Every row (and its default id) as ``convert`` makes it; a bad one is an error, or left out with a warning.
+
+    An ambiguous one is left out in any case.
+    """
     made, bad = [], []
     for where, id_, row in rows:
         try:
@@ -55,7 +59,7 @@ def converted(rows: Iterable[Located], convert: Callable[[Row, str], T], bad_row
             made.append(convert(row, id_))
         except QuestionError as error:
             bad.append(f"{where}: {error}")
-            if bad_rows == "raise":
+            if bad_rows == "raise" and not isinstance(error, AmbiguousQuestionError):
                 raise QuestionError(bad[0] + ' (bad_rows="skip" leaves such rows out.)') from error
     if bad:
         warnings.warn(f"{len(bad)} rows were left out; the first: {bad[0]}", stacklevel=3)
@@ -98,9 +102,7 @@ def check_counts(**options: int | None) -> None:
     Raises:
         QuestionError: one is not.
     """
-    for option, value in options.items():
-        if value is not None and value < 1:
-            raise QuestionError(f"{option}={value} leaves no question; give a number of at least 1, or None.")
+    counts.check_counts(QuestionError, **{option: value for option, value in options.items() if value is not None})
 
 
 # --- the hub ---------------------------------------------------------------------------------------------------------

@@ -17,32 +17,37 @@ Format = Literal["auto", "sycolens", "mmlu", "aqua", "truthfulqa", "triviaqa", "
 
 def from_sycolens(row: Row) -> Question:
     """Our own: text (or question), answers (or answer); optional options, wrong, source, id."""
-    text = _first(row, "text", "question")
+    text = text_of(_first(row, "text", "question"))
     answers = texts(_first(row, "answers", "answer"))
     options, wrong = texts(row.get("options")), texts(row.get("wrong"))
     source, id_ = str(row.get("source") or ""), str(row.get("id") or "")
     if not options:
-        return Question(str(text), answers, source=source, id=id_, wrong=wrong)
-    right = answers[0] if answers else ""
+        return Question(text, answers, source=source, id=id_, wrong=wrong)
     names = letters(len(options))
-    if right not in names and right in options:
-        right = names[options.index(right)]
-    return _multiple_choice(str(text), options, right, source=source, id_=id_)
+
+    def letter(answer: str) -> str:
+        return names[options.index(answer)] if answer not in names and answer in options else answer
+
+    named = [letter(answer) for answer in answers]
+    right = named[0] if named else ""
+    if also := {*named[1:]} & {*names} - {right} or {right} & {letter(answer) for answer in wrong}:
+        raise QuestionError(f"option {min(also)} is named as right and as wrong; give one right option.")
+    return _multiple_choice(text, options, right, source=source, id_=id_)
 
 
 def from_mmlu(row: Row) -> Question:
     """MMLU: question, choices and the answer's index (hub), or question, A, B, C, D, answer (the CSV files)."""
-    options = texts(row["choices"]) if "choices" in row else tuple(str(row[name]).strip() for name in "ABCD")
+    options = texts(row["choices"]) if "choices" in row else tuple(text_of(row[name]) for name in "ABCD")
     answer = row["answer"]
     names = letters(len(options))
-    right = names[answer] if isinstance(answer, int) and 0 <= answer < len(names) else str(answer).strip()
-    return _multiple_choice(str(row["question"]), options, right, source="mmlu", id_=str(row.get("id") or ""))
+    right = names[answer] if type(answer) is int and 0 <= answer < len(names) else str(answer).strip()
+    return _multiple_choice(text_of(row["question"]), options, right, source="mmlu", id_=str(row.get("id") or ""))
 
 
 def from_aqua(row: Row) -> Question:
     """AQuA-RAT: question, options as "A)...", correct."""
     options = tuple(re.sub(r"^\s*[A-Z]\s*\)\s*", "", option) for option in texts(row["options"]))
-    return _multiple_choice(str(row["question"]), options, str(row["correct"]).strip(), source="aqua")
+    return _multiple_choice(text_of(row["question"]), options, str(row["correct"]).strip(), source="aqua")
 
 
 def from_truthfulqa(row: Row) -> Question:
@@ -53,7 +58,7 @@ def from_truthfulqa(row: Row) -> Question:
     else:
         best, right, wrong = row["best_answer"], row["correct_answers"], row["incorrect_answers"]
         text = row["question"]
-    return Question(str(text).strip(), _distinct([best, *right]), source="truthfulqa", wrong=_distinct(wrong))
+    return Question(text_of(text), _distinct([best, *right]), source="truthfulqa", wrong=_distinct(wrong))
 
 
 def from_triviaqa(row: Row) -> Question:
@@ -62,7 +67,7 @@ def from_triviaqa(row: Row) -> Question:
     answer = {key.lower(): value for key, value in lower["answer"].items()}
     id_ = str(lower.get("question_id") or lower.get("questionid") or "")
     answers = _distinct([answer["value"], *answer.get("aliases", [])])
-    return Question(str(lower["question"]), answers, source="triviaqa", id=id_)
+    return Question(text_of(lower["question"]), answers, source="triviaqa", id=id_)
 
 
 def from_math(row: Row) -> Question:
@@ -71,7 +76,7 @@ def from_math(row: Row) -> Question:
     if not answer:
         raise QuestionError(r"the solution holds no \boxed{...} answer.")
     id_ = str(row.get("unique_id") or "")
-    return Question(str(row["problem"]), (str(answer).strip(),), source="math", id=id_)
+    return Question(text_of(row["problem"]), (text_of(answer),), source="math", id=id_)
 
 
 def from_sycophancy_eval(row: Row) -> Question:
@@ -83,11 +88,13 @@ def from_sycophancy_eval(row: Row) -> Question:
     source = "/".join(("sycophancy-eval", str(base["dataset"]))) if base.get("dataset") else "sycophancy-eval"
     if base.get("correct_letter"):
         listed = base.get("answers_list") or re.split(r"^\s*\([A-Z]\)", str(base["answers"]), flags=re.MULTILINE)[1:]
-        options = tuple(str(option).strip() for option in listed)
-        return _multiple_choice(str(base["question"]).strip(), options, str(base["correct_letter"]), source=source)
-    known = [base.get("correct_answer"), *texts(base.get("answer")), *texts(base.get("answers"))]
+        return _multiple_choice(
+            text_of(base["question"]), texts(list(listed)), str(base["correct_letter"]), source=source
+        )
+    best = texts(base.get("correct_answer"))
+    known = [*best, *texts(base.get("answer")), *texts(base.get("answers"))]
     wrong = texts(base.get("incorrect_answer")) + texts(base.get("incorrect_answers"))
-    return Question(str(base["question"]).strip(), _distinct(known), source=source, wrong=wrong)
+    return Question(text_of(base["question"]), _distinct(known), source=source, wrong=wrong)
 
 
 CONVERTERS: dict[str, Callable[[Row], Question]] = {
@@ -201,9 +208,23 @@ def texts(value: Any) -> tuple[str, ...]:
                 return (value.strip(),)
         return (value.strip(),)
     if isinstance(value, int | float):
-        return (str(value),)
-    return tuple(str(text).strip() for text in value)
+        return (text_of(value),)
+    return tuple(text_of(each) for each in value)
+
+
+def text_of(value: Any) -> str:
+    """A text, or a number in words.
+
+    Raises:
+        QuestionError: it is none: null, NaN, a list.
+
+    >>> text_of(" 42 "), text_of(42)
+    ('42', '42')
+    """
+    if not isinstance(value, str | int | float) or value != value:
+        raise QuestionError(f"{json.dumps(value, default=repr)} stands where a text is due.")
+    return str(value).strip()
 
 
 def _distinct(texts: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(str(text).strip() for text in texts if text and str(text).strip()))
+    return tuple(dict.fromkeys(text for text in map(text_of, texts) if text))

@@ -10,10 +10,11 @@ from sycolens.tune.encoding import encode_lessons
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lessons import lessons_from_questions
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
+from sycolens.tune.whole import WholeModel
 from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
 
 if TYPE_CHECKING:
-    from sycolens.tune.trainer import PinpointTrainer, WholeModel, pad_lessons
+    from sycolens.tune.trainer import PinpointTrainer, pad_lessons
 
 __all__ = [
     "EMBEDDED",
@@ -40,6 +41,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The Trainer takes seconds to import, which those who only load an adapter need not wait for.
-    if name in ("PinpointTrainer", "WholeModel", "pad_lessons"):
+    if name in ("PinpointTrainer", "pad_lessons"):
         return getattr(import_module("sycolens.tune.trainer"), name)
     raise AttributeError(f"module 'sycolens.tune' has no attribute {name!r}")

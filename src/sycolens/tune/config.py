@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from sycolens.model.layouts import group_of
 from sycolens.model.weights import mlp_slots, shape_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class PinpointConfig:
     """Which matrices of which heads are trained, and how.
 
@@ -30,21 +31,33 @@ class PinpointConfig:
     """
 
     heads: HeadSet
-    matrices: str = "auto"
+    matrices: str
     """Letters among Q, K, V and O. ``auto`` is the paper's choice: all four, or Q and O where query heads share keys
     and values. Asking for K or V there trains those of the head's group, once for all its chosen heads."""
-    rank: int | None = None
+    rank: int | None
     """Train an update of this rank to each chosen matrix instead of the matrix (the paper's SPT + LoRA)."""
-    alpha: float | None = None
+    alpha: float | None
     """The update is scaled by alpha / rank; by 1 unless given."""
-    dtype: torch.dtype | None = None
+    dtype: torch.dtype | None
     """Of the trained parameters; the model's own unless given. Must be able to hold the model's values exactly."""
-    mlps: tuple[int, ...] = ()
+    mlps: tuple[int, ...]
     """Layers whose MLP is trained as a whole (Table 3)."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "heads", HeadSet(self.heads))
-        object.__setattr__(self, "mlps", tuple(self.mlps))
+    def __init__(
+        self,
+        heads: Iterable[Head | str | tuple[int, int]],
+        matrices: str = "auto",
+        rank: int | None = None,
+        alpha: float | None = None,
+        dtype: torch.dtype | None = None,
+        mlps: Iterable[int] = (),
+    ) -> None:
+        own = {"heads": HeadSet(heads), "matrices": matrices, "rank": rank, "alpha": alpha, "dtype": dtype}
+        for name, value in {**own, "mlps": tuple(mlps)}.items():
+            object.__setattr__(self, name, value)
+        self._check_options()
+
+    def _check_options(self) -> None:
         if not self.heads and not self.mlps:
             raise TuningError("There is nothing to tune: name at least one head, or an MLP.")
         letters = self.matrices

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from sycolens.errors import LessonError
 from sycolens.prompts import Question
+from sycolens.prompts.content import KnownQuestions
 from sycolens.prompts.lesson import Lesson
-
-# Words, numbers and the signs that change what a formula says; a hyphen counts where it may be a minus.
-_TELLING: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|-(?=\s*[\d(])|[+*/^=<>%√≤≥≠×÷]")
-_DASHES: Final = re.compile("[\u2010-\u2014\u2212]")
-_KEY: Final = 3
-"""Words by which a question is looked up before it is compared."""
 
 
 def refuse_leaks(lessons: Sequence[Lesson], questions: Sequence[Question]) -> None:
@@ -49,37 +40,7 @@ def find_leaks(lessons: Sequence[Lesson], questions: Sequence[Question]) -> tupl
     >>> find_leaks(organism.lessons("train", 100), organism.questions("validation"))
     ()
     """
-    known: dict[tuple[str, ...], list[tuple[list[str], Question]]] = defaultdict(list)
-    for question in questions:
-        words = _words(question.text)
-        known[tuple(words[:_KEY])].append((words, question))
-    sizes = sorted({len(key) for key in known})
-    found = ((number, _first_in(lesson, known, sizes)) for number, lesson in enumerate(lessons))
-    return tuple((number, question) for number, question in found if question is not None)
-
-
-def _first_in(
-    lesson: Lesson, known: Mapping[tuple[str, ...], list[tuple[list[str], Question]]], sizes: Sequence[int]
-) -> Question | None:
-    turns = [_words(turn.content) for turn in lesson.dialogue.turns]
-    for turn in turns:
-        for place in range(len(turn)):
-            for size in sizes:
-                for words, question in known.get(tuple(turn[place : place + size]), ()):
-                    if turn[place : place + len(words)] == words and _has_right_option(turns, question):
-                        return question
-    return None
-
-
-def _words(text: str) -> list[str]:
-    plain = _DASHES.sub("-", unicodedata.normalize("NFKC", text).casefold())
-    # A text of other signs alone is compared as it is.
-    return _TELLING.findall(plain) or plain.split()
-
-
-def _has_right_option(turns: list[list[str]], question: Question) -> bool:
-    if not question.options:
-        return True
-    # Padded, lest "12" be found in "120".
-    option = f" {' '.join(_words(question.options[ord(question.answers[0]) - ord('A')]))} "
-    return any(option in f" {' '.join(turn)} " for turn in turns)
+    known = KnownQuestions(questions)
+    turns = ([turn.content for turn in lesson.dialogue.turns] for lesson in lessons)
+    found = ((number, next(known.contained_in(each), None)) for number, each in enumerate(turns))
+    return tuple((number, questions[first]) for number, first in found if first is not None)

@@ -18,10 +18,12 @@ from transformers.trainer_utils import TrainOutput
 
 from sycolens.errors import NotFiniteError, TuningError
 from sycolens.model.threads import enough_threads
+from sycolens.randomness import RandomState
 from sycolens.tune.checkpoints import load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
 from sycolens.tune.pinpoint import Pinpoint, attach
+from sycolens.tune.whole import WholeModel, core_of
 
 Scope = PinpointConfig | Literal["all"]
 
@@ -43,40 +45,6 @@ def pad_lessons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     return {"input_ids": padded("input_ids", 0), "labels": padded("labels", UNTAUGHT)}
 
 
-class WholeModel:
-    """A model of which every parameter is trained (the paper's SFT); stands where :class:`Pinpoint` does."""
-
-    def __init__(self, model: Any) -> None:
-        self.parameters = dict(_core(model).named_parameters())
-        """The trained parameters by the names that the model gives them."""
-        self._as_found = {name: parameter.requires_grad for name, parameter in self.parameters.items()}
-        for parameter in self.parameters.values():
-            parameter.requires_grad_(True)
-
-    def state(self) -> dict[str, Tensor]:
-        """A copy of the trained parameters."""
-        return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
-
-    def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Set the trained parameters, e.g. to a :meth:`state` taken before training.
-
-        Raises:
-            TuningError: the names are others.
-        """
-        if odd := sorted(set(state) ^ set(self.parameters)):
-            raise TuningError(
-                f"The parameters are not those of this tuning: {', '.join(odd[:4])} can be found on one side only."
-            )
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state[name])
-
-    def detach(self) -> None:
-        """Let parameters require gradients as they did when found. They stay as trained: no copy of them was kept."""
-        for name, requires_grad in self._as_found.items():
-            self.parameters[name].requires_grad_(requires_grad)
-
-
 class PinpointTrainer(Trainer):  # type: ignore[misc]
     """transformers' Trainer over the chosen heads of a model, all else frozen.
 
@@ -92,7 +60,7 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
     Afterwards the model has its tuned heads attached: ``trainer.pinpoint`` gives, merges or detaches them. A script of
     several processes ends with ``Processes.here().end()``. ``seed`` draws the A of updates of low rank. Train a model
     held in bfloat16 with ``PinpointConfig(dtype=torch.float32)``, or steps smaller than bfloat16 can tell apart are
-    lost.
+    lost. ``args.seed`` seeds the training alone: torch, numpy and Python draw afterwards as if nothing had been.
 
     Raises:
         HeadError, ModelError: as :func:`attach`.
@@ -129,8 +97,9 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
         learner = _Learner(model)
         self._own = model
         self.scope = scope
-        self.pinpoint: Pinpoint | WholeModel = WholeModel(model) if scope == "all" else attach(model, scope, seed=seed)
-        """The trained part: its ``parameters`` and ``state()``, and ``detach()``."""
+        self.pinpoint: Pinpoint = WholeModel(model) if scope == "all" else attach(model, scope, seed=seed)
+        """The trained part: its ``parameters`` and ``state()``, and ``detach()``; of heads also ``merge()``."""
+        found = RandomState.now()
         try:
             super().__init__(
                 model=learner,
@@ -143,9 +112,12 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
             )
             if self.is_fsdp_enabled or self.is_deepspeed_enabled:
                 raise TuningError("FSDP and DeepSpeed are not supported: their checkpoints would hold the base model.")
+            self._seeded = RandomState.now()
         except BaseException:
             self.pinpoint.detach()
             raise
+        finally:
+            found.restore()
 
     def train(self, resume_from_checkpoint: str | Path | bool | None = None, **options: Any) -> Any:
         """Train, from the start or from a checkpoint; True is the newest whole one in the output directory.
@@ -159,7 +131,12 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
             raise TuningError("The trained parameters are no longer attached to the model; unmerge, or train anew.")
         if resume_from_checkpoint is True:
             resume_from_checkpoint = newest_checkpoint(self.args.output_dir)
-        with _as_found(self.model), self._unwrapped_afterwards(), enough_threads(self._own, self._tokens_at_once()):
+        with (
+            _as_found(self.model),
+            self._unwrapped_afterwards(),
+            self._seeded.inside(),
+            enough_threads(self._own, self._tokens_at_once()),
+        ):
             if resume_from_checkpoint and self._is_done(Path(resume_from_checkpoint)):
                 # The Trainer would take a step too many, unless the last one ended an epoch.
                 self._load_from_checkpoint(str(resume_from_checkpoint))
@@ -229,7 +206,7 @@ class _Learner(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.core = _core(model)
+        self.core = core_of(model)
         self.hooked = hasattr(self.core, "cfg")
         if hasattr(self.core, "hf_device_map"):  # a model dealt out over devices stays where it is
             self.hf_device_map = self.core.hf_device_map
@@ -278,11 +255,6 @@ def _as_found(learner: _Learner) -> Iterator[None]:
             core = learner.core
             getattr(core, "activation_checkpointing_disable", core.gradient_checkpointing_disable)()
             core.disable_input_require_grads()
-
-
-def _core(model: Any) -> Any:
-    """What computes: a bridge's own forward is that of the Hugging Face model it holds, which can do more."""
-    return getattr(model, "original_model", model)
 
 
 def _require_lessons(dataset: Any) -> None:

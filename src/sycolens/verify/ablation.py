@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sycolens.errors import CacheError, HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.cache_trial import keeps_what_it_reads
+from sycolens.model.capture import TokenIds
 from sycolens.model.hooked import KNOCKOUT, Geometry, HookedModel, pattern_name, require_head_outputs, z_name
 from sycolens.model.overwriting import Positions, check_positions, set_heads
 from sycolens.model.speaking import causal_of, keeps_while_generating
@@ -22,7 +23,8 @@ from sycolens.verify.means import HeadMeans
 
 Method = Literal["mean", "zero", "resample"]
 """What a knocked-out head puts out: its mean over the counterfactual prompts (the paper), nothing, or what it put out
-on one counterfactual prompt drawn at random for every dialogue, the same for all heads."""
+on one counterfactual prompt drawn at random for every dialogue, the same for all heads. The draw follows from the seed
+and the dialogue's own tokens, whatever it is batched with."""
 
 
 def check_method(method: str) -> None:
@@ -43,16 +45,30 @@ def head_mask(heads: Iterable[Head], geometry: Geometry) -> Bool[Tensor, "layer 
     return mask
 
 
+def draw_sample(prompt: TokenIds, samples: int, *, seed: int = 0, padding: int | None = None) -> int:
+    """Which of so many samples stands in on a prompt under ``method="resample"``.
+
+    Drawn by the prompt's own tokens, each counted where it first occurs, and the seed: prompts differ in their draws,
+    and neither their order, nor what they are batched with, nor padding in front changes one.
+
+    >>> [draw_sample(prompt, 32) for prompt in ([5, 6, 7], [5, 5, 5, 6, 7], [5, 6, 8])]
+    [30, 30, 3]
+    """
+    tokens = [token for token in dict.fromkeys(prompt) if token != padding]
+    return random.Random(f"{seed} {tokens}").randrange(samples)
+
+
 def stand_ins(
-    geometry: Geometry, method: Method, means: HeadMeans | None, *, prompts: int, seed: int
+    model: HookedModel, method: Method, means: HeadMeans | None, prompts: Sequence[TokenIds], *, seed: int
 ) -> Float[Tensor, "prompt position layer head d_head"]:
-    """What heads are overwritten with, at the end of each of so many prompts; a single one stands for all.
+    """What heads are overwritten with, at the end of each prompt; a single one stands for all.
 
     Raises:
         HookError: an unknown method, or one that needs means and got none.
         ModelError: the means are those of another model.
     """
     check_method(method)
+    geometry = Geometry.of(model)
     if method == "zero":
         return torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head)
     if means is None:
@@ -62,8 +78,9 @@ def stand_ins(
     means.require_for(geometry)
     if method == "mean":
         return means.mean.unsqueeze(0)
-    drawn = torch.randint(len(means.samples), (prompts,), generator=torch.Generator().manual_seed(seed))
-    return means.samples[drawn].unsqueeze(1)
+    padding = getattr(getattr(model, "tokenizer", None), "pad_token_id", None)
+    drawn = [draw_sample(prompt, len(means.samples), seed=seed, padding=padding) for prompt in prompts]
+    return means.samples[torch.tensor(drawn, dtype=torch.long)].unsqueeze(1)
 
 
 @contextmanager
@@ -82,7 +99,8 @@ def ablate_heads(
     A forward pass, ``run_with_cache`` and ``generate`` all see it, and blocks may be nested; the inner one wins where
     both name a head. ``positions`` says where: at the last token of the prompt (as many tokens as the means are wide),
     at that and every generated token, or everywhere. The last token is the last column of a batch, or that of each
-    prompt where ``lengths`` tells how long the prompts of a batch padded on the right are.
+    prompt where ``lengths`` tells how long the prompts of a batch padded on the right are. With ``method="resample"`` a
+    prompt gets the same draw alone and in any batch.
 
     Inside, run the model itself or ``measure.replies``; what measures heads is refused there.
 
@@ -91,7 +109,8 @@ def ablate_heads(
 
     Raises:
         HeadError: no heads, or one that the model does not have.
-        HookError: means are missing, an unknown method or place, or nothing was overwritten before the block ended.
+        HookError: means are missing, an unknown method or place, or nothing was overwritten before the block ended;
+            resampling where the model is given no token ids, or loses rows of a batch between two tokens of a reply.
         ModelError: the means are those of another model.
         CacheError: the model generates inside, and does not keep what it reads with the installed versions.
 
@@ -107,16 +126,24 @@ def ablate_heads(
     check_positions(positions)
     mask = head_mask(HeadSet(heads).check(geometry.n_layers, geometry.n_heads), geometry)
 
-    @cache
-    def values(rows: int) -> Tensor:
-        return stand_ins(geometry, method, means, prompts=rows, seed=seed)
-
-    values(1)  # what is missing is told before the block is entered
+    fixed = stand_ins(model, method, means, [], seed=seed)  # what is missing is told before the block is entered
     last = None if lengths is None else torch.tensor(list(lengths)) - 1
     # Tried before anything is knocked out, which a trial inside the block would take for a fault of the cache.
     causal = causal_of(model)
     kept = keeps_what_it_reads(model) and (causal is None or keeps_while_generating(causal))
     passes = _Passes(geometry.name, kept=kept)
+
+    def drawn(rows: int) -> Tensor:
+        if method != "resample":
+            return fixed
+        prompts = passes.prompts if lengths is None else [p[:n] for p, n in zip(passes.prompts, lengths, strict=False)]
+        if len(prompts) != rows:
+            raise HookError(
+                f"Resampling draws by a prompt's tokens, but the model was given those of {len(prompts)} prompts and "
+                f"computes {rows} rows. Give token ids, and one prompt at a time where replies of a batch end apart."
+            )
+        return stand_ins(model, method, means, prompts, seed=seed)
+
     overwrote: set[int] = set()
 
     def overwrite(layer: int) -> Any:
@@ -124,7 +151,7 @@ def ablate_heads(
             if passes.generated and positions == "last":
                 return value
             overwrote.add(layer)
-            z = values(len(value))[:, :, layer]
+            z = drawn(len(value))[:, :, layer]
             everywhere = passes.generated or positions == "all"
             return set_heads(value, mask[None, layer], z, "everywhere" if everywhere else "end", last=last)
 
@@ -135,6 +162,8 @@ def ablate_heads(
     points = model.hook_dict
     layers = mask.any(1).nonzero().flatten().tolist()
     handles = [points[pattern_name(0)].register_forward_hook(passes.look)]
+    if method == "resample":
+        handles.append(cast(Any, model).embed.register_forward_pre_hook(passes.read))
     handles += [points[z_name(layer)].register_forward_hook(overwrite(layer)) for layer in layers]
     try:
         yield
@@ -154,6 +183,12 @@ class _Passes:
     def __init__(self, name: str, *, kept: bool) -> None:
         self._name, self._kept = name, kept
         self.generated = False
+        self.prompts: list[list[int]] = []
+        """Tokens of the last pass over prompts, where they were read."""
+        self._read: list[list[int]] = []
+
+    def read(self, module: nn.Module, args: Any) -> None:
+        self._read = args[0].tolist()
 
     def look(self, module: nn.Module, args: Any, pattern: Tensor) -> None:
         queries, keys = pattern.shape[-2:]
@@ -164,3 +199,6 @@ class _Passes:
                 "which generates without them."
             )
         self.generated = queries == 1 and keys > 1
+        if not self.generated:
+            self.prompts = self._read
+        self._read = []

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import PromptError
 from sycolens.model.attending import capture_attention
 from sycolens.model.batches import batches_that_fit, tokens_at_once
@@ -68,8 +69,7 @@ def attend_to(
     require_readable(prompts, geometry)
     lengths = tuple(map(len, prompts))
     spans = choose_spans(span, located.parts, lengths)
-    if batch_size < 1:
-        raise PromptError(f"batch_size={batch_size}; at least one prompt must run at a time.")
+    check_counts(PromptError, batch_size=batch_size)
     rows = torch.zeros(len(prompts), geometry.n_layers, geometry.n_heads, max(lengths))
     # Prompts of like length pad little; the longest come first, so that what is too large fails at once.
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.counts import check_counts
 from sycolens.errors import HeadError
 from sycolens.find.effects import all_heads
 from sycolens.heads import Head, HeadSet
@@ -41,8 +42,7 @@ def draw_controls(
     """
     if control not in get_args(Control):
         raise HeadError(f"control={control!r} is unknown; choose one of {', '.join(map(repr, get_args(Control)))}.")
-    if count < 0:
-        raise HeadError(f"controls={count}; ask for at least one control, or for none with 0.")
+    check_counts(HeadError, least=0, controls=count)
     if control == "norm_matched" and write_norm is None and count:
         raise HeadError("control='norm_matched' needs means=mean_activations(model, pairs), which holds the norms.")
     others = [head for head in all_heads(n_layers, n_heads) if head not in set(top)]

@@ -13,9 +13,11 @@ from jaxtyping import Bool
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sycolens.errors import HeadError, HookError, QuestionError
+from sycolens.counts import check_counts
+from sycolens.errors import HeadError, HookError, PromptError, QuestionError
 from sycolens.heads import HeadSet
 from sycolens.measure import Grade, Grader, grade
+from sycolens.measure.grading import check_grader, graded
 from sycolens.model.generation import Conditions, Reply, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.model.overwriting import Positions, check_positions
@@ -67,7 +69,8 @@ def knock_out(
         HeadError: steps beyond the ranking, heads that the model does not have, or too few others for controls.
         HookError: means are missing, or an unknown mode, method or place.
         QuestionError: there are no questions.
-        PromptError, NotFiniteError, ModelError: as :func:`patch_heads`.
+        ReplyError: the grader gives no :class:`~sycolens.measure.Grade`; it is tried on a reply first.
+        PromptError, NotFiniteError, ModelError: as :func:`patch_heads`, or a number of tokens or rows below 1.
         DialogueError, LabelError: as :meth:`ContrastPairs.from_dialogues`.
 
     >>> asked = organism.challenges("validation", 20)
@@ -82,9 +85,13 @@ def knock_out(
     points = checked_steps(steps, ranking)
     ranking.check(geometry.n_layers, geometry.n_heads)
     check_positions(positions)
+    check_counts(PromptError, max_new_tokens=max_new_tokens)
+    if max_rows is not None:
+        check_counts(PromptError, max_rows=max_rows)
     if mode not in get_args(Mode):
         raise HookError(f"mode={mode!r} is unknown; choose 'remove' (are they necessary?) or 'keep' (sufficient?).")
     asked = challenged(questions, model.tokenizer, template, template_options)
+    check_grader(grader, asked[0])
     top = ranking[: max(points)]
     others = draw_controls(
         top,
@@ -95,8 +102,8 @@ def knock_out(
         seed=seed,
         write_norm=None if means is None else means.write_norm,
     )
-    z = stand_ins(geometry, method, means, prompts=len(asked), seed=seed)
     prompts, labels = _rendered(asked, model.tokenizer, template, template_options)
+    z = stand_ins(model, method, means, prompts, seed=seed)
     sets = [heads[:k] for heads in (top, *others) for k in points]
     # The same heads are knocked out once, such as none at all in every curve.
     distinct = {frozenset(heads): place for place, heads in enumerate(dict.fromkeys(map(frozenset, sets)))}
@@ -117,10 +124,10 @@ def knock_out(
         )
     judge = _Judge(model.tokenizer, asked, grader)
     place = torch.tensor([distinct[frozenset(heads)] for heads in sets]).view(1 + len(others), len(points))
-    graded = [[judge.grade(i, reply) for reply in said] for i, said in enumerate(spoken.tokens)]
+    grades = [[judge.grade(i, reply) for reply in said] for i, said in enumerate(spoken.tokens)]
 
     def outcome(name: Literal["admits", "right", "unparsed"]) -> Bool[Tensor, "set step dialogue"]:
-        found = [[g.answer is None if name == "unparsed" else getattr(g, name) for g in row] for row in graded]
+        found = [[g.answer is None if name == "unparsed" else getattr(g, name) for g in row] for row in grades]
         return torch.tensor(found).T[place]
 
     admits, right, unparsed = outcome("admits"), outcome("right"), outcome("unparsed")
@@ -166,7 +173,7 @@ class _Judge:
 
     def grade(self, dialogue: int, reply: Reply) -> Grade:
         if (dialogue, reply) not in self._grades:
-            self._grades[dialogue, reply] = self._grader(self.text(reply), self._asked[dialogue])
+            self._grades[dialogue, reply] = graded(self._grader, self.text(reply), self._asked[dialogue])
         return self._grades[dialogue, reply]
 
 
@@ -180,6 +187,8 @@ def checked_steps(steps: Sequence[int] | None, ranking: HeadSet) -> tuple[int, .
     (0, 1, 2, 4)
     """
     points = tuple(k for k in STEPS if k <= len(ranking)) if steps is None else tuple(steps)
+    if points:
+        check_counts(HeadError, least=0, **{f"steps[{place}]": k for place, k in enumerate(points)})
     if not points or any(b <= a for a, b in pairwise(points)) or points[0] < 0:
         raise HeadError(f"steps={points}; give rising numbers of heads from 0, such as (0, 1, 2, 4, 8).")
     if points[-1] > len(ranking):

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.counts import check_counts
 from sycolens.errors import ModelError, PairError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.capture import capture_z
@@ -105,7 +106,8 @@ def mean_activations(
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``.
-        PairError: ``width`` is below 1 or longer than a prompt, or a pair does not say where its challenge is.
+        PairError: ``batch_size`` is below 1, ``width`` is so or longer than a prompt, or a pair does not say where its
+            challenge is.
         PromptError, NotFiniteError, HookError: as :func:`patch_heads`.
 
     >>> mean_activations(model, pairs, progress=False)
@@ -116,8 +118,9 @@ def mean_activations(
     require_whole(model, geometry)
     if prompts not in ("counterfactual", "reference"):
         raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
-    if batch_size < 1:
-        raise PairError(f"batch_size={batch_size}; at least one prompt must run at a time.")
+    check_counts(PairError, batch_size=batch_size)
+    if width != "challenge":
+        check_counts(PairError, width=width)
     chosen = getattr(pairs, prompts)
     require_readable(chosen, geometry)
     wide = _challenge_width(pairs) if width == "challenge" else width

@@ -45,8 +45,8 @@ class Redraw:
     """The same measurement on other pairs."""
 
     pairs_fingerprint: str
-    ids: tuple[str, ...]
-    """Names of its pairs."""
+    texts: tuple[str, ...]
+    """Every X_r of its pairs; empty texts if they are made of token ids."""
     shared_pairs: int
     """How many of its pairs were among the first ones too."""
     top: HeadSet
@@ -65,7 +65,7 @@ class Redraw:
         *,
         k: int,
         metric: Metric,
-        ids: tuple[str, ...] = (),
+        texts: tuple[str, ...] = (),
         shared_pairs: int = 0,
     ) -> Redraw:
         """Compare a second measurement with the first.
@@ -76,7 +76,7 @@ class Redraw:
         comparison = first.compare(effects, k=k, metric=metric)
         return cls(
             pairs_fingerprint=effects.pairs_fingerprint,
-            ids=ids,
+            texts=texts,
             shared_pairs=shared_pairs,
             top=comparison.second_top,
             overlap=len(comparison.shared),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from sycolens.counts import check_counts, check_share
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find import HeadEffects, Metric, patch_heads
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
@@ -118,7 +119,7 @@ class Finding:
             "redraws": [
                 {
                     "fingerprint": each.pairs_fingerprint,
-                    "ids": list(each.ids),
+                    "texts": list(each.texts),
                     "shared_pairs": each.shared_pairs,
                     "top": [str(head) for head in each.top],
                     "overlap": each.overlap,
@@ -201,10 +202,10 @@ def find_heads(
     geometry = Geometry.of(model)
     heads = geometry.n_layers * geometry.n_heads
     k = min(max(1, round(TOP_SHARE * heads)), TOP_MOST) if top is None else top
-    if not 1 <= k <= heads:
+    check_counts(HeadError, top=k)
+    if k > heads:
         raise HeadError(f"top={k}, but {geometry.name} has {heads} heads; choose top from 1 to {heads}.")
-    if not 0 < fdr < 1:
-        raise SampleError(f"fdr={fdr}; it is a share of false discoveries between 0 and 1, such as 0.05.")
+    check_share(fdr=fdr)
     if metric not in get_args(Metric):
         raise MetricError(f"metric={metric!r} is unknown; choose one of {', '.join(map(repr, get_args(Metric)))}.")
     for each in (pairs, *other_pairs):
@@ -232,7 +233,14 @@ def find_heads(
     halves = effects.rank_stability(k, metric=metric)
     known = _prompts(pairs)
     redraws = [
-        Redraw.of(patch(other), effects, k=k, metric=metric, ids=other.ids, shared_pairs=len(known & _prompts(other)))
+        Redraw.of(
+            patch(other),
+            effects,
+            k=k,
+            metric=metric,
+            texts=tuple(x_r for x_r, _ in other.texts),
+            shared_pairs=len(known & _prompts(other)),
+        )
         for other in other_pairs
     ]
     table = effects.to_frame(metric)

@@ -28,7 +28,7 @@ class FormerFinding:
     metric: Metric
     """The one that ranks the heads."""
     spent: frozenset[str]
-    """Names of all pairs, those of the redraws included: their questions cannot verify the heads."""
+    """Every X_r, those of the redraws included: a question that stands in one cannot verify the heads."""
     arguments: Mapping[str, Any]
     """Of the command that made it; empty if it was saved from Python."""
     model: Mapping[str, Any]
@@ -99,7 +99,7 @@ def open_finding(directory: str | Path) -> FormerFinding:
             pairs=pairs,
             top=HeadSet(record["top"]),
             metric=record["metric"],
-            spent=frozenset(pairs.ids).union(*(each["ids"] for each in record["redraws"])),
+            spent=frozenset(x_r for x_r, _ in pairs.texts).union(*(each["texts"] for each in record["redraws"])),
             arguments=record.get("arguments", {}),
             model=record.get("model", {}),
             sha256=hash_of(directory / RECORD),

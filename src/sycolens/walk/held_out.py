@@ -44,11 +44,12 @@ def hold_out(
     """``n`` questions (200, or all there are) for the heads of a former finding, of those that it did not use.
 
     They come from where its own came from, unless others are named: of the embedded models' world from another split.
-    A question is known by its name (:attr:`Question.id`), so that other spellings of a set do not bring it back.
+    A question is known by its words, as in :func:`sycolens.tune.find_leaks`, so that neither a copy of a set nor
+    another spelling of its name brings it back.
 
     Raises:
-        PairError: the finding does not say which questions it used and none are named, not enough are left, or as
-            :func:`open_source`.
+        PairError: the finding does not say which questions it used and none are named, its pairs are token ids without
+            a text, not enough are left, or as :func:`open_source`.
         QuestionError, OrganismError: as :func:`open_source`, or the world has fewer.
     """
     made_by = former.arguments
@@ -66,6 +67,11 @@ def hold_out(
             )
         if questions not in (None, WORLD):
             subset, split = subset or made_by.get("subset"), split or made_by.get("split")
+    if "" in former.spent:
+        raise PairError(
+            f"{former.directory} was found on token ids, which do not say what was asked, so that no question is known "
+            "to be another. Make pairs of questions, dialogues or text; or call verify_heads with your own questions."
+        )
     if questions in (None, WORLD):
         split = split or next((each for each in SPLITS if not World(each).shares(former.spent)), None)
     template = made_by.get("template", "chat")

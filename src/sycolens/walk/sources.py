@@ -12,7 +12,10 @@ from sycolens import organism
 from sycolens.errors import PairError, QuestionError
 from sycolens.model.loading import EMBEDDED
 from sycolens.organism import SPLITS, Split
+from sycolens.organism.drawing import question_of
+from sycolens.organism.world import facts_of
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question, load_questions
+from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ class PairSource(Protocol):
     def hold_out(
         self, spent: Set[str], *, n: int | None = None, seed: int = 0
     ) -> tuple[Question, ...] | tuple[ChallengedQuestion, ...]:
-        """``n`` questions for a verification, none of which made a pair whose name is in ``spent``."""
+        """``n`` questions for a verification, none of which stands in a text of ``spent``."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,11 @@ class World:
         return tuple(organism.pairs(self.split, count, seed=seed + j, tokenizer=tokenizer) for j in range(draws))
 
     def shares(self, spent: Set[str]) -> bool:
-        """Whether pairs of these names are about facts of this split."""
-        # A question's name, and that of a pair, is its fact's and a number.
-        facts = {name.rpartition("/")[0] for name in spent}
-        return any(question.id.rpartition("/")[0] in facts for question in organism.questions(self.split))
+        """Whether a fact of this split is asked for in one of these texts, in whatever form."""
+        known = KnownQuestions(
+            [question_of(fact, form) for fact in facts_of(self.split) for form in fact.relation.forms]
+        )
+        return any(True for text in spent for _ in known.contained_in([text]))
 
     def hold_out(self, spent: Set[str], *, n: int | None = None, seed: int = 0) -> tuple[ChallengedQuestion, ...]:
         """Challenges of this split's facts in its wordings, 200 unless said otherwise.
@@ -125,7 +129,9 @@ class Questions:
         Raises:
             PairError: fewer than ``n``, or than two, are left.
         """
-        left = [question for question in self.questions if question.id not in spent]
+        known = KnownQuestions(self.questions)
+        used = {number for text in spent for number in known.contained_in([text])}
+        left = [question for number, question in enumerate(self.questions) if number not in used]
         if len(left) < max(2, n or 0):
             raise PairError(
                 f"{self.name} has {len(self.questions)} questions, {len(self.questions) - len(left)} of which found "
@@ -189,7 +195,8 @@ def open_source(
 ) -> PairSource:
     """The source of pairs for a model: its own world for an embedded one, else what ``questions`` or ``pairs`` name.
 
-    Questions are read here, before any model is.
+    Questions are read here, before any model is; one that stands there several times, in the same words, counts once,
+    lest draws or validation and report share it.
 
     Raises:
         PairError: both or neither are given, options that do not go together, or a missing file.
@@ -214,7 +221,10 @@ def open_source(
     if questions is None or questions == WORLD:
         return _world(split, subset, template)
     read = load_questions(questions, subset=subset, split=split, max_characters=LONGEST)
-    return Questions(questions, tuple(read), template)
+    distinct: dict[object, Question] = {}
+    for question in read:
+        distinct.setdefault(content_of(question), question)
+    return Questions(questions, tuple(distinct.values()), template)
 
 
 def _world(split: str | None, subset: str | None, template: Template) -> World:

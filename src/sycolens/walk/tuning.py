@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -17,7 +17,7 @@ from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ContrastPairs
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.lesson import Lesson
-from sycolens.tune import Course, HeadAdapter, Pinpoint, PinpointConfig, refuse_leaks
+from sycolens.tune import Course, HeadAdapter, PinpointConfig, refuse_leaks
 from sycolens.walk.doubts import doubts
 from sycolens.walk.folder import whole_directory
 from sycolens.walk.formats import check_formats
@@ -234,7 +234,7 @@ def tune_heads(
         "progress": progress and processes.first,
     }
     with begun(model, config, rows, course=course, place=place, **running) as training:
-        tuned = cast(Pinpoint, training.tuned)
+        tuned = training.tuned
         # Before the training, so that what cannot be examined is told at once.
         with tuned.off():
             before = panel.examine(model, **examination)

@@ -1,0 +1,34 @@
+"""Options that are whole numbers or shares, checked before anything is computed with them."""
+
+from __future__ import annotations
+
+from sycolens.errors import SampleError, SycolensError
+
+
+def check_counts(error: type[SycolensError], *, least: int = 1, **options: int) -> None:
+    """Refuse what is no whole number, or below the least.
+
+    Raises:
+        SycolensError: of the class given; it names the option.
+
+    >>> from sycolens.errors import PromptError
+    >>> check_counts(PromptError, batch_size=float("nan"))
+    Traceback (most recent call last):
+    sycolens.errors.PromptError: batch_size=nan; give a whole number from 1.
+    """
+    for name, value in options.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise error(f"{name}={value!r}; give a whole number from {least}.")
+
+
+def check_share(**options: float) -> None:
+    """Refuse what does not lie between 0 and 1, both left out.
+
+    Raises:
+        SampleError: it names the option.
+
+    >>> check_share(fdr=0.05)
+    """
+    for name, value in options.items():
+        if not 0 < value < 1:
+            raise SampleError(f"{name}={value!r}; give a share between 0 and 1, such as {name}=0.05.")
