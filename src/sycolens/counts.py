@@ -17,8 +17,17 @@ def check_counts(error: type[SycolensError], *, least: int = 1, **options: int) 
     sycolens.errors.PromptError: batch_size=nan; give a whole number from 1.
     """
     for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if not is_count(value) or value < least:
             raise error(f"{name}={value!r}; give a whole number from {least}.")
+
+
+def is_count(value: object) -> bool:
+    """Whether this is a whole number, and not True or False.
+
+    >>> is_count(3), is_count(3.0), is_count(True)
+    (True, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def check_share(**options: float) -> None:

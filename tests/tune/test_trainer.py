@@ -130,18 +130,19 @@ class TestTraining:
         def seed() -> None:
             torch.manual_seed(5), numpy.random.seed(5), random.seed(5)
 
+        model, other = make("gpt2", "plain"), make("gpt2", "plain")
         seed()
         due = drawn()
         seed()
-        options = arguments(tmp_path, max_steps=2)
-        trainer = PinpointTrainer(make("gpt2", "plain"), scope, options, lessons(), callbacks=[Stop()])
+        trainer = PinpointTrainer(model, scope, arguments(tmp_path, max_steps=2), lessons(), callbacks=[Stop()])
         assert drawn() == due
         seed()
         with contextlib.nullcontext() if ends == "well" else pytest.raises(KeyError):
             trainer.train()
         assert drawn() == due
+        seed()
         with pytest.raises(ValueError, match="IntervalStrategy"):
-            seed(), PinpointTrainer(make("gpt2", "plain"), scope, arguments(tmp_path, eval_strategy="steps"), lessons())
+            PinpointTrainer(other, scope, arguments(tmp_path, eval_strategy="steps", eval_steps=2), lessons())
         assert drawn() == due
 
     def test_is_seeded_whatever_is_drawn_before_it(self, make: Make, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
-from sycolens.counts import check_counts
+from sycolens.counts import is_count
 from sycolens.errors import HeadError, SampleError
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric
 from sycolens.heads import HeadSet
@@ -69,9 +69,10 @@ class EffectComparison:
                 f"{len(common)} of {len(first.heads)} and {len(second.heads)} heads were measured in both; ranks need "
                 "at least two, so patch the same heads."
             )
-        check_counts(HeadError, k=k)
-        if k > len(common):
-            raise HeadError(f"k={k}, but {len(common)} heads were measured in both; choose k from 1 to {len(common)}.")
+        if not is_count(k) or not 1 <= k <= len(common):
+            raise HeadError(
+                f"k={k!r}, but {len(common)} heads were measured in both; choose k from 1 to {len(common)}."
+            )
         kept = set(common)
         ranked = [HeadSet(head for head in each.ranking(metric) if head in kept) for each in (first, second)]
         cells = [head.layer for head in common], [head.index for head in common]

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
-from sycolens.counts import check_counts, check_share
+from sycolens.counts import check_counts, check_share, is_count
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric, change
@@ -90,9 +90,8 @@ class HeadEffects:
         Raises:
             HeadError: k is below 1 or above the number of patched heads.
         """
-        check_counts(HeadError, k=k)
-        if k > len(self.heads):
-            raise HeadError(f"k={k}, but {len(self.heads)} heads were patched; choose k from 1 to {len(self.heads)}.")
+        if not is_count(k) or not 1 <= k <= len(self.heads):
+            raise HeadError(f"k={k!r}, but {len(self.heads)} heads were patched; choose k from 1 to {len(self.heads)}.")
         return self.ranking(metric)[:k]
 
     def confidence_interval(

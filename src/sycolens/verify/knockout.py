@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sycolens.counts import check_counts
+from sycolens.counts import check_counts, is_count
 from sycolens.errors import HeadError, HookError, PromptError, QuestionError
 from sycolens.heads import HeadSet
 from sycolens.measure import Grade, Grader, grade
@@ -187,9 +187,7 @@ def checked_steps(steps: Sequence[int] | None, ranking: HeadSet) -> tuple[int, .
     (0, 1, 2, 4)
     """
     points = tuple(k for k in STEPS if k <= len(ranking)) if steps is None else tuple(steps)
-    if points:
-        check_counts(HeadError, least=0, **{f"steps[{place}]": k for place, k in enumerate(points)})
-    if not points or any(b <= a for a, b in pairwise(points)) or points[0] < 0:
+    if not points or not all(map(is_count, points)) or any(b <= a for a, b in pairwise(points)) or points[0] < 0:
         raise HeadError(f"steps={points}; give rising numbers of heads from 0, such as (0, 1, 2, 4, 8).")
     if points[-1] > len(ranking):
         raise HeadError(

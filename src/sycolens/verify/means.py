@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sycolens.counts import check_counts
+from sycolens.counts import check_counts, is_count
 from sycolens.errors import ModelError, PairError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.capture import capture_z
@@ -119,14 +119,12 @@ def mean_activations(
     if prompts not in ("counterfactual", "reference"):
         raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
     check_counts(PairError, batch_size=batch_size)
-    if width != "challenge":
-        check_counts(PairError, width=width)
     chosen = getattr(pairs, prompts)
     require_readable(chosen, geometry)
     wide = _challenge_width(pairs) if width == "challenge" else width
     shortest = min(map(len, chosen))
-    if not 1 <= wide <= shortest:
-        raise PairError(f"width={wide}, but the shortest prompt has {shortest} tokens; choose width from 1 to that.")
+    if not is_count(wide) or not 1 <= wide <= shortest:
+        raise PairError(f"width={wide!r}, but the shortest prompt has {shortest} tokens; choose width from 1 to that.")
     total = torch.zeros(wide, geometry.n_layers, geometry.n_heads, geometry.d_head, dtype=torch.float64)
     samples = torch.empty(len(chosen), *total.shape[1:])
     order = sorted(range(len(chosen)), key=lambda i: len(chosen[i]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from sycolens.counts import check_counts, check_share
+from sycolens.counts import check_share, is_count
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find import HeadEffects, Metric, patch_heads
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
@@ -202,9 +202,8 @@ def find_heads(
     geometry = Geometry.of(model)
     heads = geometry.n_layers * geometry.n_heads
     k = min(max(1, round(TOP_SHARE * heads)), TOP_MOST) if top is None else top
-    check_counts(HeadError, top=k)
-    if k > heads:
-        raise HeadError(f"top={k}, but {geometry.name} has {heads} heads; choose top from 1 to {heads}.")
+    if not is_count(k) or not 1 <= k <= heads:
+        raise HeadError(f"top={k!r}, but {geometry.name} has {heads} heads; choose top from 1 to {heads}.")
     check_share(fdr=fdr)
     if metric not in get_args(Metric):
         raise MetricError(f"metric={metric!r} is unknown; choose one of {', '.join(map(repr, get_args(Metric)))}.")
