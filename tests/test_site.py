@@ -12,7 +12,8 @@ import pytest
 import sycolens
 
 DOCS = Path(__file__).parents[1] / "docs"
-ROOMS = [room.name for room in pkgutil.iter_modules(sycolens.__path__) if room.ispkg and room.name != "cli"]
+INSIDE = {"cli", "private"}
+ROOMS = [room.name for room in pkgutil.iter_modules(sycolens.__path__) if room.ispkg and room.name not in INSIDE]
 SHOWN = {
     name: page.stem
     for page in sorted((DOCS / "api").glob("*.rst"))

@@ -514,3 +514,11 @@ def test_an_epoch_ends_with_its_last_whole_step(n: int, sizes: list[int], make: 
     settings = arguments(tmp_path, per_device_train_batch_size=5)
     trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), settings, lessons(n))
     assert [len(batch["input_ids"]) for batch in trainer.get_train_dataloader()] == sizes
+
+
+def test_a_trainer_without_a_step_that_is_overridden_is_refused(make: Make, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("sycolens.private.trainer.STEPS", ("_save", "_write_all"))
+    model = make("llama-gqa", "plain")
+    with pytest.raises(TuningError, match="_write_all"):
+        PinpointTrainer(model, PinpointConfig(HEADS), TrainingArguments(str(tmp_path)), lessons())
+    assert all(parameter.requires_grad for parameter in model.parameters())

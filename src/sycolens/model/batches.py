@@ -8,6 +8,7 @@ from typing import Any
 from sycolens.model.hooked import Geometry
 from sycolens.model.replay import byte_budget, numbers_per_row
 from sycolens.model.weights import shape_of
+from sycolens.private.modules import attention_is_eager
 from sycolens.processes import ALONE, Processes
 
 
@@ -27,7 +28,7 @@ def batches_that_fit(
     """
     shape = shape_of(model)
     # Hugging Face's other kinds of attention never hold all scores; a hooked model always does.
-    eager = hasattr(model, "cfg") or getattr(model.config, "_attn_implementation", "eager") == "eager"
+    eager = hasattr(model, "cfg") or attention_is_eager(model.config)
     budget = min(processes.gather(byte_budget(model)))
     batches: list[list[int]] = []
     for group in groups:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from sycolens.errors import HookError, ModelError, NoHeadOutputError, NoMLPOutputError, PromptError
 
 HookFunction = Callable[..., Tensor | None]
-KNOCKOUT = "knocks_heads_out"
-"""Attribute that marks the hooks of ``ablate_heads``."""
+_knocked_out: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""How many blocks of ``ablate_heads`` each model is in."""
 
 
 class HookedModel(Protocol):
@@ -93,18 +94,26 @@ def require_whole(model: HookedModel, geometry: Geometry) -> None:
     Raises:
         HookError: this is inside a block of ``ablate_heads``.
     """
-    if knocked_out(model, geometry):
+    if knocked_out(model):
         raise HookError(
             f"Heads of {geometry.name} are knocked out at this moment, and this runs prompts in pieces, so that "
             "other tokens would be overwritten. Call it outside of ablate_heads; inside, run the model itself."
         )
 
 
-def knocked_out(model: HookedModel, geometry: Geometry) -> bool:
+def knocked_out(model: HookedModel) -> bool:
     """Whether this is inside a block of ``ablate_heads``."""
-    known = model.hook_dict
-    places = [known[name] for name in map(z_name, range(geometry.n_layers)) if name in known]
-    return any(getattr(hook, KNOCKOUT, False) for place in places for hook in place._forward_hooks.values())
+    return _knocked_out.get(model, 0) > 0
+
+
+@contextmanager
+def known_as_knocked_out(model: HookedModel) -> Iterator[None]:
+    """For as long as a block of ``ablate_heads`` lasts, which may be one of several."""
+    _knocked_out[model] = _knocked_out.get(model, 0) + 1
+    try:
+        yield
+    finally:
+        _knocked_out[model] -= 1
 
 
 def require_mlp_outputs(model: HookedModel, geometry: Geometry) -> None:

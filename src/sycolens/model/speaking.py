@@ -70,7 +70,7 @@ def generate(
     longest = max(map(len, prompts), default=0)
     with as_found(model), enough_threads(model, min(batch_size, len(prompts)) * longest):
         cached = keeps_while_generating(causal)
-        if not cached and hasattr(model, "cfg") and knocked_out(model, geometry):
+        if not cached and hasattr(model, "cfg") and knocked_out(model):
             raise CacheError(
                 f"{geometry.name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated "
                 "token cannot be told from a prompt; use knock_out, which generates without them."

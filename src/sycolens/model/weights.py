@@ -19,6 +19,7 @@ from sycolens.model.layouts import (
     matrix_slot,
     separate_slots,
 )
+from sycolens.private.modules import bridge_is_processed, grouped_name
 
 
 def head_weights(model: Any, head: Head | str | tuple[int, int]) -> dict[str, Tensor]:
@@ -134,7 +135,7 @@ def require_raw_weights(model: Any) -> None:
     cfg = getattr(model, "cfg", None)
     if cfg is None:
         return
-    folded = str(getattr(cfg, "normalization_type", "")).endswith("Pre") or getattr(model, "_weights_processed", False)
+    folded = str(getattr(cfg, "normalization_type", "")).endswith("Pre") or bridge_is_processed(model)
     if folded or not gives_raw_logits(model) or _writing_is_centered(model):
         raise ModelError(
             f"{cfg.model_name}: its weights were processed by TransformerLens (LayerNorm folded in, or centered), so "
@@ -166,9 +167,9 @@ def _hooked_slots(model: Any, head: Head, shape: Geometry) -> dict[str, Slot]:
     slots = {}
     for name in ("W_Q", "W_K", "W_V", "W_O", "b_Q", "b_K", "b_V"):
         # Shared keys and values are kept once a group under another name; the usual one repeats them for each head.
-        shared = hasattr(attention, f"_{name}")
-        index = group if shared else head.index
-        slots[name.removeprefix("W_")] = Slot(attention, f"_{name}" if shared else name, (index,), False)
+        own = grouped_name(attention, name)
+        index = head.index if own == name else group
+        slots[name.removeprefix("W_")] = Slot(attention, own, (index,), False)
     return slots
 
 

@@ -13,13 +13,14 @@ from torch.nn import functional
 from torch.optim import AdamW, Muon, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import SequentialSampler
-from transformers import LlamaForCausalLM, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, PrinterCallback, TrainerCallback, TrainingArguments
 
 from sycolens.errors import OrganismError
 from sycolens.model.threads import enough_threads
 from sycolens.organism.files import Variant
 from sycolens.organism.recipe import PackedBatches, Recipe
 from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.private.trainer import OpenTrainer
 from sycolens.randomness import random_state_kept
 from sycolens.storage import write_text
 
@@ -80,7 +81,7 @@ class _HeadDropout:
         return hook
 
 
-class _WeightedTrainer(Trainer):  # type: ignore[misc]
+class _WeightedTrainer(OpenTrainer):
     """A Trainer whose loss weighs every word as the world says, over ready batches in order."""
 
     dropout: _HeadDropout
@@ -93,8 +94,19 @@ class _WeightedTrainer(Trainer):  # type: ignore[misc]
         losses = functional.cross_entropy(logits, inputs["input_ids"][:, 1:].flatten(), reduction="none")
         return (losses * weights).sum() / weights.sum()
 
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
+    def train_sampler(self, usual: Any) -> SequentialSampler:
+        """One batch after the other."""
         return SequentialSampler(self.train_dataset)
+
+
+class _SaveAt(TrainerCallback):  # type: ignore[misc]
+    """A checkpoint after the last step of a run that ends early."""
+
+    def __init__(self, step: int | None) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **context: Any) -> None:
+        control.should_save |= state.global_step == self.step
 
 
 def _newest_checkpoint(checkpoints: Path) -> str | None:
@@ -140,7 +152,7 @@ def train(
     write_text(record, json.dumps(recipe.as_dict(), indent=1) + "\n")
 
     torch.manual_seed(seed)
-    model = LlamaForCausalLM._from_config(recipe.config(), attn_implementation="sdpa", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(recipe.config(), attn_implementation="sdpa", dtype=torch.float32)
     optimizer = MuonWithAdamW(model, muon_lr=recipe.muon_lr, adamw_lr=recipe.adamw_lr, decay=recipe.muon_decay)
     trainer = _WeightedTrainer(
         model=model,
@@ -162,14 +174,13 @@ def train(
         train_dataset=PackedBatches(recipe),
         data_collator=_only,
         optimizers=(optimizer, LambdaLR(optimizer, recipe.lr_factor)),
-        callbacks=list(callbacks),
+        callbacks=[*callbacks, _SaveAt(stop_after)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.dropout = _HeadDropout(model, recipe)
     with enough_threads(model, recipe.rows * recipe.row_tokens):
         trainer.train(resume_from_checkpoint=newest)
     if stop_after is not None:
-        trainer._save_checkpoint(model, None)
         return directory
     model.config.use_cache = True
     model.to(torch.bfloat16).save_pretrained(directory)

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers.pytorch_utils import Conv1D
 
 from sycolens.model.layouts import Slot
+from sycolens.private.modules import nothing_between
 
 
 class Whole(nn.Module):
@@ -158,8 +159,8 @@ def _ends(slot: Slot) -> tuple[slice, slice]:
 def _alone(module: nn.Module, filled: Filled) -> bool:
     """Whether no other hook comes between these two and the product, and nothing else of the module is trained."""
     before, after = filled.hooks
-    in_between = next(reversed(module._forward_pre_hooks)) != before.id or next(iter(module._forward_hooks)) != after.id
-    return not in_between and not any(parameter.requires_grad for parameter in module.parameters(recurse=False))
+    alone = nothing_between(module, before, after)
+    return alone and not any(parameter.requires_grad for parameter in module.parameters(recurse=False))
 
 
 def _before(module: Any, args: Any, kwargs: Any, *, name: str) -> Any:
@@ -187,7 +188,7 @@ def register(slots: Mapping[str, Slot], sources: Mapping[str, Source]) -> None:
     owners: dict[tuple[nn.Module, str], list[str]] = defaultdict(list)
     for name, slot in slots.items():
         owners[slot.module, slot.name].append(name)
-    order = {module: tuple(module._parameters) for module, _ in owners}
+    order = {module: tuple(name for name, _ in module.named_parameters(recurse=False)) for module, _ in owners}
     for (module, parameter), names in owners.items():
         filled = Filled(tuple(map(slots.__getitem__, names)), tuple(map(sources.__getitem__, names)), order[module])
         # Elsewhere a weight's own gradient is computed and the slices are cut out of it.
@@ -209,8 +210,9 @@ def unregister(slots: Mapping[str, Slot]) -> None:
                 hook.remove()
             parametrize.remove_parametrizations(module, parameter, leave_parametrized=False)
             for name in filled.order:
-                if name in module._parameters:
-                    module._parameters[name] = module._parameters.pop(name)
+                value = getattr(module, name)
+                delattr(module, name)
+                module.register_parameter(name, value)
 
 
 @contextmanager

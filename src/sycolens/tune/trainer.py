@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.utils.data import RandomSampler
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.loss.loss_utils import ForCausalLMLoss
 from transformers.modeling_outputs import CausalLMOutput
 from transformers.trainer import TRAINER_STATE_NAME
@@ -18,6 +18,7 @@ from transformers.trainer_utils import TrainOutput
 
 from sycolens.errors import NotFiniteError, TuningError
 from sycolens.model.threads import enough_threads
+from sycolens.private.trainer import OpenTrainer
 from sycolens.randomness import RandomState
 from sycolens.tune.checkpoints import load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
@@ -45,7 +46,7 @@ def pad_lessons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     return {"input_ids": padded("input_ids", 0), "labels": padded("labels", UNTAUGHT)}
 
 
-class PinpointTrainer(Trainer):  # type: ignore[misc]
+class PinpointTrainer(OpenTrainer):
     """transformers' Trainer over the chosen heads of a model, all else frozen.
 
     ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; it is tuned in place.
@@ -139,7 +140,7 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
         ):
             if resume_from_checkpoint and self._is_done(Path(resume_from_checkpoint)):
                 # The Trainer would take a step too many, unless the last one ended an epoch.
-                self._load_from_checkpoint(str(resume_from_checkpoint))
+                self.read_parameters(str(resume_from_checkpoint), None)
                 result: Any = TrainOutput(self.state.global_step, 0.0, {})
             else:
                 result = super().train(str(resume_from_checkpoint) if resume_from_checkpoint else None, **options)
@@ -174,28 +175,27 @@ class PinpointTrainer(Trainer):  # type: ignore[misc]
         self.state = state
         return True
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        sampler = super()._get_train_sampler(train_dataset)
+    def train_sampler(self, usual: Any) -> Any:
+        """Whole steps only; see :class:`OpenTrainer`."""
         each_time = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        if type(sampler) is RandomSampler and (whole := len(sampler) // each_time * each_time):
+        if type(usual) is RandomSampler and (whole := len(usual) // each_time * each_time):
             # Several processes would fill an epoch's incomplete last step up with other lessons than one process.
-            return RandomSampler(sampler.data_source, num_samples=whole)
-        return sampler
+            return RandomSampler(usual.data_source, num_samples=whole)
+        return usual
 
-    def _move_model_to_device(self, model: Any, device: torch.device) -> None:
-        # By the model's own means: those of TransformerLens take down where they are.
+    def place_model(self, model: Any, device: torch.device) -> None:
+        """By the model's own means: those of TransformerLens take down where they are."""
         if next(model.parameters()).device != device:
             self._own.to(device)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def write_parameters(self, directory: str, state_dict: Any) -> None:
+        """The trained parameters, and no base model."""
         if self.args.should_save:
-            save_parameters(output_dir or self.args.output_dir, self.pinpoint.state(), scope=words_of(self.scope))
+            save_parameters(directory, self.pinpoint.state(), scope=words_of(self.scope))
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        self.pinpoint.load_state(load_parameters(resume_from_checkpoint, scope=words_of(self.scope)))
-
-    def _load_best_model(self) -> None:
-        self._load_from_checkpoint(self.state.best_model_checkpoint)
+    def read_parameters(self, directory: str, model: Any) -> None:
+        """The trained parameters of a checkpoint of the same scope."""
+        self.pinpoint.load_state(load_parameters(directory, scope=words_of(self.scope)))
 
 
 class _Learner(nn.Module):

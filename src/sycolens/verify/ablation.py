@@ -15,7 +15,14 @@ from sycolens.errors import CacheError, HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds
-from sycolens.model.hooked import KNOCKOUT, Geometry, HookedModel, pattern_name, require_head_outputs, z_name
+from sycolens.model.hooked import (
+    Geometry,
+    HookedModel,
+    known_as_knocked_out,
+    pattern_name,
+    require_head_outputs,
+    z_name,
+)
 from sycolens.model.overwriting import Positions, check_positions, set_heads
 from sycolens.model.speaking import causal_of, keeps_while_generating
 from sycolens.model.versions import versions
@@ -155,7 +162,6 @@ def ablate_heads(
             everywhere = passes.generated or positions == "all"
             return set_heads(value, mask[None, layer], z, "everywhere" if everywhere else "end", last=last)
 
-        setattr(hook, KNOCKOUT, True)
         return hook
 
     # Hooks of torch itself on the hook points: TransformerLens removes its own kind in run_with_hooks and reset_hooks.
@@ -166,7 +172,8 @@ def ablate_heads(
         handles.append(cast(Any, model).embed.register_forward_pre_hook(passes.read))
     handles += [points[z_name(layer)].register_forward_hook(overwrite(layer)) for layer in layers]
     try:
-        yield
+        with known_as_knocked_out(model):
+            yield
     finally:
         for handle in handles:
             handle.remove()

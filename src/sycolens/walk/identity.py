@@ -9,6 +9,7 @@ from typing import Any
 
 from sycolens.model.hooked import Geometry, HookedModel
 from sycolens.model.loading import EMBEDDED
+from sycolens.private.modules import commit_of
 
 SMALL = (".json", ".jinja", ".model", ".txt")
 LARGEST = 2 * 2**30
@@ -27,7 +28,7 @@ def identity(model: HookedModel, name_or_path: str | Path) -> dict[str, Any]:
         **{key: value for key, value in asdict(Geometry.of(model)).items() if key != "name"},
         "dtype": str(getattr(model.cfg, "dtype", "unknown")).removeprefix("torch."),
         "backend": type(model).__name__,
-        "revision": getattr(config, "_commit_hash", None),
+        "revision": commit_of(config),
         "weights_sha256": weights_hash(name_or_path),
     }
 
