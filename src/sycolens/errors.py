@@ -47,6 +47,10 @@ class ModelError(SycolensError):
     """A model that cannot be loaded, or not in the way asked for."""
 
 
+class WeightsError(ModelError):
+    """A checkpoint with tensors that are missing, unexpected, or of another shape than its configuration gives."""
+
+
 class NoHeadOutputError(ModelError):
     """A layer that has no ``hook_z``, e.g. a state-space or linear-attention block."""
 

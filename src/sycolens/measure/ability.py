@@ -20,6 +20,8 @@ import torch
 from sycolens.errors import AbilityError, ModelError
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.ability_tasks import load_tasks
+from sycolens.memory import ran_out_of_memory
+from sycolens.model.checkpoint import read_tokenizer
 from sycolens.model.hooked import Geometry, as_found, require_whole
 from sycolens.model.loading import load_hugging_face
 
@@ -122,12 +124,12 @@ def _runnable(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> tuple[An
 
 def _unchanged(tokenizer: Any) -> PreTrainedTokenizerBase:
     """A bridge's tokenizer as its checkpoint has it: TransformerLens makes it put a beginning token before all text."""
-    from transformers import AutoTokenizer
-
     place = getattr(tokenizer, "name_or_path", "")
     try:
-        return AutoTokenizer.from_pretrained(place)
-    except Exception as error:
+        return read_tokenizer(place)
+    except Exception as error:  # whatever transformers raises on what it cannot read
+        if ran_out_of_memory(error):
+            raise
         raise ModelError(
             f"The tokenizer that belongs to this model can no longer be read from {place!r} ({type(error).__name__}); "
             "give it with tokenizer=."

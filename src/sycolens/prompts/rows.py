@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sycolens.errors import QuestionError
+from sycolens.memory import ran_out_of_memory
 from sycolens.prompts.sources import HubSource, Row
 
 T = TypeVar("T")
@@ -138,6 +139,8 @@ def _hub_rows(source: HubSource, subset: str | None, split: str | None) -> Itera
             else:
                 table = datasets.load_dataset(source.repository, name, split=split)
         except Exception as error:  # network, cache, wrong names: whatever the hub's client raises
+            if ran_out_of_memory(error):
+                raise
             raise QuestionError(
                 f"{where} could not be loaded from the hub: {error} Check the names, or pass a file of your own."
             ) from error
