@@ -58,8 +58,9 @@ def evaluate_ability(
     ``tasks`` are names that the harness knows, or that YAML files under ``include_path`` define. ``limit`` takes the
     first questions of each task only, ``num_fewshot`` replaces the task's own number of worked examples. ``prompt`` is
     the task's own bare text, the harness's default and what published numbers mostly mean, or that text inside the
-    model's chat template. ``run_code`` allows tasks that run what the model writes (HumanEval): do so where nothing
-    can be harmed. Data are fetched by name from the Hugging Face hub if the task says so.
+    model's chat template. ``run_code`` allows tasks that run what the model writes (HumanEval), and files under
+    ``include_path`` that import Python: do so where nothing can be harmed. Data are fetched by
+    name from the Hugging Face hub if the task says so.
 
     Raises:
         AbilityError: lm-eval is not installed, a task is not known, not loadable, runs code that was not allowed, or
