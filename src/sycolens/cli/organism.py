@@ -30,6 +30,9 @@ def train(
         int | None, typer.Option(min=1, help="Training steps; fewer than the recipe's is a trial.")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Do not go on from a checkpoint in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over what lies in --out, such as a finished model.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train the embedded model again from scratch: minutes on one CPU core, resumed where it was stopped.
@@ -41,7 +44,15 @@ def train(
         from sycolens import organism
 
         hush(quiet=quiet)
-        place = organism.train(out, seed=seed, variant=variant, steps=steps, resume=not restart, progress=not quiet)
+        place = organism.train(
+            out,
+            seed=seed,
+            variant=variant,
+            steps=steps,
+            resume=not restart,
+            overwrite=overwrite,
+            progress=not quiet,
+        )
         typer.echo(f"Written to {place}. Now: sycolens organism measure {place}")
 
 
