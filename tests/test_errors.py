@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments
 from transformers.cache_utils import DynamicLayer
 
@@ -140,6 +143,38 @@ def too_many_pairs(room: Room) -> None:
 def adapter(room: Room, **training: Any) -> HeadAdapter:
     with pinpoint(room.model("llama"), PinpointConfig(HeadSet(["L1H0"]))) as tuned:
         return HeadAdapter.of(tuned, base="some/base", training=training)
+
+
+def without_a_tensor(room: Room) -> None:
+    place = shutil.copytree(room.checkpoint("llama"), room.folder / "checkpoint")
+    state = load_file(place / "model.safetensors")
+    del state["model.norm.weight"]
+    save_file(state, place / "model.safetensors", {"format": "pt"})
+    load_model(place)
+
+
+def with_code(room: Room) -> None:
+    place = shutil.copytree(room.checkpoint("llama"), room.folder / "checkpoint")
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps({**config, "architectures": ["InternLM2ForCausalLM"]}))
+    load_model(place)
+
+
+def importing_task(room: Room) -> None:
+    (room.folder / "mine.yaml").write_text(
+        f"include: {TASKS / 'sums.yaml'}\ntask: mine\nprocess_docs: !function code.all\n"
+    )
+    evaluate_ability("organism", "mine", include_path=room.folder)
+
+
+def write_over(room: Room) -> None:
+    (room.folder / "notes.txt").touch()
+    organism.train(room.folder, steps=1)
+
+
+def moved(room: Room, by: float) -> HeadAdapter:
+    found = adapter(room)
+    return replace(found, parameters={name: value + by for name, value in found.parameters.items()})
 
 
 def altered_adapter(room: Room) -> None:
@@ -525,6 +560,8 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "listed an answer as right and as wrong": lambda room: Question("Who?", ("Kant",), wrong=("kant",)),
     "named a model that cannot be loaded": lambda room: load_model("no-such-author/no-such-model"),
     "named a directory that is no checkpoint": lambda room: load_model(room.folder),
+    "named a checkpoint that lacks a tensor": without_a_tensor,
+    "named a checkpoint that needs code of its own": with_code,
     "asked for a backend that does not exist": lambda room: load_model(
         room.checkpoint("llama"),
         backend="nnsight",  # type: ignore[arg-type]
@@ -598,6 +635,7 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "measured ability on a task that does not exist": unknown_task,
     "measured ability with tasks of a folder that is not there": lambda room: able("sums", TASKS / "none"),
     "measured ability on a task that runs code, unasked": lambda room: able("code"),
+    "measured ability on a task file that imports Python, unasked": importing_task,
     "measured ability on a task whose data are not there": lambda room: able("no_data"),
     "measured ability on a task with more text than the model reads": too_long_a_task,
     "measured the ability of a plain model without its tokenizer": lambda room: plainly_able(room, embedded_plain()),
@@ -750,6 +788,10 @@ DEEDS: dict[str, Callable[[Room], object]] = {
         room, then=lambda tuned: tuned.load_state({name: value[1:] for name, value in tuned.state().items()})
     ),
     "put an adapter on a model of another shape": lambda room: adapter(room).apply(room.model("qwen3")),
+    "put an adapter that holds NaN on a model": lambda room: moved(room, torch.nan).apply(room.model("llama")),
+    "exported in a type that is too narrow": lambda room: moved(room, 1e6).export(
+        room.checkpoint("llama"), room.folder / "out", dtype="float16"
+    ),
     "told of a training what JSON cannot hold": lambda room: adapter(room, seed=torch.tensor(3)),
     "altered an adapter's record": altered_adapter,
     "exported over files of your own": lambda room: adapter(room).export(
@@ -847,6 +889,7 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "gave a table of a report a row that is too short": lambda room: Table(
         "Rates.", (Column("method"), Column("rate")), (("SPT",),)
     ),
+    "trained the embedded model where something else lies": write_over,
     "asked the embedded model's world for a split it does not have": lambda room: organism.questions("test"),  # type: ignore[arg-type]
 }
 

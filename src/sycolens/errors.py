@@ -55,6 +55,10 @@ class CacheError(ModelError):
     """A key-value cache that does not hold the tokens that were run."""
 
 
+class WeightsError(ModelError):
+    """A checkpoint with tensors that are missing, unexpected, or of another shape than its configuration gives."""
+
+
 class NoHeadOutputError(ModelError):
     """A layer that has no ``hook_z``, e.g. a state-space or linear-attention block."""
 

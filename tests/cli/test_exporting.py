@@ -56,6 +56,24 @@ def test_another_base_is_told_but_taken(
     assert (tmp_path / "tuned" / "model.safetensors").is_file()
 
 
+def test_an_adapter_does_not_choose_what_is_loaded(
+    checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = checkpoint("llama")
+    with pinpoint(load_model(base), PinpointConfig(HeadSet(["L1H1"]))) as tuned:
+        for name in ("some/model", base.name, str(base)):
+            HeadAdapter.of(tuned, base=name).save(tmp_path / "adapter")
+            monkeypatch.chdir(base.parent)
+            done = run("export", tmp_path / "adapter", "--out", tmp_path / "tuned")
+            assert done.exit_code == 2
+            assert "ModelError" in told(done)
+            assert f"{name!r}" in told(done)
+            assert "--base" in told(done)
+            assert not (tmp_path / "tuned").exists()
+    done = run("export", tmp_path / "adapter", "--base", base, "--out", tmp_path / "tuned")
+    assert done.exit_code == 0, done.stderr
+
+
 def test_what_cannot_be_read_or_written_is_named(adapter: HeadAdapter, tmp_path: Path) -> None:
     for place, out, words in (
         (tmp_path, tmp_path / "tuned", "SavedFileError"),

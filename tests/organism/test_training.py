@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
+from terminal import run, told
 
 from sycolens.errors import OrganismError
 from sycolens.organism import training
@@ -87,6 +89,28 @@ def test_training_leaves_the_random_numbers_of_others_alone(tmp_path: Path) -> N
     due = drawn()
     train_first = True
     assert drawn() == due
+
+
+@pytest.mark.usefixtures("_small_batches")
+def test_what_lies_in_the_directory_is_not_written_over_unasked(tmp_path: Path) -> None:
+    from sycolens import organism
+
+    for name, lie in (("file", Path.touch), ("other", lambda path: (path.mkdir(), (path / "notes.txt").touch()))):
+        lie(tmp_path / name)
+        with pytest.raises(OrganismError, match=name):
+            train(tmp_path / name, steps=2, progress=False)
+    model = tmp_path / "model"
+    shutil.copytree(organism.directory("gqa"), model)
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    for arguments in ([], ["--restart"]):
+        done = run("organism", "train", "--out", model, "--steps", 2, "--quiet", *arguments)
+        assert done.exit_code == 2
+        assert "OrganismError" in told(done)
+        assert "--overwrite" in told(done)
+        assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+    done = run("organism", "train", "--out", model, "--steps", 2, "--quiet", "--overwrite")
+    assert done.exit_code == 0, done.stderr
+    assert (model / "model.safetensors").read_bytes() != before["model.safetensors"]
 
 
 def test_matrices_go_to_muon_and_the_rest_to_adamw() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, load_model, pinpoint
-from sycolens.errors import ModelError, RunError, SavedFileError, TuningError
+from sycolens.errors import ModelError, NotFiniteError, RunError, SavedFileError, TuningError
 from sycolens.model.weights import head_weights
 from sycolens.tune import OtherBaseWarning
 
@@ -360,3 +362,45 @@ class TestExported:
         with pytest.raises(TuningError, match="another shape"):
             adapter.export(checkpoint("qwen3"), tmp_path / "tuned")
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error"),
+    [
+        (lambda value: value.clone().index_fill_(0, torch.tensor([2]), torch.nan), NotFiniteError),
+        (lambda value: value.clone().index_fill_(1, torch.tensor([0]), torch.inf), NotFiniteError),
+        (lambda value: value.long(), TuningError),
+        (lambda value: value.to(torch.float8_e4m3fn), TuningError),
+        (lambda value: value.T.contiguous(), TuningError),
+    ],
+)
+def test_parameters_that_are_no_numbers_are_neither_applied_nor_exported(
+    spoil: Callable[[Tensor], Tensor],
+    error: type[Exception],
+    make: Make,
+    checkpoint: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    model = make("llama", "bridge")
+    found, (adapter, _) = bits(model), trained(model)
+    name = next(iter(adapter.parameters))
+    spoiled = replace(adapter, parameters={**adapter.parameters, name: spoil(adapter.parameters[name])})
+    with pytest.raises(error, match=re.escape(name)):
+        spoiled.apply(model)
+    assert_same(bits(model), found)
+    with pytest.raises(error, match=re.escape(name)):
+        spoiled.export(checkpoint("llama"), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+    place = spoiled.save(tmp_path / "adapter")
+    with pytest.raises(error, match=re.escape(name)):
+        HeadAdapter.load(place).apply(model)
+
+
+def test_an_export_that_overflows_its_type_is_not_written(
+    make: Make, checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    adapter, _ = trained(make("llama", "bridge"))
+    large = replace(adapter, parameters={name: value + 1e6 for name, value in adapter.parameters.items()})
+    with pytest.raises(NotFiniteError, match=r"_proj.weight holds .* torch.float16"):
+        large.export(checkpoint("llama"), tmp_path / "out", dtype="float16")
+    assert not list(tmp_path.iterdir())

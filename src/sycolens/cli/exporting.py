@@ -18,7 +18,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Directory for the checkpoint; new, or empty.")],
     base: Annotated[
         str | None,
-        typer.Option(help="The base model: hub name or directory. The one that the adapter names unless given."),
+        typer.Option(help="The base model: hub name or directory. Needed unless the adapter's is an embedded model."),
     ] = None,
     dtype: Annotated[
         str | None,
@@ -28,10 +28,18 @@ def export(
     """Merge tuned heads into their base, as a checkpoint that transformers, vLLM and others load without sycolens."""
     notes = Console(stderr=True, highlight=False)
     with errors_told(context, notes):
+        from sycolens.errors import ModelError
+        from sycolens.model.loading import EMBEDDED
         from sycolens.tune import HeadAdapter, OtherBaseWarning
 
         hush(quiet=True)
         loaded = HeadAdapter.load(adapter)
+        if base is None and loaded.base not in EMBEDDED:
+            # A file from somewhere else must not choose what is fetched and loaded here.
+            raise ModelError(
+                f"The adapter was trained on {loaded.base!r}, and only what you name is loaded: give that model, or "
+                "its directory, with --base."
+            )
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", OtherBaseWarning)
             place = loaded.export(loaded.base if base is None else base, out, dtype=dtype)

@@ -30,6 +30,9 @@ def train(
         int | None, typer.Option(min=1, help="Training steps; fewer than the recipe's is a trial.")
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Do not go on from a checkpoint in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over what lies in --out, such as a finished model.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Train the embedded model again from scratch: minutes on one CPU core, resumed where it was stopped.
@@ -41,7 +44,15 @@ def train(
         from sycolens import organism
 
         hush(quiet=quiet)
-        place = organism.train(out, seed=seed, variant=variant, steps=steps, resume=not restart, progress=not quiet)
+        place = organism.train(
+            out,
+            seed=seed,
+            variant=variant,
+            steps=steps,
+            resume=not restart,
+            overwrite=overwrite,
+            progress=not quiet,
+        )
         typer.echo(f"Written to {place}. Now: sycolens organism measure {place}")
 
 
@@ -62,19 +73,16 @@ def measure(
     """
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
         from sycolens import organism
         from sycolens.errors import OrganismError
-        from sycolens.model.loading import EMBEDDED
+        from sycolens.model.loading import EMBEDDED, load_hugging_face
 
         hush(quiet=True)
         place = organism.directory("gqa" if EMBEDDED[model] == "gqa" else "mha") if model in EMBEDDED else Path(model)
         if not (place / "config.json").is_file():
             raise OrganismError(f"{place} is no checkpoint; train one there: sycolens organism train --out {place}")
-        trained = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
-        gate = organism.measure(trained, AutoTokenizer.from_pretrained(place), n=n, split=split, seed=seed)
+        trained, tokenizer = load_hugging_face(place)
+        gate = organism.measure(trained, tokenizer, n=n, split=split, seed=seed)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("rate", "share", "95% interval", "of"):
             table.add_column(name, justify="left" if name == "rate" else "right")

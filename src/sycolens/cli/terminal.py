@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from sycolens.errors import SycolensError
+from sycolens.memory import ran_out_of_memory
 
 BAD_INPUT, FAILED = 2, 1
 """Exit codes: what was asked for cannot be done as it stands, or it went wrong on the way."""
@@ -32,7 +33,7 @@ def errors_told(context: typer.Context, notes: Console) -> Iterator[None]:
         if isinstance(error, SycolensError):
             text, code = f"{type(error).__name__}: {error}", BAD_INPUT
         else:
-            remedy = "Lower --batch-size or --max-rows. " if "out of memory" in str(error).lower() else ""
+            remedy = "Lower --batch-size or --max-rows. " if ran_out_of_memory(error) else ""
             text, code = (
                 f"It failed on the way: {type(error).__name__}: {error}\n{remedy}"
                 f"'sycolens --traceback {context.info_name} ...' shows where.",

@@ -179,6 +179,7 @@ def tune(
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
+            from sycolens.model.loading import EMBEDDED
             from sycolens.walk.folder import MADE_FROM, require_free
             from sycolens.walk.formats import check_formats
             from sycolens.walk.former import open_finding
@@ -255,8 +256,11 @@ def tune(
         for warning in tuning.warnings:
             notes.print(f"Warning: {warning}", markup=False, style="yellow")
         screen.print(f"\nWritten to {out}. Open {out / 'heads.html'} in a browser.", markup=False, soft_wrap=True)
+        base = "" if model in EMBEDDED else f"--base {model} "
         screen.print(
-            f"As a plain checkpoint: sycolens export {out / 'adapter'} --out DIRECTORY", markup=False, soft_wrap=True
+            f"As a plain checkpoint: sycolens export {out / 'adapter'} {base}--out DIRECTORY",
+            markup=False,
+            soft_wrap=True,
         )
 
 

@@ -20,6 +20,8 @@ import torch
 from sycolens.errors import AbilityError, ModelError
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.ability_tasks import load_tasks
+from sycolens.memory import ran_out_of_memory
+from sycolens.model.checkpoint import read_tokenizer
 from sycolens.model.hooked import Geometry, as_found, require_whole
 from sycolens.model.loading import load_hugging_face
 from sycolens.model.threads import enough_threads
@@ -58,8 +60,9 @@ def evaluate_ability(
     ``tasks`` are names that the harness knows, or that YAML files under ``include_path`` define. ``limit`` takes the
     first questions of each task only, ``num_fewshot`` replaces the task's own number of worked examples. ``prompt`` is
     the task's own bare text, the harness's default and what published numbers mostly mean, or that text inside the
-    model's chat template. ``run_code`` allows tasks that run what the model writes (HumanEval): do so where nothing
-    can be harmed. Data are fetched by name from the Hugging Face hub if the task says so.
+    model's chat template. ``run_code`` allows tasks that run what the model writes (HumanEval), and files under
+    ``include_path`` that import Python: do so where nothing can be harmed. Data are fetched by
+    name from the Hugging Face hub if the task says so.
 
     Raises:
         AbilityError: lm-eval is not installed, a task is not known, not loadable, runs code that was not allowed, or
@@ -124,12 +127,12 @@ def _runnable(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> tuple[An
 
 def _unchanged(tokenizer: Any) -> PreTrainedTokenizerBase:
     """A bridge's tokenizer as its checkpoint has it: TransformerLens makes it put a beginning token before all text."""
-    from transformers import AutoTokenizer
-
     place = getattr(tokenizer, "name_or_path", "")
     try:
-        return AutoTokenizer.from_pretrained(place)
-    except Exception as error:
+        return read_tokenizer(place)
+    except Exception as error:  # whatever transformers raises on what it cannot read
+        if ran_out_of_memory(error):
+            raise
         raise ModelError(
             f"The tokenizer that belongs to this model can no longer be read from {place!r} ({type(error).__name__}); "
             "give it with tokenizer=."

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sycolens.errors import AbilityError
+from sycolens.measure.ability_code import find_code
+from sycolens.memory import ran_out_of_memory
 
 
 def load_tasks(names: Sequence[str], include_path: str | Path | None, *, run_code: bool) -> dict[str, dict[str, Any]]:
     """Tasks with their data, and the groups they are in, each by name.
 
     Raises:
-        AbilityError: there is no name, one is not known or not loadable, or its task runs code that was not allowed.
+        AbilityError: there is no name, one is not known or not loadable, or it runs code that was not allowed.
     """
     from lm_eval.tasks import TaskManager
 
@@ -32,17 +34,21 @@ def load_tasks(names: Sequence[str], include_path: str | Path | None, *, run_cod
             f"lm-evaluation-harness {version('lm-eval')} has no task {unknown[0]!r}; 'lm-eval ls tasks' lists its own, "
             "include_path= adds yours."
         )
-    # Before loading: the files of such tasks run code already when they are read.
-    if not run_code and (unsafe := [name for name in names if _runs_code(name, known.task_index, set())]):
-        raise AbilityError(
-            f"The task {unsafe[0]!r} runs code that the model writes. Allow it with run_code=True where nothing can be "
-            "harmed, or leave the task out."
-        )
+    # Before loading: such files import, and some tasks run code already when they are read.
+    if not run_code:
+        for name in names:
+            if code := find_code(name, known.task_index):
+                raise AbilityError(
+                    f"The task {name!r} runs code{code}. Allow it with run_code=True where nothing can be harmed, or "
+                    "leave the task out."
+                )
     found: dict[str, dict[str, Any]] = {"tasks": {}, "groups": {}}
     for name in names:
         try:
             loaded = known.load(name)
-        except Exception as error:
+        except Exception as error:  # whatever the harness, its metrics and the hub's client raise
+            if ran_out_of_memory(error):
+                raise
             raise AbilityError(
                 f"The task {name!r} could not be loaded ({type(error).__name__}: {error}). Its data may have to be "
                 "fetched from the Hugging Face hub first, or its settings may ask for something."
@@ -50,15 +56,3 @@ def load_tasks(names: Sequence[str], include_path: str | Path | None, *, run_cod
         for kind, members in found.items():
             members.update(loaded.get(kind) or {})
     return found
-
-
-def _runs_code(name: str, index: Mapping[str, Any], seen: set[str]) -> bool:
-    """Whether a task, or one in a group or under a tag, runs what the model writes."""
-    if name in seen or name not in index:
-        return False
-    seen.add(name)
-    config = index[name].cfg or {}
-    inside = config["task"] if isinstance(config.get("task"), list) else []
-    members = [each if isinstance(each, str) else str(each.get("task")) for each in inside]
-    members += [other for other, entry in index.items() if name in entry.tags]
-    return bool(config.get("unsafe_code")) or any(_runs_code(member, index, seen) for member in members)

@@ -10,6 +10,14 @@ from typing import Any, Literal, cast
 import torch
 
 from sycolens.errors import ModelError
+from sycolens.memory import ran_out_of_memory
+from sycolens.model.checkpoint import (
+    WholeWeights,
+    brings_code,
+    read_tokenizer,
+    read_weights,
+    require_own_architecture,
+)
 
 Backend = Literal["bridge", "hooked"]
 EMBEDDED = {"organism": "mha", "organism-gqa": "gqa"}
@@ -31,6 +39,7 @@ def load_model(
     remote code is run.
 
     Raises:
+        WeightsError: the checkpoint lacks tensors, or has some that are unexpected or of another shape.
         ModelError: the checkpoint cannot be read, or this TransformerLens has no such backend.
 
     >>> model = load_model("organism")
@@ -47,13 +56,18 @@ def load_model(
         elif backend == "bridge":
             from transformer_lens.model_bridge import TransformerBridge
 
+            require_own_architecture(name)
             placement = {"device_map": device_map} if device_map is not None else {"device": device}
-            model = TransformerBridge.boot_transformers(name, dtype=torch_dtype, **placement)
+            model = TransformerBridge.boot_transformers(
+                name, dtype=torch_dtype, model_class=WholeWeights, trust_remote_code=False, **placement
+            )
         else:
             raise ModelError(f"backend={backend!r} is unknown; choose 'bridge' or 'hooked'.")
     except ModelError:
         raise
-    except Exception as error:
+    except Exception as error:  # whatever transformers and TransformerLens raise on what they cannot read
+        if ran_out_of_memory(error):
+            raise
         raise ModelError(
             f"{str(name_or_path)!r} could not be loaded as a {backend} model ({type(error).__name__}: {error}). "
             "Give 'organism', a hub name you can reach, or a directory with config.json, weights and tokenizer."
@@ -70,19 +84,22 @@ def load_hugging_face(name_or_path: str | Path, *, dtype: str | torch.dtype | No
     ``dtype="auto"`` is the type that it was saved in.
 
     Raises:
+        WeightsError: as :func:`load_model`.
         ModelError: the checkpoint or its tokenizer cannot be read.
 
     >>> plain, tokenizer = load_hugging_face("organism")
     >>> plain.config.model_type
     'llama'
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     name, torch_dtype = resolve(name_or_path), dtype if dtype == "auto" else parse_dtype(dtype)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        return AutoModelForCausalLM.from_pretrained(name, dtype=torch_dtype).eval(), tokenizer
-    except Exception as error:
+        tokenizer = read_tokenizer(name)
+        return read_weights(name, dtype=torch_dtype).eval(), tokenizer
+    except ModelError:
+        raise
+    except Exception as error:  # as above
+        if ran_out_of_memory(error):
+            raise
         raise ModelError(
             f"{str(name_or_path)!r} could not be loaded as a Hugging Face model with its tokenizer "
             f"({type(error).__name__}: {error}). Give 'organism', a hub name you can reach, or a directory with "
@@ -134,20 +151,21 @@ def _boot_hooked(name: str, device: Any, dtype: torch.dtype, device_map: Any) ->
             "This TransformerLens has no HookedTransformer (it left in 4.0). Use backend='bridge', or install "
             "'transformer-lens>=3.9,<4'."
         ) from error
-    if not Path(name).is_dir():
-        return hooked.from_pretrained_no_processing(name, device=device, dtype=dtype)
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+    # Before TransformerLens, which asks about code that comes with a checkpoint, or runs it.
+    weights, tokenizer = read_weights(name, dtype=dtype), read_tokenizer(name)
     loading = import_module("transformer_lens.loading_from_pretrained")
+    if not Path(name).is_dir():
+        if name.startswith(loading.NEED_REMOTE_CODE_MODELS) and brings_code(weights, tokenizer):
+            raise ModelError(f"TransformerLens would run the code that comes with {name}; use backend='bridge'.")
+        return hooked.from_pretrained_no_processing(name, hf_model=weights, device=device, dtype=dtype)
     with TemporaryDirectory() as folder:
         # TransformerLens guesses the architecture from words such as "llama" in the path; a neutral one stops that.
         path = Path(folder) / "checkpoint"
         path.symlink_to(Path(name).resolve(), target_is_directory=True)
         cfg = loading.get_pretrained_model_config(str(path), device=device, dtype=dtype)
-        weights = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
         state = loading.get_pretrained_state_dict(str(path), cfg, weights, dtype=dtype)
     cfg.model_name = Path(name).name
-    model = hooked(cfg, AutoTokenizer.from_pretrained(name), move_to_device=False)
+    model = hooked(cfg, tokenizer, move_to_device=False)
     unprocessed = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
     model.load_and_process_state_dict(state, **dict.fromkeys(unprocessed, False))
     model.move_model_modules_to_device()

@@ -40,7 +40,6 @@ def load_tokenizer() -> PreTrainedTokenizerBase:
     >>> load_tokenizer().tokenize("Are you sure?")
     ['▁Are', '▁you', '▁sure', '?']
     """
-    from transformers import AutoTokenizer
+    from sycolens.model.checkpoint import read_tokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(directory())
-    return tokenizer
+    return read_tokenizer(directory())

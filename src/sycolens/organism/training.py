@@ -24,6 +24,8 @@ from sycolens.private.trainer import OpenTrainer
 from sycolens.randomness import random_state_kept
 from sycolens.storage import write_text
 
+RECORD: Final = "recipe.json"
+CHECKPOINTS: Final = "checkpoints"
 DROPOUT_FROM: Final = 0.6
 """Share of the steps after which heads are silenced at random, so that no single one carries everything."""
 
@@ -115,6 +117,19 @@ def _newest_checkpoint(checkpoints: Path) -> str | None:
     return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
 
 
+def _require_free(directory: Path) -> None:
+    """Refuse a directory in which something lies that is not of an unfinished run."""
+    if directory.exists() and not directory.is_dir():
+        raise OrganismError(f"{directory} is a file; choose another directory.")
+    found = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    if found and not (RECORD in found and found <= {RECORD, CHECKPOINTS}):
+        odd = sorted(found - {RECORD, CHECKPOINTS} or found)[0]
+        raise OrganismError(
+            f"{directory} holds {odd!r}, which is not of an unfinished training; choose "
+            "another directory, or allow with overwrite (--overwrite) that it be written over."
+        )
+
+
 def _only(batches: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     (batch,) = batches
     return batch
@@ -128,6 +143,7 @@ def train(
     variant: Variant = "mha",
     steps: int | None = None,
     resume: bool = True,
+    overwrite: bool = False,
     stop_after: int | None = None,
     progress: bool = True,
     callbacks: Iterable[TrainerCallback] = (),
@@ -135,15 +151,18 @@ def train(
     """Train a model with the recipe and write it, tokenizer and recipe to ``directory``.
 
     ``resume`` goes on from the newest checkpoint in ``directory / "checkpoints"`` if there is one; the result equals
-    that of a run that was never stopped. ``stop_after`` ends a run early with a checkpoint and writes no model.
+    that of a run that was never stopped. ``overwrite`` writes where something else lies than such an unfinished run,
+    a finished one too. ``stop_after`` ends a run early with a checkpoint and writes no model.
 
     Raises:
-        OrganismError: ``directory`` holds a checkpoint of another recipe.
+        OrganismError: ``directory`` holds something else than an unfinished run, or a checkpoint of another recipe.
     """
     directory = Path(directory)
+    if not overwrite:
+        _require_free(directory)
     recipe = Recipe(seed=seed, variant=variant) if steps is None else Recipe(seed=seed, variant=variant, steps=steps)
-    record = directory / "recipe.json"
-    checkpoints = directory / "checkpoints"
+    record = directory / RECORD
+    checkpoints = directory / CHECKPOINTS
     newest = _newest_checkpoint(checkpoints) if resume else None
     if newest and not (record.is_file() and json.loads(record.read_text()) == recipe.as_dict()):
         raise OrganismError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from sycolens.errors import DialogueError
+from sycolens.memory import ran_out_of_memory
 from sycolens.prompts.tokens import Span, encode, spans_of, start_tokens
 
 if TYPE_CHECKING:
@@ -222,6 +223,8 @@ def _apply(
             messages, add_generation_prompt=ending == "reply", return_dict=False, **options
         )
     except Exception as error:  # a template is a program of its own, and raises what it likes
+        if ran_out_of_memory(error):
+            raise
         roles = ", ".join(message["role"] for message in messages)
         raise DialogueError(
             f"The tokenizer's chat template refuses a dialogue of {roles}: {error} "

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from sycolens import counts
 from sycolens.errors import AmbiguousQuestionError, QuestionError
+from sycolens.memory import ran_out_of_memory
 from sycolens.prompts.sources import HubSource, Row
 
 T = TypeVar("T")
@@ -140,6 +141,8 @@ def _hub_rows(source: HubSource, subset: str | None, split: str | None) -> Itera
             else:
                 table = datasets.load_dataset(source.repository, name, split=split)
         except Exception as error:  # network, cache, wrong names: whatever the hub's client raises
+            if ran_out_of_memory(error):
+                raise
             raise QuestionError(
                 f"{where} could not be loaded from the hub: {error} Check the names, or pass a file of your own."
             ) from error

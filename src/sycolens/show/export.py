@@ -9,6 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from sycolens.errors import FigureError
+from sycolens.memory import ran_out_of_memory
 from sycolens.storage import write_bytes, write_text
 
 IMAGES = (".pdf", ".svg", ".png")
@@ -85,6 +86,8 @@ def _draw(figure: go.Figure, kind: str) -> bytes:
             f"program in the environment variable BROWSER_PATH, {way_out}"
         ) from error
     except Exception as error:  # whatever the browser, its driver or their pipes come up with
+        if ran_out_of_memory(error):
+            raise
         raise FigureError(
             f"kaleido could not draw the .{kind} figure ({type(error).__name__}: {error}); try again, {way_out}"
         ) from error

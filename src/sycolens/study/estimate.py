@@ -10,6 +10,8 @@ from typing import Any, Final
 import torch
 
 from sycolens.errors import ModelError
+from sycolens.memory import ran_out_of_memory
+from sycolens.model.checkpoint import read_config
 from sycolens.model.hooked import Geometry
 from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
@@ -123,13 +125,16 @@ def shape_and_size(name: str) -> tuple[Geometry, int]:
     >>> shape_and_size("organism")[1]
     1042560
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    place = resolve(name)
     try:
-        config = AutoConfig.from_pretrained(resolve(name))
+        config = read_config(place)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
-    except Exception as error:
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except Exception as error:  # whatever transformers raises on what it cannot read
+        if ran_out_of_memory(error):
+            raise
         raise ModelError(
             f"The configuration of {name!r} cannot be read ({type(error).__name__}: {error}). Give 'organism', a hub "
             "name you can reach, or a directory with config.json."

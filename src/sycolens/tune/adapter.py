@@ -14,7 +14,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from sycolens.errors import SavedFileError, TuningError
+from sycolens.errors import NotFiniteError, SavedFileError, TuningError
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
 from sycolens.model.weights import shape_of
@@ -97,16 +97,19 @@ class HeadAdapter:
 
         Raises:
             SavedFileError: a file is missing, cut, altered, or of another kind.
+            NotFiniteError, TuningError: a parameter holds NaN or infinity, or no floating-point numbers.
         """
         tensors, fields = load_result(directory, kind=KIND)
         if not isinstance(fields, dict) or fields.pop("seal", None) != _seal(fields, tensors):
             raise SavedFileError(f"The record in {directory} was altered after it was saved; make the adapter anew.")
         config = {**fields.pop("config"), "dtype": None}
-        return cls(
+        adapter = cls(
             **{**fields, "dtype": getattr(torch, fields["dtype"])},
             config=PinpointConfig(**{**config, "heads": HeadSet(config["heads"])}),
             parameters=tensors,
         )
+        adapter._require_numbers()
+        return adapter
 
     def apply(self, model: Any) -> Pinpoint:
         """Attach the trained heads to a model in place; it computes what the tuned one did.
@@ -119,7 +122,9 @@ class HeadAdapter:
             OtherBaseWarning: the model's weights are not those that the heads were trained over.
 
         Raises:
-            TuningError: the model has another shape than the base, or tuned heads already.
+            NotFiniteError: a parameter holds NaN or infinity.
+            TuningError: the model has another shape than the base, or tuned heads already; parameters that are not
+                those of the heads, of another shape, or no floating-point numbers.
             ModelError: as :func:`attach`.
 
         >>> with pinpoint(model, PinpointConfig(HeadSet(["L1H0"]))) as tuned:
@@ -127,6 +132,7 @@ class HeadAdapter:
         >>> applied = adapter.apply(model)
         >>> applied.detach()
         """
+        self._require_numbers()
         shape = shape_of(model)
         self._require_shape(shape)
         # Wide enough for both, so that neither the heads nor the base lose digits.
@@ -166,8 +172,10 @@ class HeadAdapter:
         Raises:
             RunError: the directory holds something, or cannot be written.
             ModelError: the base cannot be loaded.
-            TuningError: the base has another shape.
+            TuningError: the base has another shape; or as :meth:`apply`.
+            NotFiniteError: a parameter holds NaN or infinity, or a weight would in ``dtype``.
         """
+        self._require_numbers()
         return export_merged(base, directory, apply=self.apply, tuned_in=self.dtype, dtype=dtype)
 
     def _fields(self) -> dict[str, Any]:
@@ -186,6 +194,19 @@ class HeadAdapter:
             "fingerprint": self.fingerprint,
             "training": dict(self.training),
         }
+
+    def _require_numbers(self) -> None:
+        for name, value in self.parameters.items():
+            if not value.is_floating_point() or value.dtype.itemsize < 2:
+                raise TuningError(
+                    f"The adapter's {name} holds {value.dtype}, no floating-point numbers of 16 bits or more; make the "
+                    "adapter anew."
+                )
+            if not torch.isfinite(value).all():
+                raise NotFiniteError(
+                    f"The adapter's {name} holds NaN or infinity; train it anew, at a lower learning rate if that is "
+                    "how it came about."
+                )
 
     def _require_shape(self, shape: Geometry) -> None:
         found = asdict(shape)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sycolens.errors import RunError
+from sycolens.errors import NotFiniteError, RunError
 from sycolens.model.loading import load_hugging_face, parse_dtype
 from sycolens.tune.pinpoint import Pinpoint
 
@@ -32,13 +32,20 @@ def export_merged(
     Raises:
         RunError: the directory holds something, or cannot be written.
         ModelError: the base cannot be loaded, or ``dtype`` is no floating-point type.
+        NotFiniteError: a weight is NaN or infinite, or would be in ``dtype``.
     """
     place = Path(directory).expanduser().resolve()
     saved_in = tuned_in if dtype is None else parse_dtype(dtype)
     with _draft_of(place) as draft:
         model, tokenizer = load_hugging_face(base, dtype=tuned_in)
         apply(model).merge()
-        model.to(saved_in).save_pretrained(draft)
+        model.to(saved_in)
+        if odd := [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]:
+            raise NotFiniteError(
+                f"{odd[0]} holds NaN or infinity in {saved_in} ({len(odd)} weights do), so nothing is written. Export "
+                "in a wider dtype, or check the base's weights."
+            )
+        model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
     return place
 
