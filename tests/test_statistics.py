@@ -20,6 +20,7 @@ from sycolens.statistics import (
     hypergeometric_tail,
     permutations_needed,
     rank_stability,
+    samples,
     sign_flip_p,
     spearman,
     wilson_interval,
@@ -67,7 +68,7 @@ def test_all_cells_see_the_same_resamples(monkeypatch: pytest.MonkeyPatch) -> No
     alone = bootstrap_interval(values[:, 3, 4])
     assert alone[0].shape == ()
     torch.testing.assert_close(torch.stack(alone), torch.stack([low[3, 4], high[3, 4]]))
-    monkeypatch.setattr(statistics, "_BLOCK", 3000)  # many small blocks: the same numbers
+    monkeypatch.setattr(samples, "BLOCK", 3000)  # many small blocks: the same numbers
     torch.testing.assert_close(torch.stack(bootstrap_interval(values)), torch.stack([low, high]))
 
 
@@ -153,7 +154,7 @@ def test_p_of_a_cell_does_not_depend_on_its_neighbors(monkeypatch: pytest.Monkey
     values = normal(30, 4, 6)
     p = sign_flip_p(values)
     assert torch.equal(sign_flip_p(values[:, 2, 3]), p[2, 3])
-    monkeypatch.setattr(statistics, "_BLOCK", 3000)
+    monkeypatch.setattr(samples, "BLOCK", 3000)
     assert torch.equal(sign_flip_p(values), p)
 
 
@@ -246,7 +247,7 @@ def test_top_takes_the_most_negative_not_the_largest() -> None:
 def test_stability_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     values = normal(11, 4, 6)
     before = rank_stability(values, k=5)
-    monkeypatch.setattr(statistics, "_BLOCK", 100)
+    monkeypatch.setattr(samples, "BLOCK", 100)
     after = rank_stability(values, k=5)
     assert after.correlation == pytest.approx(before.correlation)
     assert after.overlap == pytest.approx(before.overlap)

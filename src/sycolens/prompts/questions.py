@@ -27,6 +27,8 @@ class Question:
     source: str = ""
     id: str = ""
     wrong: tuple[str, ...] = ()
+    fact: str = ""
+    """What it asks for, where several questions ask for the same in other words; by default its own text."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
@@ -44,6 +46,11 @@ class Question:
                 f"Question {self.text[:60]!r} has {len(self.options)} options, but its first answer is "
                 f"{self.answers[0]!r}; put the letter of the right option first."
             )
+
+    @property
+    def unit(self) -> tuple[str, ...]:
+        """What tells independent questions apart: the fact, or else the words and options, whatever ids they have."""
+        return (self.fact,) if self.fact else (" ".join(self.text.split()), *sorted(self.options))
 
 
 def letters(count: int) -> tuple[str, ...]:
