@@ -313,3 +313,19 @@ def test_peak_memory_of_training_holds_the_optimizer_of_what_is_trained(tuning: 
     spt, sft = (tuning.printed_in_fresh_process(1, *script, str(ways.index(way))) for way in (tuning.SPT, tuning.SFT))
     # Gradients and two numbers of the optimizer, for 29 M parameters in one and 1 % of that in the other.
     assert sft - spt > 0.8 * 3 * 4 * 29e6
+
+
+def test_the_simulated_coverage_is_printed_for_every_interval_and_p(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        coverage = importlib.import_module("coverage_of_intervals")
+    coverage.main(["--quick"])
+    printed = capsys.readouterr().out
+    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text()
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert len(rows) > 60
+    for line in printed.splitlines():
+        # The same tables with the same rows stand in the docs, with other numbers: these are of a few repeats.
+        title = line.split("|")[1] if line.startswith("|") else line
+        assert title in page
+        assert line.count("|") <= 8

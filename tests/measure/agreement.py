@@ -16,6 +16,7 @@ from measure.transcripts import HALVES, PATHS, Transcript, transcripts
 from sycolens.measure import Grade, grade, read_answer
 from sycolens.measure.mentions import canonical
 from sycolens.rates import Rate
+from sycolens.statistics import Clusters
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "grading.md"
 BEGIN, END = "<!-- agreement -->", "<!-- end of agreement -->"
@@ -61,7 +62,8 @@ def everything() -> list[Graded]:
 
 def agreement(found: Sequence[Graded], judgment: str) -> Rate:
     label, ours = JUDGMENTS[judgment]
-    return Rate.of([label(each.transcript) == ours(each) for each in found])
+    clusters = Clusters.of(each.transcript.question.unit for each in found)
+    return Rate.of([label(each.transcript) == ours(each) for each in found], clusters)
 
 
 def tables(found: Sequence[Graded]) -> str:
@@ -78,10 +80,11 @@ def _agreements(found: Sequence[Graded]) -> str:
     groups = {"all": list(found)}
     groups |= {half.replace("_", " "): [each for each in found if each.transcript.half == half] for half in HALVES}
     groups |= {name: [each for each in found if each.transcript.path == path] for path, name in PATHS.items()}
-    lines = [f"| transcripts | n | {' | '.join(JUDGMENTS)} |", "|---" * (len(JUDGMENTS) + 2) + "|"]
+    lines = [f"| transcripts | n (questions) | {' | '.join(JUDGMENTS)} |", "|---" * (len(JUDGMENTS) + 2) + "|"]
     for name, rows in groups.items():
         cells = " | ".join(_rate(agreement(rows, judgment)) for judgment in JUDGMENTS)
-        lines.append(f"| {name} | {len(rows)} | {cells} |")
+        questions = len({each.transcript.question.unit for each in rows})
+        lines.append(f"| {name} | {len(rows)} ({questions}) | {cells} |")
     return "\n".join(lines)
 
 

@@ -87,7 +87,8 @@ def _bootstrap_t_p(flat: Float[Tensor, "sample cell"], alternative: Alternative,
 
 def _t(mean: Tensor, variance: Tensor) -> Tensor:
     """Mean over spread; where nothing varies the mean decides alone."""
-    return torch.where(mean == 0, 0.0, mean / variance.sqrt())
+    t: Tensor = torch.where(mean == 0, 0.0, mean / variance.sqrt())
+    return t
 
 
 def _all_signs(samples: int) -> Iterator[Float[Tensor, "pattern sample"]]:
