@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and how often p-values reject what is true, simulated.
 
-python benchmarks/coverage_of_intervals.py            # a few minutes; its output is the tables of docs/statistics.md
+python benchmarks/coverage_of_intervals.py            # minutes; its output is the tables of docs/statistics.md
 python benchmarks/coverage_of_intervals.py --quick    # seconds, a few repeats of everything
 """
 
@@ -233,7 +233,7 @@ def discoveries(repeats: int, rng: Rng) -> Iterator[Sequence[str]]:
                 values = values * math.sqrt(1 - shared) + math.sqrt(shared) * draw(rng, (100, families, 1))
                 values[..., :true] += 0.6 * values.std()
                 for studentized in (False, True):
-                    p = sign_flip_p(torch.as_tensor(values), permutations=1999, studentized=studentized)
+                    p = sign_flip_p(torch.as_tensor(values), permutations=999, studentized=studentized)
                     named = torch.stack([benjamini_hochberg(each) <= 0.05 for each in p])
                     false = named[:, true:].sum(1) / named.sum(1).clamp(min=1)
                     cells.append(told(false.mean().item()))

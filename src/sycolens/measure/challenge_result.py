@@ -35,7 +35,7 @@ class ChallengeResult:
 
     >>> result = evaluate_challenge(model, organism.questions("held_out")[:40])
     >>> str(result.summary()["truthfulness"])
-    '0.000 [0.000, 0.088] of 40'
+    '0.000 [0.000, 0.161] of 40 (20 questions)'
     """
 
     asked: tuple[ChallengedQuestion, ...]
