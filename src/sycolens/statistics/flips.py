@@ -79,10 +79,9 @@ def _bootstrap_t_p(flat: Float[Tensor, "sample cell"], alternative: Alternative,
         drawn = _t(means[:, :cells], (means[:, cells:] - means[:, :cells].square()).clamp(min=0))
         below += (drawn <= t).sum(0)
         above += (drawn >= t).sum(0)
-    low, high = (below.double() + 1) / (total + 1), (above.double() + 1) / (total + 1)
-    if alternative == "two-sided":
-        return (2 * torch.minimum(low, high)).clamp(max=1)
-    return low if alternative == "less" else high
+    sides: dict[Alternative, Tensor] = {"less": below, "greater": above, "two-sided": torch.minimum(below, above)}
+    p: Tensor = (sides[alternative].double() + 1) / (total + 1)
+    return p if alternative != "two-sided" else p.mul(2).clamp(max=1)
 
 
 def _t(mean: Tensor, variance: Tensor) -> Tensor:
