@@ -22,7 +22,7 @@ class Rate:
     >>> str(Rate(9, 10))
     '0.900 [0.596, 0.982] of 10'
     >>> str(Rate.of([True, True, False, False], Clusters.of(["Paris", "Paris", "Rome", "Rome"])))
-    '0.500 [0.012, 0.988] of 4 (2 questions)'
+    '0.500 [0.002, 0.998] of 4 (2 questions)'
     """
 
     successes: int
