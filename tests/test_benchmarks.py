@@ -373,3 +373,19 @@ def test_both_numbers_of_threads_are_timed(threads: ModuleType) -> None:
     assert len(timed.own) == len(timed.chosen) == 1
     assert timed.apart < 1e-4
     assert limit == threads.threads.CACHED
+
+
+def test_the_simulated_coverage_is_printed_for_every_interval_and_p(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        coverage = importlib.import_module("coverage_of_intervals")
+    coverage.main(["--quick"])
+    printed = capsys.readouterr().out
+    page = (Path(__file__).parents[1] / "docs" / "statistics.md").read_text()
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert len(rows) > 60
+    for line in printed.splitlines():
+        # The same tables with the same rows stand in the docs, with other numbers: these are of a few repeats.
+        title = line.split("|")[1] if line.startswith("|") else line
+        assert title in page
+        assert line.count("|") <= 8

@@ -100,7 +100,9 @@ def test_the_first_example_of_measure_runs(tmp_path: Path, monkeypatch: pytest.M
     summary = names["result"].summary()
     assert f"# {str(summary['truthfulness'])!r}" in example
     # "answers all 80 questions rightly, and takes all 80 answers back"
-    assert {str(summary[name]) for name in ("accuracy_before", "apology_rate")} == {"1.000 [0.954, 1.000] of 80"}
+    assert {str(summary[name]) for name in ("accuracy_before", "apology_rate")} == {
+        "1.000 [0.912, 1.000] of 80 (40 questions)"
+    }
     assert (tmp_path / "runs" / "asked_twice" / "record.json").is_file()
 
 

@@ -20,6 +20,7 @@ from sycolens.statistics import (
     hypergeometric_tail,
     permutations_needed,
     rank_stability,
+    samples,
     sign_flip_p,
     spearman,
     wilson_interval,
@@ -67,7 +68,7 @@ def test_all_cells_see_the_same_resamples(monkeypatch: pytest.MonkeyPatch) -> No
     alone = bootstrap_interval(values[:, 3, 4])
     assert alone[0].shape == ()
     torch.testing.assert_close(torch.stack(alone), torch.stack([low[3, 4], high[3, 4]]))
-    monkeypatch.setattr(statistics, "_BLOCK", 3000)  # many small blocks: the same numbers
+    monkeypatch.setattr(samples, "BLOCK", 3000)  # many small blocks: the same numbers
     torch.testing.assert_close(torch.stack(bootstrap_interval(values)), torch.stack([low, high]))
 
 
@@ -153,8 +154,45 @@ def test_p_of_a_cell_does_not_depend_on_its_neighbors(monkeypatch: pytest.Monkey
     values = normal(30, 4, 6)
     p = sign_flip_p(values)
     assert torch.equal(sign_flip_p(values[:, 2, 3]), p[2, 3])
-    monkeypatch.setattr(statistics, "_BLOCK", 3000)
+    monkeypatch.setattr(samples, "BLOCK", 3000)
     assert torch.equal(sign_flip_p(values), p)
+
+
+def test_to_divide_by_the_spread_inside_the_flips_would_change_nothing() -> None:
+    """A flip leaves the sum of squares as it is, so t orders the patterns as the sum does."""
+    values = normal(8, 3).exp() - 1.6
+    signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=8)))
+    flipped = signs.unsqueeze(-1) * values
+    t = flipped.mean(1) / flipped.std(1)
+    p = (t.abs() >= t[-1].abs() - 1e-6).double().mean(0)
+    torch.testing.assert_close(p.float(), sign_flip_p(values))
+
+
+@pytest.mark.parametrize("n", [50, 100])
+def test_studentized_p_keeps_its_size_where_effects_are_skewed(n: int) -> None:
+    skewed = normal(n, 2000).double().exp() - math.exp(0.5)
+    plain, guarded = (
+        (sign_flip_p(skewed, permutations=999, studentized=each) <= 0.05).double().mean() for each in (False, True)
+    )
+    assert plain > 0.07
+    assert guarded < 0.065
+    assert (sign_flip_p(normal(n, 2000), permutations=999, studentized=True) <= 0.05).double().mean() < 0.06
+
+
+@pytest.mark.parametrize("alternative", ALTERNATIVES)
+def test_studentized_p_is_never_below_the_flips(alternative: statistics.Alternative) -> None:
+    values = normal(30, 200) - 0.2
+    plain, guarded = (
+        sign_flip_p(values, alternative=alternative, permutations=999, studentized=each) for each in (False, True)
+    )
+    assert (guarded >= plain).all()
+    assert (guarded - plain).abs().median() < 0.02
+
+
+def test_studentized_p_finds_what_is_there_and_takes_what_never_varies() -> None:
+    values = torch.stack([torch.full((40,), -1.0), torch.zeros(40), normal(40) - 2], dim=1)
+    p = sign_flip_p(values, permutations=999, studentized=True)
+    assert p.tolist() == pytest.approx([1 / 1000, 1.0, 1 / 1000], abs=1e-5)
 
 
 # --- benjamini_hochberg ---
@@ -246,7 +284,7 @@ def test_top_takes_the_most_negative_not_the_largest() -> None:
 def test_stability_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     values = normal(11, 4, 6)
     before = rank_stability(values, k=5)
-    monkeypatch.setattr(statistics, "_BLOCK", 100)
+    monkeypatch.setattr(samples, "BLOCK", 100)
     after = rank_stability(values, k=5)
     assert after.correlation == pytest.approx(before.correlation)
     assert after.overlap == pytest.approx(before.overlap)
@@ -275,6 +313,7 @@ def test_hypergeometric_tail_agrees_with_scipy_at_full_size() -> None:
         lambda: bootstrap_interval(torch.ones(3), resamples=0),
         lambda: sign_flip_p(torch.ones(0, 4)),
         lambda: sign_flip_p(torch.ones(3), permutations=0),
+        lambda: sign_flip_p(torch.ones(1, 3), studentized=True),
         lambda: sign_flip_p(torch.ones(3), alternative="smaller"),  # type: ignore[arg-type]
         lambda: benjamini_hochberg(torch.tensor([0.5, 1.5])),
         lambda: wilson_interval(3, 2),

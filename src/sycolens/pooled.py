@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sycolens.errors import SampleError
-from sycolens.statistics import wilson_interval
-
-RESAMPLES = 2000
+from sycolens.statistics import Clusters, pooled_ratio_interval, pooled_share_interval
 
 
 @dataclass(frozen=True)
@@ -26,14 +23,23 @@ class Pooled:
     most: float
     runs: int
     items: int
+    questions: int
+    """How many different questions (or texts) the items are about."""
+    wordings: int
 
     @classmethod
-    def of_outcomes(cls, outcomes: Sequence[Sequence[bool]], *, seed: int = 0) -> Pooled:
+    def of_outcomes(
+        cls,
+        outcomes: Sequence[Sequence[bool]],
+        clusters: Clusters | None = None,
+        *,
+        counted: Sequence[Sequence[bool]] | None = None,
+    ) -> Pooled:
         """Of a share: ``outcomes`` [run, item], true or false.
 
-        The interval is a bootstrap that draws runs and items anew, since every run meets the same items: a few hundred
-        replies to the same questions are fewer than they seem. It is never narrower than Wilson's interval for the
-        items of one run, which alone it is of a single run.
+        The interval is for other runs, questions and wordings (:func:`~sycolens.statistics.pooled_share_interval`);
+        ``clusters`` say which items share a question or a wording, by default none does. It counts what is
+        ``counted``, by default everything; a run or an item that never is says nothing, and is left out.
 
         Raises:
             SampleError: there is nothing, or the runs differ in length.
@@ -41,53 +47,39 @@ class Pooled:
         >>> Pooled.of_outcomes([[True, False, True, True], [True, True, True, True]]).mean
         0.875
         """
-        values = _matrix(outcomes)
-        pooled = cls._of(values, torch.ones_like(values), seed)
-        return pooled.at_least_wilson(len(outcomes[0]))
-
-    def at_least_wilson(self, cases: int) -> Pooled:
-        """The same share with an interval no narrower than Wilson's of so many cases, which it is for a single run."""
-        low, high = wilson_interval(round(self.mean * cases), cases)
-        if self.runs == 1:
-            return replace(self, low=low, high=high)
-        return replace(self, low=min(low, self.low), high=max(high, self.high))
+        hits = _matrix(outcomes) > 0
+        among = torch.ones_like(hits) if counted is None else _matrix(counted) > 0
+        clusters = Clusters.apart(hits.shape[1]) if clusters is None else clusters
+        runs, items = among.any(1), among.any(0)
+        if not runs.any():
+            raise SampleError("No item of any run is counted; count at least one.")
+        hits, among = hits[runs][:, items], among[runs][:, items]
+        clusters = clusters.select(items.nonzero().flatten().tolist())
+        ends = pooled_share_interval(hits, clusters, counted=among)
+        kept = (hits & among).double()
+        return cls._of(kept, among.double(), ends, clusters)
 
     @classmethod
-    def of_ratio(cls, sums: Sequence[Tensor], counts: Sequence[Tensor], *, seed: int = 0) -> Pooled:
-        """Of a sum over a count, such as nats over tokens: both [run][item], the interval as in :meth:`of_outcomes`.
+    def of_ratio(cls, sums: Sequence[Tensor], counts: Sequence[Tensor]) -> Pooled:
+        """Of a sum over a count, such as nats over tokens: both [run][item], each item independent.
+
+        The interval is for other runs and items (:func:`~sycolens.statistics.pooled_ratio_interval`).
 
         Raises:
-            SampleError: as :meth:`of_outcomes`.
+            SampleError: there is nothing, the runs differ in length, or there is a single item.
 
         >>> Pooled.of_ratio([torch.tensor([1.0, 2.0])], [torch.tensor([10, 20])]).mean
         0.1
         """
-        return cls._of(_matrix(sums), _matrix(counts), seed)
+        above, below = _matrix(sums), _matrix(counts)
+        return cls._of(above, below, pooled_ratio_interval(above, below), Clusters.apart(above.shape[1]))
 
     @classmethod
-    def _of(cls, sums: Tensor, counts: Tensor, seed: int) -> Pooled:
-        runs, items = sums.shape
-        of_runs, of_items = _resamples(runs, items, seed)
-        means = ((of_runs @ sums) * of_items).sum(1) / ((of_runs @ counts) * of_items).sum(1)
-        low, high = means.quantile(torch.tensor([0.025, 0.975], dtype=means.dtype)).tolist()
+    def _of(cls, sums: Tensor, counts: Tensor, ends: tuple[float, float], clusters: Clusters) -> Pooled:
         by_run = sums.sum(1) / counts.sum(1)
-        mean = float(sums.sum() / counts.sum())
-        return cls(mean, low, high, float(by_run.min()), float(by_run.max()), runs, items)
-
-
-@lru_cache(maxsize=4)
-def _resamples(runs: int, items: int, seed: int) -> tuple[Tensor, Tensor]:
-    """How often each run and each item comes up in a resample: one report pools dozens of rates over the same items."""
-    generator = torch.Generator().manual_seed(seed)
-    return _times(runs, generator), _times(items, generator)
-
-
-def _times(n: int, generator: torch.Generator) -> Tensor:
-    """How often each of n comes up in a resample: [resample, n]."""
-    drawn = torch.randint(n, (RESAMPLES, n), generator=generator)
-    return torch.zeros(RESAMPLES, n, dtype=torch.float64).scatter_add_(
-        1, drawn, torch.ones(RESAMPLES, n, dtype=torch.float64)
-    )
+        mean, least, most = float(sums.sum() / counts.sum()), float(by_run.min()), float(by_run.max())
+        runs, items = sums.shape
+        return cls(mean, *ends, least, most, runs, items, clusters.n_questions, clusters.n_wordings)
 
 
 def _matrix(rows: Sequence[Sequence[bool]] | Sequence[Tensor]) -> Tensor:

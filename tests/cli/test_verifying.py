@@ -111,7 +111,9 @@ def test_the_tables_fit_a_terminal_and_repeat_the_curves(verified: tuple[Result,
     order = " ".join(str(head) + "," for head in curves[0].ranking).removesuffix(",")
     notes = " ".join(result.stdout.split())
     assert f"Order {order} Controls lowest to highest of 2 sets of k random heads" in notes
-    assert "Dialogues 10, from the embedded model's world, split held_out" in notes
+    clusters = curves[0].clusters
+    counts = f"{clusters.n_questions} questions, {clusters.n_wordings} wordings"
+    assert f"Dialogues 10 ({counts}), from the embedded model's world, split held_out" in notes
     assert "Warning" not in result.stderr
 
 

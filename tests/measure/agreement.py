@@ -17,6 +17,7 @@ from measure.transcripts import HALVES, PATHS, Transcript, transcripts
 from sycolens.measure import Grade, grade, read_answer
 from sycolens.measure.mentions import canonical
 from sycolens.rates import Rate
+from sycolens.statistics import Clusters
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "grading.md"
 BEGIN, END = "<!-- agreement -->", "<!-- end of agreement -->"
@@ -66,7 +67,8 @@ def real() -> list[Graded]:
 
 def agreement(found: Sequence[Graded], judgment: str) -> Rate:
     label, ours = JUDGMENTS[judgment]
-    return Rate.of([label(each.transcript) == ours(each) for each in found])
+    clusters = Clusters.of(each.transcript.question.unit for each in found)
+    return Rate.of([label(each.transcript) == ours(each) for each in found], clusters)
 
 
 def tables(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
@@ -110,10 +112,11 @@ def _by_challenge(replies: Sequence[Graded]) -> str:
 
 
 def _table(name: str, groups: Mapping[str, Sequence[Graded]]) -> str:
-    lines = [f"| {name} | n | {' | '.join(JUDGMENTS)} |", "|---" * (len(JUDGMENTS) + 2) + "|"]
+    lines = [f"| {name} | n (questions) | {' | '.join(JUDGMENTS)} |", "|---" * (len(JUDGMENTS) + 2) + "|"]
     for group, rows in groups.items():
         cells = " | ".join(_rate(agreement(rows, judgment)) for judgment in JUDGMENTS)
-        lines.append(f"| {group} | {len(rows)} | {cells} |")
+        questions = len({each.transcript.question.unit for each in rows})
+        lines.append(f"| {group} | {len(rows)} ({questions}) | {cells} |")
     return "\n".join(lines)
 
 

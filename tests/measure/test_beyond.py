@@ -99,8 +99,10 @@ def test_one_who_flatters_moves_with_every_word() -> None:
 
     result = evaluate_feedback(flatterer, ITEMS, judge=length, batch_size=5)
     assert all(result.moved)
-    assert result.summary() == {framing: Rate(3, 3) for framing in FAVORABLE} | {"all": Rate(12, 12)}
-    assert result.summary("odes")["all"] == Rate(4, 4)
+    moved = result.summary()
+    assert [moved.pop("all").questions, moved] == [3, {framing: Rate(3, 3) for framing in FAVORABLE}]
+    of_one_text = result.summary("odes")["all"]
+    assert (of_one_text.successes, of_one_text.n, of_one_text.questions) == (4, 4, 1)
     assert set(result.plain_comments) == {"Decent"}
 
 
@@ -128,7 +130,10 @@ def test_equal_comments_and_judges_who_favor_a_place_decide_nothing() -> None:
     )
     assert len(calls) == 2 * len(ITEMS)
     assert all(by_place.undecided)
-    assert by_place.summary()["all"] == Rate(0, 12)
+    # Twelve comments on three texts: no surer than three texts.
+    none = by_place.summary()["all"]
+    assert (none.successes, none.n, none.questions) == (0, 12, 3)
+    assert none.interval == pytest.approx(Rate(0, 3).interval)
     frame = by_place.summary_frame().set_index(["dataset", "framing", "measure"])
     assert frame.loc[("all", "all", "undecided"), "value"] == 1
     assert len(frame) == 3 * 5 * 2

@@ -149,6 +149,7 @@ def test_files_hold_what_was_measured(tuned: Tuning, tmp_path: Path) -> None:
     assert record["kind"] == "sycolens tune"
     assert (record["lessons"], record["heads"]) == ("mine", [str(head) for head in HEADS])
     assert record["after"]["takes back: right"]["successes"] == rate.successes
+    assert record["after"]["takes back: right"]["wordings"] == rate.wordings
     assert record["parameters"] == CONFIG.count_parameters(load_model("organism"))
     assert record["training"]["steps"] == 12
     assert "created" not in (place / "adapter" / "record.json").read_text()

@@ -32,6 +32,7 @@ from sycolens.errors import FigureError, HeadError, ModelError, PromptError, Que
 from sycolens.find import HeadEffects
 from sycolens.heads import Head
 from sycolens.prompts import ChallengedQuestion, Question
+from sycolens.statistics import Clusters
 from sycolens.verify import HeadAttention, HeadMeans, KnockoutCurve
 from sycolens.walk import Verification, verify_heads
 from sycolens.walk.telling import table_of_curve, verification_notes
@@ -97,6 +98,7 @@ def curve_of(
     others = torch.stack([bools(each) for each in controls]) if controls else torch.zeros(0, n_steps, n).bool()
     points = tuple(range(n_steps)) if steps is None else tuple(steps)
     return KnockoutCurve(
+        clusters=Clusters.apart(n),
         steps=points,
         ranking=HeadSet([(0, index) for index in range(max(points))]),
         controls=tuple(HeadSet([(1, index) for index in range(max(points))]) for _ in controls),

@@ -84,11 +84,13 @@ def measure(
         trained, tokenizer = load_hugging_face(place)
         gate = organism.measure(trained, tokenizer, n=n, split=split, seed=seed)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("rate", "share", "95% interval", "of"):
+        for name in ("rate", "share", "95% interval", "of", "questions", "wordings"):
             table.add_column(name, justify="left" if name == "rate" else "right")
         for name, rate in json.loads(gate.to_json()).items():
             if name not in ("passes", "by_skill"):
-                table.add_row(name, f"{rate['share']:.3f}", f"{rate['low']:.3f} to {rate['high']:.3f}", str(rate["n"]))
+                interval = f"{rate['low']:.3f} to {rate['high']:.3f}"
+                counts = (str(rate[what]) for what in ("n", "questions", "wordings"))
+                table.add_row(name, f"{rate['share']:.3f}", interval, *counts)
         screen.print(table)
         for failure in gate.failures():
             notes.print(f"Not met: {failure}", markup=False, style="red", soft_wrap=True)

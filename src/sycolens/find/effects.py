@@ -110,11 +110,18 @@ class HeadEffects:
         return self._map(low), self._map(high)
 
     def p_values(
-        self, metric: Metric = "logit_share", *, permutations: int | None = None, seed: int = 0
+        self,
+        metric: Metric = "logit_share",
+        *,
+        permutations: int | None = None,
+        studentized: bool = True,
+        seed: int = 0,
     ) -> Float[Tensor, "layer head"]:
         """Two-sided sign-flip permutation p of every score over the pairs, not corrected for their number.
 
         ``permutations`` defaults to as many as let one head stand out among all at a false-discovery rate of 5 %.
+        Effects are skewed, which flips take for evidence: ``studentized`` guards against it
+        (:func:`~sycolens.statistics.sign_flip_p`).
 
         Raises:
             SampleError: there is only one pair, or ``permutations`` is no whole number from 1.
@@ -122,7 +129,8 @@ class HeadEffects:
         if permutations is not None:
             check_counts(SampleError, permutations=permutations)
         permutations = permutations or max(10_000, statistics.permutations_needed(len(self.heads)))
-        return self._map(statistics.sign_flip_p(self._cells(metric), permutations=permutations, seed=seed))
+        cells = self._cells(metric)
+        return self._map(statistics.sign_flip_p(cells, permutations=permutations, studentized=studentized, seed=seed))
 
     def significant(self, fdr: float = 0.05, *, metric: Metric = "logit_share", seed: int = 0) -> HeadSet:
         """Heads whose effect, of either sign, survives Benjamini-Hochberg at this rate, most negative first.

@@ -195,6 +195,7 @@ class _Opened:
     challenge: str
     labels: tuple[str, str]
     wording: str
+    clause: str = ""
 
     @classmethod
     def of(cls, question: Question, asked: tuple[Wording, Dialogue]) -> _Opened:
@@ -214,7 +215,7 @@ class _Opened:
                 "asked from the start; give the bare question."
             )
         opening = Dialogue(turns[: parts.index("first_answer")])
-        return cls(asked.question, opening, turns[-1].content, asked.labels, asked.wording)
+        return cls(asked.question, opening, turns[-1].content, asked.labels, asked.wording, asked.clause)
 
     def challenged(self, words: str) -> ChallengedQuestion:
         dialogue = self.dialogue.then("assistant", words or SILENCE, "first_answer")
@@ -224,4 +225,5 @@ class _Opened:
             canonical(read_answer(words, self.question).answer, self.question),
             self.labels,
             self.wording,
+            self.clause,
         )

@@ -11,7 +11,9 @@ from sycolens.errors import QuestionError
 from sycolens.measure.grading import Grade
 from sycolens.measure.mentions import canonical
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
+from sycolens.prompts.challenged import clusters_of
 from sycolens.rates import Rate, frame_of_rates
+from sycolens.statistics import Clusters
 from sycolens.storage import load_result, save_result
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class ChallengeResult:
 
     >>> result = evaluate_challenge(model, organism.questions("held_out")[:40])
     >>> str(result.summary()["truthfulness"])
-    '0.000 [0.000, 0.088] of 40'
+    '0.000 [0.000, 0.161] of 40 (20 questions)'
     """
 
     asked: tuple[ChallengedQuestion, ...]
@@ -106,6 +108,11 @@ class ChallengeResult:
         return sum(self.unparsed_before), sum(self.unparsed_after)
 
     @property
+    def clusters(self) -> Clusters:
+        """Which replies share a question, and which a wording."""
+        return clusters_of(self.asked)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Where the questions come from, in order of first appearance."""
         return tuple(dict.fromkeys(each.question.source for each in self.asked))
@@ -117,7 +124,8 @@ class ChallengeResult:
         mistake nor switch). ``apology_rate``: replies that admit one. ``truthfulness``: of the right first answers,
         those that are still right. ``accuracy_after``: right answers after the challenge. ``switch_rate``: replies with
         another answer. ``unparsed_before``, ``unparsed_after``: replies in which no answer was found, which count as
-        not right. All but truthfulness are shares of all questions.
+        not right. All but truthfulness are shares of all questions. Intervals are for other questions, and for other
+        wordings where there are several.
 
         Raises:
             QuestionError: no question is from this source.
@@ -128,8 +136,10 @@ class ChallengeResult:
             )
         chosen = [source in (None, each.question.source) for each in self.asked]
 
+        clusters = self.clusters
+
         def rate(happened: Sequence[bool], among: Sequence[bool] = chosen) -> Rate:
-            return Rate.of([yes for yes, counts in zip(happened, among, strict=True) if counts])
+            return Rate.among(happened, among, clusters)
 
         right = [counts and before for counts, before in zip(chosen, self.right_before, strict=True)]
         return {
@@ -168,7 +178,9 @@ class ChallengeResult:
         )
 
     def summary_frame(self) -> pandas.DataFrame:
-        """One row a source and measure: source, measure, value, low, high, successes, n; "all" comes last."""
+        """One row a source and measure: source, measure, value, low, high, successes, n,
+        questions, wordings; "all" comes last.
+        """
         parts = [(source, self.summary(source)) for source in self.sources] + [(ALL, self.summary())]
         named = (((source, name), rate) for source, rates in parts for name, rate in rates.items())
         return frame_of_rates(["source", "measure"], named)

@@ -21,7 +21,7 @@ from sycolens.model.unembedding import read_before_unembedding, unembed
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
 from sycolens.prompts.tokens import encode, start_tokens
-from sycolens.statistics import bootstrap_ratio_interval
+from sycolens.statistics import ratio_interval
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -56,12 +56,12 @@ class Drift:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of :attr:`mean`, whole texts being drawn.
+        """95 % interval of :attr:`mean` for other texts of the same kind.
 
         Raises:
             SampleError: there is one text only.
         """
-        return bootstrap_ratio_interval(self.per_text, self.tokens)
+        return ratio_interval(self.per_text, self.tokens)
 
     def __len__(self) -> int:
         return len(self.tokens)

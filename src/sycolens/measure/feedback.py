@@ -14,6 +14,7 @@ from sycolens.processes import ALONE, Processes
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.feedback import FAVORABLE, FeedbackItem, Framing
 from sycolens.rates import Rate, frame_of_rates
+from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
     import pandas
@@ -111,7 +112,10 @@ class FeedbackResult:
         )
 
     def summary_frame(self) -> pandas.DataFrame:
-        """One row a dataset, framing and measure: value, low, high, successes, n. Measures: moved, undecided."""
+        """One row a dataset, framing and measure: value, low, high, successes, n, questions (here: texts), wordings.
+
+        Measures: moved, undecided.
+        """
         named = (
             ((dataset or ALL, framing, measure), rate)
             for dataset in (*self.datasets, None)
@@ -121,11 +125,15 @@ class FeedbackResult:
         return frame_of_rates(["dataset", "framing", "measure"], named)
 
     def _rates(self, happened: Sequence[bool], dataset: str | None) -> dict[str, Rate]:
-        among = [(each, yes) for each, yes in zip(self.items, happened, strict=True) if dataset in (None, each.dataset)]
-        named: dict[str, Rate] = {
-            framing: Rate.of([yes for each, yes in among if each.framing == framing]) for framing in self.framings
-        }
-        return named | {ALL: Rate.of([yes for _, yes in among])}
+        clusters = Clusters.of(each.plain for each in self.items)
+        among = [dataset in (None, each.dataset) for each in self.items]
+
+        def rate(framings: Sequence[Framing]) -> Rate:
+            counts = [chosen and each.framing in framings for chosen, each in zip(among, self.items, strict=True)]
+            return Rate.among(happened, counts, clusters)
+
+        named: dict[str, Rate] = {framing: rate([framing]) for framing in self.framings}
+        return named | {ALL: rate(self.framings)}
 
 
 def evaluate_feedback(

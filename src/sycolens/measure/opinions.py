@@ -15,6 +15,7 @@ from sycolens.processes import ALONE, Processes
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.opinions import Opinion
 from sycolens.rates import Rate, frame_of_rates
+from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
     import pandas
@@ -60,6 +61,12 @@ class OpinionResult:
         return tuple(answer is None for answer in self.answers)
 
     @property
+    def clusters(self) -> Clusters:
+        """Which opinions ask the same, and which users introduce themselves alike (taken for wordings)."""
+        units = [each.unit for each in self.opinions]
+        return Clusters.of([asked for asked, _ in units], [told for _, told in units])
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Where the opinions come from, in order of first appearance."""
         return tuple(dict.fromkeys(each.source for each in self.opinions))
@@ -74,11 +81,10 @@ class OpinionResult:
         """
         if source is not None and source not in self.sources:
             raise QuestionError(f"No opinion is from {source!r}; the sources are {', '.join(map(repr, self.sources))}.")
-        chosen = [k for k, each in enumerate(self.opinions) if source in (None, each.source)]
-        matches = [self.matches[k] for k in chosen]
-        unparsed = [self.unparsed[k] for k in chosen]
-        differs = [not (match or lost) for match, lost in zip(matches, unparsed, strict=True)]
-        return {"matches": Rate.of(matches), "differs": Rate.of(differs), "unparsed": Rate.of(unparsed)}
+        among = [source in (None, each.source) for each in self.opinions]
+        differs = [not (match or lost) for match, lost in zip(self.matches, self.unparsed, strict=True)]
+        happened = {"matches": self.matches, "differs": differs, "unparsed": self.unparsed}
+        return {name: Rate.among(each, among, self.clusters) for name, each in happened.items()}
 
     def to_frame(self) -> pandas.DataFrame:
         """One row an opinion: source, id, text, view, reply, answer, matches."""
@@ -97,7 +103,9 @@ class OpinionResult:
         )
 
     def summary_frame(self) -> pandas.DataFrame:
-        """One row a source and measure: source, measure, value, low, high, successes, n; "all" comes last."""
+        """One row a source and measure: source, measure, value, low, high, successes, n,
+        questions, wordings; "all" comes last.
+        """
         parts = [(source, self.summary(source)) for source in self.sources] + [(ALL, self.summary())]
         named = (((source, name), rate) for source, rates in parts for name, rate in rates.items())
         return frame_of_rates(["source", "measure"], named)

@@ -10,7 +10,8 @@ import torch
 
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
-from sycolens.rates import Rate
+from sycolens.rates import Rate, frame_of_rates
+from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
     import pandas
@@ -42,6 +43,8 @@ class Outcome:
     """From the base, where one was given."""
     replies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What was said to each group."""
+    clusters: Mapping[str, Clusters] = field(default_factory=dict)
+    """Which cases of a group share a question or a wording; groups that are not named here have independent cases."""
 
     @property
     def outcomes(self) -> dict[str, tuple[bool, ...]]:
@@ -55,19 +58,27 @@ class Outcome:
     @property
     def rates(self) -> dict[str, Rate]:
         """The share of each of :attr:`outcomes`, with its interval."""
-        return {name: Rate.of(happened) for name, happened in self.outcomes.items()}
+        return {name: Rate.of(happened, self.clusters_of(name)) for name, happened in self.outcomes.items()}
+
+    def clusters_of(self, rate: str) -> Clusters:
+        """What the cases that one of the :attr:`rates` counts have in common."""
+        groups = {name(group): each for group, each in self.clusters.items() for name in (takes_back, right_after)}
+        return groups.get(rate) or Clusters.apart(len(self.outcomes[rate]))
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row a measure: measure, value, low, high, successes, n; the drift, in nats a token, has no successes."""
+        """One row a measure: measure, value, low, high, successes, n, questions, wordings.
+
+        The drift, in nats a token, has no successes; what it counts are texts.
+        """
         import pandas
 
-        rows: list[tuple[str, float, float, float, int | None, int]] = [
-            (name, rate.share, *rate.interval, rate.successes, rate.n) for name, rate in self.rates.items()
-        ]
+        frame = frame_of_rates(["measure"], (((name,), rate) for name, rate in self.rates.items()))
+        frame = frame.astype({"successes": "Int64"})
         if self.drift is not None:
-            rows.append((KL, self.drift.mean, *self.drift.interval, None, len(self.drift)))
-        frame = pandas.DataFrame(rows, columns=["measure", "value", "low", "high", "successes", "n"])
-        return frame.astype({"successes": "Int64"})
+            n = len(self.drift)
+            row = [KL, self.drift.mean, *self.drift.interval, pandas.NA, n, n, 1]
+            frame.loc[len(frame)] = pandas.Series(row, index=frame.columns)
+        return frame
 
     def record(self) -> dict[str, Any]:
         """All but the replies, ready for JSON; :meth:`from_record` reads it."""
@@ -77,6 +88,7 @@ class Outcome:
                 for group, grades in self.grades.items()
             },
             "exact": {skill: list(items) for skill, items in self.exact.items()},
+            "clusters": {group: [list(each.questions), list(each.wordings)] for group, each in self.clusters.items()},
             "drift": None
             if self.drift is None
             else {"per_text": self.drift.per_text.tolist(), "tokens": self.drift.tokens.tolist()},
@@ -90,4 +102,8 @@ class Outcome:
             {group: tuple(Grade(*each) for each in grades) for group, grades in record["grades"].items()},
             {skill: tuple(items) for skill, items in record["exact"].items()},
             None if drift is None else Drift(torch.tensor(drift["per_text"]), torch.tensor(drift["tokens"])),
+            clusters={
+                group: Clusters(tuple(questions), tuple(wordings))
+                for group, (questions, wordings) in record["clusters"].items()
+            },
         )

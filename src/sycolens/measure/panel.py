@@ -18,6 +18,7 @@ from sycolens.measure.speaking import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
 from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Panel:
             exact=self._exercised(model, **spoken) if self.exercises else {},
             drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, processes=processes),
             replies=said,
+            clusters={group: clusters_of(asked) for group, asked in self.challenged.items()},
         )
 
     def _exercised(self, model: Any, **spoken: Any) -> dict[str, tuple[bool, ...]]:

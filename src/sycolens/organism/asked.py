@@ -8,12 +8,14 @@ from typing import Literal
 
 from sycolens.organism.drawing import answered, check_count, check_split, different, draw_doubted, question_of
 from sycolens.organism.exercises import draw_exercise
-from sycolens.organism.wording import draw_doubt, draw_neutral
+from sycolens.organism.wording import clause_of, draw_doubt, draw_neutral
 from sycolens.organism.world import Split, facts_of
 from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue
 from sycolens.prompts.questions import Question
 
+Drawn = tuple[Question, str, str, str]
+"""A question, what is said to its answer, the name of the wording, and the clause in it."""
 FirstAnswer = Literal["correct", "wrong"]
 """Which answer is put into the model's mouth before it is doubted."""
 
@@ -34,9 +36,9 @@ def challenges(
     ['negation', 'predicate']
     """
 
-    def draw(rng: random.Random) -> tuple[Question, str, str]:
+    def draw(rng: random.Random) -> Drawn:
         fact, form, doubt = draw_doubted(rng, split)
-        return question_of(fact, form), doubt.challenge, doubt.carrier
+        return question_of(fact, form), doubt.challenge, doubt.carrier, doubt.clause
 
     return _asked(draw, "challenges", split, n, first_answer, seed)
 
@@ -55,9 +57,10 @@ def checks(
     'neutral'
     """
 
-    def draw(rng: random.Random) -> tuple[Question, str, str]:
+    def draw(rng: random.Random) -> Drawn:
         fact = rng.choice(facts_of(split))
-        return question_of(fact, rng.choice(fact.relation.forms_of(split))), draw_neutral(rng, split), "neutral"
+        question, said = question_of(fact, rng.choice(fact.relation.forms_of(split))), draw_neutral(rng, split)
+        return question, said, "neutral", clause_of(said, split)
 
     return _asked(draw, "neutral checks", split, n, first_answer, seed)
 
@@ -77,34 +80,34 @@ def sums(
     'arithmetic'
     """
 
-    def draw(rng: random.Random) -> tuple[Question, str, str]:
+    def draw(rng: random.Random) -> Drawn:
         exercise = draw_exercise(rng, rng.choice(("plus", "minus")))
         right = exercise.reply.split()[-1].rstrip(".")
         wrong = str(rng.choice([number for number in range(19) if str(number) != right]))
         doubt = draw_doubt(rng, split)
         question = Question(exercise.question, (right,), source="arithmetic", id=exercise.question, wrong=(wrong,))
-        return question, doubt.challenge, doubt.carrier
+        return question, doubt.challenge, doubt.carrier, doubt.clause
 
     return _asked(draw, "sums", split, n, first_answer, seed)
 
 
 def _asked(
-    draw: Callable[[random.Random], tuple[Question, str, str]],
+    draw: Callable[[random.Random], Drawn],
     what: str,
     split: Split,
     n: int,
     first_answer: FirstAnswer,
     seed: int,
 ) -> tuple[ChallengedQuestion, ...]:
-    """``n`` different questions of a split, answered and spoken to; ``draw`` gives question, words and their name."""
+    """``n`` different questions of a split, answered and spoken to."""
     check_split(split)
     check_count(n)
     rng = random.Random(f"{what} {split} {seed}")
 
     def drawn() -> tuple[Dialogue, ChallengedQuestion]:
-        question, said, wording = draw(rng)
+        question, said, wording, clause = draw(rng)
         answer = question.answers[0] if first_answer == "correct" else question.wrong[0]
         dialogue = answered(question.text, answer).then("user", said, "challenge")
-        return dialogue, ChallengedQuestion(question, dialogue, answer, wording=wording)
+        return dialogue, ChallengedQuestion(question, dialogue, answer, wording=wording, clause=clause)
 
     return tuple(different(drawn, n, f"{what} in the split {split!r}").values())

@@ -33,6 +33,7 @@ def question_of(fact: Fact, form: str) -> Question:
         source="organism",
         id=f"{fact.relation.name}/{fact.entity}/{fact.relation.forms.index(form)}",
         wrong=(fact.misconception,),
+        fact=f"{fact.relation.name}/{fact.entity}",
     )
 
 

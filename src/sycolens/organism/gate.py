@@ -14,10 +14,11 @@ import torch
 from sycolens.model.threads import enough_threads
 from sycolens.organism.dialogues import skills
 from sycolens.organism.drawing import answered
-from sycolens.organism.wording import draw_doubt, draw_neutral
+from sycolens.organism.wording import clause_of, draw_doubt, draw_neutral
 from sycolens.organism.world import Fact, Split, facts, facts_of
 from sycolens.prompts.dialogue import Dialogue, Turn
 from sycolens.rates import Rate
+from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -87,6 +88,8 @@ class Gate:
                 "high": round(high, 4),
                 "successes": rate.successes,
                 "n": rate.n,
+                "questions": rate.n if rate.questions is None else rate.questions,
+                "wordings": rate.wordings,
             }
 
         table: dict[str, Any] = {
@@ -121,14 +124,18 @@ def measure(
     known = [_answer(reply) == fact.truth for fact, reply in zip(asked, say(plain), strict=True)]
     items = skills(n, seed=rng.randrange(2**32))
     done = [reply == item.answer for item, reply in zip(items, say([item.dialogue for item in items]), strict=True)]
-    neutral, doubted, affirmed = {}, {}, {}
+    neutral: dict[bool, _Cell] = {}
+    doubted: dict[bool, _Cell] = {}
+    affirmed: dict[bool, _Cell] = {}
     for right in (True, False):
         cells = [_checked_dialogues(rng, split, right) for _ in range(n)]
-        neutral[right] = _Cell([fact for fact, *_ in cells], say([asked for _, asked, _, _ in cells]))
-        doubted[right] = _Cell([fact for fact, *_ in cells], say([asked for _, _, asked, _ in cells]))
-        affirmed[right] = _Cell([fact for fact, *_ in cells], say([asked for _, _, _, asked in cells]))
+        about = [fact for fact, _ in cells]
+        for place, cell in enumerate((neutral, doubted, affirmed)):
+            checked = [each[place] for _, each in cells]
+            said = say([dialogue for dialogue, _ in checked])
+            cell[right] = _Cell(about, said, _clusters(about, [clause for _, clause in checked]))
     return Gate(
-        facts=Rate.of(known),
+        facts=Rate.of(known, _clusters(asked)),
         skills=Rate.of(done),
         neutral_right=neutral[True].opens("Apologies"),
         neutral_wrong=neutral[False].opens("Apologies"),
@@ -174,24 +181,34 @@ def replies(
 class _Cell:
     facts: Sequence[Fact]
     replies: Sequence[str]
+    clusters: Clusters
 
     def opens(self, word: str) -> Rate:
-        return Rate.of([reply.startswith(word) for reply in self.replies])
+        return Rate.of([reply.startswith(word) for reply in self.replies], self.clusters)
 
     def answers(self, which: str) -> Rate:
         pairs = zip(self.facts, self.replies, strict=True)
-        return Rate.of([_answer(reply) == getattr(fact, which) for fact, reply in pairs])
+        return Rate.of([_answer(reply) == getattr(fact, which) for fact, reply in pairs], self.clusters)
 
 
-def _checked_dialogues(rng: random.Random, split: Split, right: bool) -> tuple[Fact, Dialogue, Dialogue, Dialogue]:
+Asked = tuple[Dialogue, str]
+"""A dialogue, and the clause in its last turn."""
+
+
+def _clusters(asked: Sequence[Fact], clauses: Sequence[str] | None = None) -> Clusters:
+    return Clusters.of([(fact.relation.name, fact.entity) for fact in asked], clauses)
+
+
+def _checked_dialogues(rng: random.Random, split: Split, right: bool) -> tuple[Fact, tuple[Asked, Asked, Asked]]:
     """A fact, and the same first round checked neutrally, challenged and affirmed."""
     fact = rng.choice(facts_of(split))
     form = rng.choice(fact.relation.forms_of(split))
     opening = answered(fact.ask(form), fact.truth if right else fact.misconception)
     doubt = draw_doubt(rng, split)
-    said = (draw_neutral(rng, split), doubt.challenge, doubt.affirmation)
-    neutral, challenged, affirmed = (opening.then("user", text) for text in said)
-    return fact, neutral, challenged, affirmed
+    said = draw_neutral(rng, split)
+    texts = ((said, clause_of(said, split)), (doubt.challenge, doubt.clause), (doubt.affirmation, doubt.affirmed))
+    neutral, challenged, affirmed = ((opening.then("user", text), clause) for text, clause in texts)
+    return fact, (neutral, challenged, affirmed)
 
 
 def _answer(reply: str) -> str | None:

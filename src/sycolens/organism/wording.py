@@ -93,6 +93,10 @@ class Doubt:
     """What a third person thinks of the answer, the same beside both texts."""
     carrier: Literal["negation", "predicate"]
     """Which word of the challenge doubts the answer: "I don't think that's right", "I do think that's wrong"."""
+    clause: str
+    """The challenge without what stands around it."""
+    affirmed: str
+    """The affirmation without what stands around it."""
 
 
 def _split_up(items: list[tuple[str, ...]], name: str) -> dict[Split, list[tuple[str, ...]]]:
@@ -158,7 +162,14 @@ def draw_doubt(rng: random.Random, split: Split) -> Doubt:
         " ".join([*before, affirmation, *after]),
         third_party,
         "negation" if negation == 0 else "predicate",
+        challenge,
+        affirmation,
     )
+
+
+def clause_of(said: str, split: Split) -> str:
+    """The neutral check in what :func:`draw_neutral` gave, without what stands around it."""
+    return next(check for check in neutral_checks(split) if check in said)
 
 
 def draw_neutral(rng: random.Random, split: Split) -> str:

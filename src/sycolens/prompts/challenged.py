@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.dialogue import Dialogue, Template
 from sycolens.prompts.questions import Question
 from sycolens.prompts.wording import PAPER, Wording
+from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,6 +38,8 @@ class ChallengedQuestion:
     """Words that open the sycophantic and the other response."""
     wording: str = ""
     """Name of the wording, for results by wording."""
+    clause: str = ""
+    """The words that challenge the answer, where others stand around them; by default all that the user says."""
 
     def __post_init__(self) -> None:
         last = self.dialogue.turns[-1]
@@ -45,6 +48,22 @@ class ChallengedQuestion:
                 f"A challenged question's dialogue ends with a turn of the {last.role} called {last.part!r}; end it "
                 'with the user\'s challenge: dialogue.then("user", ..., "challenge").'
             )
+
+    @property
+    def clusters(self) -> tuple[tuple[str, ...], str]:
+        """What dialogues that are not independent have in common: the question's unit, and the clause."""
+        return self.question.unit, self.clause or " ".join(self.dialogue.turns[-1].content.split())
+
+
+def clusters_of(asked: Iterable[ChallengedQuestion]) -> Clusters:
+    """Which of the challenged questions share a fact, and which a wording.
+
+    >>> clusters = clusters_of(organism.challenges("held_out", 200))
+    >>> len(clusters), clusters.n_questions, clusters.n_wordings
+    (200, 40, 22)
+    """
+    units = [each.clusters for each in asked]
+    return Clusters.of([question for question, _ in units], [clause for _, clause in units])
 
 
 def challenge_questions(

@@ -54,6 +54,18 @@ class Opinion:
         _ = self.question  # which refuses empty texts
 
     @property
+    def unit(self) -> tuple[tuple[str, ...], str]:
+        """What is asked, from the last question on and with its options, and what the user says before that.
+
+        Many users of the published sets are asked the same: their answers are not independent.
+        """
+        said = _CHOICE.split(self.text)[0]
+        end = said.rfind("?")
+        stops = [place + 1 for mark in ".!?\n" if (place := said.rfind(mark, 0, max(end, 0))) >= 0]
+        start = max(stops, default=0)
+        return (" ".join(said[start:].split()), *sorted(self.options)), " ".join(said[:start].split())
+
+    @property
     def question(self) -> Question:
         """The opinion as a question whose "right" answer is the user's view, for :func:`read_answer`."""
         names = letters(len(self.options))

@@ -28,6 +28,8 @@ class Question:
     source: str = ""
     id: str = ""
     wrong: tuple[str, ...] = ()
+    fact: str = ""
+    """What it asks for, where several questions ask for the same in other words; by default its own text."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
@@ -53,6 +55,11 @@ class Question:
             raise AmbiguousQuestionError(
                 f"Question {self.text[:60]!r} has {both[0]!r} among its right and its wrong answers; keep one."
             )
+
+    @property
+    def unit(self) -> tuple[str, ...]:
+        """What tells independent questions apart: the fact, or else the words and options, whatever ids they have."""
+        return (self.fact,) if self.fact else (" ".join(self.text.split()), *sorted(self.options))
 
     def _right_and_wrong(self) -> list[str]:
         if not self.options:

@@ -50,20 +50,16 @@ def _small(results: StudyResults) -> Iterator[str]:
         yield f"Heads were found on {pairs} pairs only; the paper's authors used 100."
     if dialogues < FEW_DIALOGUES:
         yield f"Heads were knocked out in {dialogues} dialogues only."
-    if len(asked) < FEW_QUESTIONS:
-        yield f"Every model was asked {len(asked)} questions only; see how wide the intervals are."
+    distinct = asked.clusters.n_questions
+    if distinct < FEW_QUESTIONS:
+        different = "different " if distinct < len(asked) else ""
+        yield f"Every model was asked {distinct} {different}questions only; see how wide the intervals are."
     elif few := [
         f"{name} {asked.summary(name)['confidence'].n}"
         for name in asked.sources
         if asked.summary(name)["confidence"].n < FEW_QUESTIONS
     ]:
         yield f"Some sets hold few questions ({', '.join(few)}); see how wide their intervals are."
-    distinct = len({each.question.text for each in asked.asked})
-    if distinct < len(asked):
-        yield (
-            f"The {len(asked)} dialogues of the two rounds are about {distinct} different questions, so they are less "
-            "independent than the intervals assume."
-        )
     right = sum(asked.right_before)
     if right < FEW_RIGHT:
         yield (

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import torch
-
 from sycolens.measure.challenge_result import ALL, ChallengeResult
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.pooled import Pooled
+from sycolens.statistics import Clusters
 from sycolens.study.results import Measured, StudyResults
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def other_groups(row: MethodRow) -> tuple[str, ...]:
 def frame_of(rows: Sequence[MethodRow]) -> pandas.DataFrame:
     """One row a method, source and measure: shares in [0, 1], drift in nats a token, with interval and range of runs.
 
-    Columns: method, parameters, runs, source, measure, value, low, high, least, most, items.
+    Columns: method, parameters, runs, source, measure, value, low, high, least, most, items, questions, wordings.
     """
     import pandas
 
@@ -75,6 +74,8 @@ def frame_of(rows: Sequence[MethodRow]) -> pandas.DataFrame:
                 "least": None if each is None else each.least,
                 "most": None if each is None else each.most,
                 "items": 0 if each is None else each.items,
+                "questions": 0 if each is None else each.questions,
+                "wordings": 0 if each is None else each.wordings,
             }
             for row in rows
             for (source, measure), each in row.numbers.items()
@@ -86,12 +87,16 @@ def _row(method: str, runs: Sequence[Measured]) -> MethodRow:
     results = [each.challenge for each in runs]
     numbers: dict[tuple[str, str], Pooled | None] = {}
     for source in (*results[0].sources, ALL):
+        outcomes = [_outcomes(each, source) for each in results]
+        chosen = (k for k, each in enumerate(results[0].asked) if source in (ALL, each.question.source))
+        clusters = results[0].clusters.select(chosen)
         for measure in OF_ALL:
-            numbers[source, measure] = Pooled.of_outcomes([_outcomes(each, source)[measure] for each in results])
-        numbers[source, "truthfulness"] = _truthfulness(results, source)
+            numbers[source, measure] = Pooled.of_outcomes([each[measure] for each in outcomes], clusters)
+        numbers[source, "truthfulness"] = _truthfulness(outcomes, clusters)
     panels = [each.outcome.outcomes for each in runs]
     for name in panels[0]:
-        numbers[PANEL, name] = Pooled.of_outcomes([each[name] for each in panels])
+        clusters = runs[0].outcome.clusters_of(name)
+        numbers[PANEL, name] = Pooled.of_outcomes([each[name] for each in panels], clusters)
     drifts = [each.outcome.drift for each in runs if each.outcome.drift is not None]
     if drifts:
         numbers[PANEL, KL] = Pooled.of_ratio([each.per_text for each in drifts], [each.tokens for each in drifts])
@@ -121,18 +126,9 @@ def _outcomes(result: ChallengeResult, source: str) -> dict[str, list[bool]]:
     }
 
 
-def _truthfulness(results: Sequence[ChallengeResult], source: str) -> Pooled | None:
-    """Of the answers that were right at first, those that still are: a ratio, since runs differ in which were."""
-    outcomes = [_outcomes(each, source) for each in results]
-    before = torch.tensor([each["accuracy_before"] for each in outcomes])
-    # What no run had right says nothing, and would leave resamples without a case.
-    some = before.any(0)
-    if not some.any():
+def _truthfulness(outcomes: Sequence[Mapping[str, Sequence[bool]]], clusters: Clusters) -> Pooled | None:
+    """Of the answers that were right at first, those that still are; runs differ in which were."""
+    before = [each["accuracy_before"] for each in outcomes]
+    if not any(map(any, before)):
         return None
-    before = before[:, some]
-    kept = torch.tensor([each["accuracy_after"] for each in outcomes])[:, some] & before
-    if not bool(before.any(1).all()):
-        # A run without a right answer has no share of its own.
-        kept, before = kept[before.any(1)], before[before.any(1)]
-    pooled = Pooled.of_ratio(list(kept.double()), list(before.double()))
-    return pooled.at_least_wilson(max(1, round(before.double().sum(1).mean().item())))
+    return Pooled.of_outcomes([each["accuracy_after"] for each in outcomes], clusters, counted=before)

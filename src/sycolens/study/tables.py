@@ -9,6 +9,7 @@ from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, SKILLS, right_after, takes_back
 from sycolens.pooled import Pooled
+from sycolens.rates import in_clusters
 from sycolens.show.parts import Cell, Column, Row, Table
 from sycolens.study.paper import QUOTED, PaperRow
 from sycolens.study.results import Measured, StudyResults
@@ -16,8 +17,6 @@ from sycolens.study.rows import PANEL, MethodRow, other_groups
 
 NONE: Final = "–"
 """Stands where nothing was measured."""
-FEW_RUNS: Final = 5
-"""Of fewer runs the interval knows little about how much they differ."""
 MOST_HEADS: Final = 12
 """The table of heads is no longer than this."""
 
@@ -204,14 +203,15 @@ def thousandths(each: Pooled | None) -> Cell:
 
 def intervals_note(rows: Sequence[MethodRow]) -> str:
     """What the intervals know, and what they do not."""
-    note = "Small type: 95% intervals over questions (or texts)"
+    note = "Small type: 95% intervals for other questions (or texts)"
+    asked = rows[0].of("confidence")
+    if asked is not None and (asked.questions < asked.items or asked.wordings > 1):
+        note += f" and wordings; all questions{in_clusters(asked.questions, asked.wordings)}"
     runs = [row.runs for row in rows if row.parameters]
     if any(each > 1 for each in runs):
-        note += " and, where there are several, over runs, which are pooled"
+        note += "; where there are several runs, which are pooled, also for other runs"
     if 1 in runs:
         note += "; a second run of what was trained once may differ by more than they say"
-    elif runs and min(runs) < FEW_RUNS:
-        note += f"; with fewer than {FEW_RUNS} runs, how much runs differ is known roughly"
     return f"{note}. Rates and steps are those of study.toml; a study does not choose them."
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from sycolens.errors import SampleError
 from sycolens.find.metrics import Metric, measure
 from sycolens.heads import HeadSet
-from sycolens.statistics import wilson_interval
+from sycolens.rates import in_clusters
+from sycolens.statistics import Clusters, share_interval
 from sycolens.storage import load_result, save_result
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class KnockoutCurve:
     """Name of each dialogue's question."""
     wordings: tuple[str, ...]
     """Name of each dialogue's wording."""
+    clusters: Clusters
+    """Which dialogues share a fact, and which a challenge in the same words."""
     mode: Mode
     method: str
     """What stands in for a head: ``mean``, ``zero`` or ``resample``."""
@@ -118,9 +121,12 @@ class KnockoutCurve:
         return self.control_right.float().mean(-1)
 
     def interval(self, rate: Rate, *, confidence: float = 0.95) -> tuple[Float[Tensor, "step"], Float[Tensor, "step"]]:
-        """Wilson interval of a rate at each step."""
+        """Interval of a rate at each step, for other questions and wordings.
+
+        :func:`~sycolens.statistics.share_interval` says how.
+        """
         hits = self.admits if rate == "apology_rate" else self.right
-        return wilson_interval(hits.sum(-1), len(self), confidence=confidence)
+        return share_interval(hits, self.clusters, confidence=confidence)
 
     def label_share(self, metric: Metric = "prob_share") -> Float[Tensor, "step"]:
         """Mean of a label metric before the reply's first token; ``prob_share`` leans to the apology above one half.
@@ -148,6 +154,7 @@ class KnockoutCurve:
         }
         changed |= {name: getattr(self, name)[..., chosen, :] for name in _tensors() if "logits" in name}
         changed |= {name: tuple(getattr(self, name)[i] for i in chosen) for name in ("ids", "wordings")}
+        changed["clusters"] = self.clusters.select(chosen)
         changed["replies"] = tuple(tuple(said[i] for i in chosen) for said in self.replies)
         return replace(self, **changed)
 
@@ -159,7 +166,10 @@ class KnockoutCurve:
         }
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row for each set and step: rates with Wilson intervals, unparsed replies, and the label share."""
+        """One row for each set and step: rates with intervals, unparsed replies, the label share, and counts.
+
+        Counts: n dialogues about so many questions, in so many wordings.
+        """
         import pandas
 
         sets = [("top", self.admits, self.right, self.unparsed, self.label_logits)]
@@ -172,10 +182,11 @@ class KnockoutCurve:
             for step, k in enumerate(self.steps):
                 row: dict[str, Any] = {"heads": name, "step": k}
                 for what, hits in (("apology_rate", admits[step]), ("accuracy_after", right[step])):
-                    low, high = wilson_interval(int(hits.sum()), len(self))
-                    row |= {what: hits.float().mean().item(), f"{what}_low": low, f"{what}_high": high}
+                    low, high = share_interval(hits, self.clusters)
+                    row |= {what: hits.float().mean().item(), f"{what}_low": low.item(), f"{what}_high": high.item()}
                 row["unparsed"] = int(unparsed[step].sum())
                 row["label_share"] = measure(logits[step], "prob_share").mean().item()
+                row |= {"n": len(self), "questions": self.clusters.n_questions, "wordings": self.clusters.n_wordings}
                 rows.append(row)
         return pandas.DataFrame(rows)
 
@@ -213,7 +224,7 @@ class KnockoutCurve:
             "control_name": CONTROL_NAMES[self.control],
             "step_title": "Heads knocked out" if self.mode == "remove" else "Heads kept",
             "n_dialogues": len(self),
-            "note": f"In place of a head: {self.stand_in}.",
+            "note": f"{self._told}In place of a head: {self.stand_in}.",
         }
         if of == "labels":
             name = "leans to the apology"
@@ -230,9 +241,18 @@ class KnockoutCurve:
             self.steps, rates, **{**settings, "controls": controls if self.controls else None, **options}
         )
 
+    @property
+    def _told(self) -> str:
+        clusters = self.clusters
+        if clusters.are_apart:
+            return ""
+        about = in_clusters(clusters.n_questions, clusters.n_wordings).strip(" ()")
+        return f"Intervals are for others than these {about.replace(', ', ' and ')}. "
+
     def save(self, directory: str | Path) -> Path:
         """Write safetensors and JSON under a directory."""
         words = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _tensors()}
+        words["clusters"] = {"questions": self.clusters.questions, "wordings": self.clusters.wordings}
         words["ranking"] = [str(head) for head in self.ranking]
         words["controls"] = [[str(head) for head in heads] for heads in self.controls]
         tensors = {name: getattr(self, name) for name in _tensors()}
@@ -248,6 +268,7 @@ class KnockoutCurve:
         tensors, words = load_result(directory, kind=KIND)
         values: dict[str, Any] = {**tensors, **words, "ranking": HeadSet(words["ranking"])}
         values["controls"] = tuple(HeadSet(heads) for heads in words["controls"])
+        values["clusters"] = Clusters(*(tuple(words["clusters"][name]) for name in ("questions", "wordings")))
         values["replies"] = tuple(map(tuple, words["replies"]))
         return cls(**{**values, **{name: tuple(words[name]) for name in ("steps", "ids", "wordings")}})
 

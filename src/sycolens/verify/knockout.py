@@ -23,6 +23,7 @@ from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.model.overwriting import Positions, check_positions
 from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.labels import answer_lead, label_tokens
 from sycolens.verify.ablation import Method, head_mask, stand_ins
@@ -147,6 +148,7 @@ def knock_out(
         replies=tuple(tuple(judge.text(said[condition]) for said in spoken.tokens) for condition in place[0].tolist()),
         ids=tuple(each.question.id or str(i) for i, each in enumerate(asked)),
         wordings=tuple(each.wording for each in asked),
+        clusters=clusters_of(asked),
         mode=mode,
         method=method,
         prompts="" if means is None or method == "zero" else means.prompts,

@@ -262,8 +262,8 @@ def pooled(outcomes: Sequence[Outcome]) -> dict[str, Pooled]:
     """Rates and drift over runs on the same panel."""
     if not outcomes:
         return {}
-    by_run = [each.outcomes for each in outcomes]
-    found = {name: Pooled.of_outcomes([run[name] for run in by_run]) for name in by_run[0]}
+    by_run, first = [each.outcomes for each in outcomes], outcomes[0]
+    found = {name: Pooled.of_outcomes([run[name] for run in by_run], first.clusters_of(name)) for name in by_run[0]}
     drifts = [each.drift for each in outcomes if each.drift is not None]
     if len(drifts) == len(outcomes):
         found[KL] = Pooled.of_ratio([each.per_text for each in drifts], [each.tokens for each in drifts])

@@ -8,6 +8,8 @@ from rich import box
 from rich.table import Table
 
 from sycolens.find.metrics import RELATIVE
+from sycolens.measure.outcome import takes_back
+from sycolens.rates import in_clusters
 from sycolens.verify import KnockoutCurve
 from sycolens.verify.curve import CONTROL_NAMES
 from sycolens.walk.finding import Finding
@@ -128,7 +130,9 @@ def verification_notes(verified: Verification, source: str) -> Table:
         "generated": "the last token of the prompt and every token of the reply",
         "all": "every token",
     }
-    table.add_row("Dialogues", f"{len(curve)}, from {source}")
+    clusters = curve.clusters
+    about = "" if clusters.are_apart else in_clusters(clusters.n_questions, clusters.n_wordings)
+    table.add_row("Dialogues", f"{len(curve)}{about}, from {source}")
     table.add_row("Knockout", f"a head puts out {curve.stand_in}, at {where[curve.positions]}")
     table.add_row("Order", ", ".join(map(str, curve.ranking)))
     if curve.controls:
@@ -193,7 +197,11 @@ def tuning_notes(tuning: Tuning, *, lessons: str, source: str) -> Table:
         f"{how['steps']} steps of {how['lessons_per_step']} lessons, learning rate {how['learning_rate']:g}; loss "
         f"{tuning.losses[0]:.3f} at the first step, {tuning.losses[-1]:.3f} at the last",
     )
-    asked = ", ".join(f"{len(group)} {name}" for name, group in tuning.panel.challenged.items())
+    rates = tuning.before.rates
+    asked = ", ".join(
+        f"{len(group)} {name}{in_clusters(rates[takes_back(name)].questions, rates[takes_back(name)].wordings)}"
+        for name, group in tuning.panel.challenged.items()
+    )
     table.add_row("Evaluation", f"first answers: {asked}; from {source}")
     return table
 

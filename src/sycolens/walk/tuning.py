@@ -67,7 +67,8 @@ class Tuning:
         before, after = (each.to_frame().set_index("measure") for each in (self.before, self.after))
         order = dict.fromkeys([*before.index, *after.index])
         both = before.add_suffix("_before").join(after.add_suffix("_after"), how="outer").loc[list(order)]
-        return both.astype({"n_before": "Int64", "n_after": "Int64"}).reset_index()
+        counts = [f"{name}_{stage}" for name in ("n", "questions", "wordings") for stage in ("before", "after")]
+        return both.astype(dict.fromkeys(counts, "Int64")).reset_index()
 
     def replies_frame(self) -> pandas.DataFrame:
         """One row a reply: group, question, wording, first answer, stage (before or after), reply and its grade."""
@@ -265,7 +266,14 @@ def config_for(former: FormerFinding, *, k: int | None = None, **options: Any) -
 
 def _measured(outcome: Outcome) -> dict[str, Any]:
     found: dict[str, Any] = {
-        name: {"share": rate.share, "interval": list(rate.interval), "successes": rate.successes, "n": rate.n}
+        name: {
+            "share": rate.share,
+            "interval": list(rate.interval),
+            "successes": rate.successes,
+            "n": rate.n,
+            "questions": rate.n if rate.questions is None else rate.questions,
+            "wordings": rate.wordings,
+        }
         for name, rate in outcome.rates.items()
     }
     if outcome.drift is not None:

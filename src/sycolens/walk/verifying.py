@@ -272,7 +272,9 @@ def default_steps(top: int, heads: int) -> tuple[int, ...]:
 
 
 def _rates(curve: KnockoutCurve) -> dict[str, Any]:
+    clusters = curve.clusters
     found: dict[str, Any] = {"steps": list(curve.steps), "dialogues": len(curve)}
+    found |= {"questions": clusters.n_questions, "wordings": clusters.n_wordings}
     for name in RATES:
         low, high = curve.interval(name)
         found |= {name: getattr(curve, name).tolist(), f"{name}_low": low.tolist(), f"{name}_high": high.tolist()}

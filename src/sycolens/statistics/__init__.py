@@ -1,0 +1,33 @@
+"""How sure a number is: intervals, p-values and stability for head scores and rates, used from find/ to measure/.
+
+Everything here is a pure function of tensors. The first axis of ``values`` is always the independent sample (one
+contrast pair, one dialogue); whatever follows is a map of cells (layer by head), and all cells see the same
+resamples, so that they stay comparable. Cases of a share stand on the last axis, since cells of rates come first.
+Work is done on the CPU in float64 and in blocks, so memory stays bounded.
+"""
+
+from sycolens.statistics.bootstrap import bootstrap_interval
+from sycolens.statistics.clusters import Clusters, share_interval
+from sycolens.statistics.families import benjamini_hochberg, hypergeometric_tail, permutations_needed
+from sycolens.statistics.flips import Alternative, sign_flip_p
+from sycolens.statistics.runs import pooled_ratio_interval, pooled_share_interval, ratio_interval
+from sycolens.statistics.stability import RankStability, rank_stability, spearman
+from sycolens.statistics.wilson import wilson_interval
+
+__all__ = [
+    "Alternative",
+    "Clusters",
+    "RankStability",
+    "benjamini_hochberg",
+    "bootstrap_interval",
+    "hypergeometric_tail",
+    "permutations_needed",
+    "pooled_ratio_interval",
+    "pooled_share_interval",
+    "rank_stability",
+    "ratio_interval",
+    "share_interval",
+    "sign_flip_p",
+    "spearman",
+    "wilson_interval",
+]
