@@ -198,9 +198,12 @@ class Bench:
             self.grades[key] = grade(reply, asked)
         return self.grades[key]
 
+    def path(self, training: Training) -> Path:
+        return self.directory / f"{training.name}.json"
+
     def run(self, training: Training) -> Tried:
         """Train and examine on the way until the highest level is reached; read instead if it was done before."""
-        path = self.directory / f"{training.name}.json"
+        path = self.path(training)
         scope = self.scope(training)
         heads = "all" if scope == "all" else " ".join(map(str, scope.heads))
         if path.exists():
@@ -338,7 +341,8 @@ def report(tried: Sequence[Tried], level: float) -> str:
         else:
             seen = compare(found, drifts)
             cells.append(f"{seen.ratio:.2f} [{seen.low:.2f}, {seen.high:.2f}]")
-            cells += [f"{seen.ratio_of_means:.2f}", _count(seen.as_little, len(runs)), f"{seen.p:.2f}"]
+            cells += [f"{seen.ratio_of_means:.2f}", _count(seen.as_little, len(runs))]
+            cells.append(f"{seen.p:.3f}" if kind.control else "")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -393,8 +397,9 @@ def run_all(bench: Bench, kinds: Sequence[Kind], until: float = inf) -> Iterator
         rates[family] = chosen_rate(tried)
         yield from tried
     for draw, kind in product(range(bench.shape.draws), kinds):
-        if draw < kind.draws and time.monotonic() < until:
-            yield bench.run(Training(kind, draw, rates[kind.family], "held_out"))
+        training = Training(kind, draw, rates[kind.family], "held_out")
+        if draw < kind.draws and (time.monotonic() < until or bench.path(training).exists()):
+            yield bench.run(training)
 
 
 def main(options: Sequence[str] | None = None) -> int:
