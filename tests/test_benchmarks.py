@@ -6,12 +6,14 @@ import contextlib
 import importlib
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import literal
+import pandas
 import pytest
 import torch
 
@@ -389,3 +391,77 @@ def test_the_simulated_coverage_is_printed_for_every_interval_and_p(capsys: pyte
         title = line.split("|")[1] if line.startswith("|") else line
         assert title in page
         assert line.count("|") <= 8
+
+
+@pytest.fixture(scope="module")
+def controls() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        yield importlib.import_module("controls")
+
+
+def tried_with(controls: ModuleType, *curve: tuple[int, float, float], kind: int = 0, draw: int = 0) -> Any:
+    training = controls.Training(controls.KINDS[kind], draw, 1e-3, "held_out")
+    return controls.Tried(training, "L0H0", tuple(curve))
+
+
+def test_drift_is_read_where_the_effect_is_first_reached(controls: ModuleType) -> None:
+    tried = tried_with(controls, (20, 0.2, 0.01), (40, 0.6, 0.03), (60, 0.5, 0.05), (80, 1.0, 0.07))
+    assert tried.drift_at(0.1) == pytest.approx(0.005)  # from the base, which has neither effect nor drift
+    assert tried.drift_at(0.5) == pytest.approx(0.025)
+    assert tried.drift_at(0.8) == pytest.approx(0.062)
+    assert tried_with(controls, (20, 0.7, 0.01)).drift_at(0.8) is None
+
+
+def test_ranks_and_ratios_of_drifts_are_those_worked_out_by_hand(controls: ModuleType) -> None:
+    seen = controls.compare([1.0, 2.0, 3.0], [1.5, 2.0, 4.0, 8.0], resamples=500)
+    assert (seen.as_little, seen.p) == (2, pytest.approx(3 / 5))
+    assert (seen.ratio, seen.ratio_of_means) == (pytest.approx(1.5), pytest.approx(3.875 / 2))
+    assert 0.5 <= seen.low < 1.5 < seen.high <= 8
+    same = controls.compare([2.0] * 3, [6.0] * 3, resamples=10)
+    assert (same.ratio, same.low, same.high, same.p) == (3.0, 3.0, 3.0, pytest.approx(1 / 4))
+
+
+def test_runs_that_never_get_there_do_not_favor_the_found_heads(controls: ModuleType) -> None:
+    assert controls.compare([2.0] * 3, [6.0, 6.0, None], resamples=10).as_little == 1
+    lost = controls.compare([2.0, None, None], [6.0, 6.0, 6.0], resamples=10)
+    assert (lost.as_little, lost.p, lost.ratio) == (3, 1.0, 0.0)
+
+
+def test_the_rate_of_a_family_is_that_of_the_least_drift(controls: ModuleType) -> None:
+    def tried(kind: int, rate: float, *curve: tuple[int, float, float]) -> Any:
+        return controls.Tried(controls.Training(controls.KINDS[kind], 1000, rate, "validation"), "", curve)
+
+    slow = [tried(kind, 1e-4, (20, 1.0, 0.01)) for kind in (0, 1)]
+    fast = [tried(0, 1e-3, (20, 1.0, 0.005)), tried(1, 1e-3, (20, 1.0, 0.1))]
+    never = [tried(0, 1e-2, (20, 1.0, 1e-6)), tried(1, 1e-2, (20, 0.1, 0.001))]
+    assert controls.chosen_rate([*slow, *fast, *never]) == 1e-4
+
+
+def test_a_comparison_of_controls_goes_on_where_it_was_cut_off(
+    controls: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ["--shape", "tiny", "--out", str(tmp_path), "--kinds", "found", "layer-matched", "full fine-tuning"]
+    assert controls.main(quick) == 0
+    first = capsys.readouterr().out
+    rows = pandas.read_csv(tmp_path / "controls.csv")
+    assert Counter(zip(rows.kind, rows.split, strict=True)) == {
+        (kind, split): n
+        for kind in ("found", "layer-matched", "full fine-tuning")
+        for split, n in (("validation", 1), ("held_out", 2))
+    }
+    found, others = (set(rows[rows.kind == kind].heads) for kind in ("found", "layer-matched"))
+    assert len(found) == 1
+    assert len(others) == 3
+    (words,) = found
+    assert not {head for each in others for head in each.split()} & set(words.split())
+    assert all(len(drift.split()) == len(steps.split()) for drift, steps in zip(rows.drift, rows.steps, strict=True))
+    (kept,) = tmp_path.glob("found_0_*")
+    kept.unlink()
+    assert controls.main(quick) == 0
+    assert capsys.readouterr().out == first
+    assert pandas.read_csv(tmp_path / "controls.csv").equals(rows)
+    (other,) = tmp_path.glob("layer-matched_1_*")
+    other.write_text(other.read_text().replace('"heads": "', '"heads": "L0H0 '))
+    with pytest.raises(SystemExit, match="a training of other heads"):
+        controls.main(quick)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas
@@ -313,18 +316,35 @@ def test_the_examples_of_concepts_give_what_stands_beside_them() -> None:
     assert names["matrix"][2:].div(names["before"][2:]).mean().item() == pytest.approx(0.90, abs=0.005)
 
 
-def test_concepts_quotes_the_tables_of_fix() -> None:
-    drift = SWEPT[(SWEPT.comparison == "matched") & (SWEPT.measure == "KL from the base")].set_index("method")
+@pytest.fixture
+def controls(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The benchmark that made the data file, and its held-out trainings."""
+    monkeypatch.syspath_prepend(DOCS.parent / "benchmarks")
+    module = importlib.import_module("controls")
+    every = module.read_rows(DOCS / "data" / "fix_controls.csv")
+    return module, [each for each in every if each.training.split == "held_out"]
+
+
+def test_the_table_of_controls_is_that_of_the_data_file(controls: Any) -> None:
+    module, tried = controls
+    assert module.report(tried, 0.8) in (DOCS / "fix.md").read_text()
+    sets = Counter((each.training.kind.name, each.heads) for each in tried if each.training.kind.control)
+    assert set(sets.values()) == {1}, "every set is another one"
+
+
+def test_concepts_quotes_the_table_of_controls(controls: Any) -> None:
+    _, tried = controls
     page = (DOCS / "concepts.md").read_text()
-    quoted = {
-        "8 found heads": "SPT, 8 heads",
-        "4 found heads": "SPT, 4 heads",
-        "8 random heads, ten draws": "random, 8 heads",
-    }
-    quoted |= {"4 random heads, ten draws": "random, 4 heads", "LoRA on all heads": "LoRA", "all weights": "SFT"}
-    for trained, method in quoted.items():
-        value = drift.loc[method]
-        assert f"| {trained} | {1000 * value['mean']:.1f} [{1000 * value.low:.1f}, {1000 * value.high:.1f}]" in page
+    for name, quoted in {
+        "found": "8 found heads",
+        "layer-matched": "8 heads of the same layers",
+        "random": "8 heads of any layers",
+        "LoRA on all heads": "LoRA on all heads",
+        "full fine-tuning": "all weights",
+    }.items():
+        drifts = [1000 * each.drift_at(0.8) for each in tried if each.training.kind.name == name]
+        cells = f"{len(drifts)} | {median(drifts):.1f} ({min(drifts):.1f} to {max(drifts):.1f})"
+        assert f"| {quoted} | {cells} |" in page
 
 
 def test_performance_quotes_the_benchmarks() -> None:

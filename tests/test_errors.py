@@ -39,6 +39,7 @@ from sycolens.cli.tuning import layers_of
 from sycolens.cli.verifying import numbers_of
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
+from sycolens.find.effects import all_heads
 from sycolens.measure import Panel, evaluate_ability, evaluate_feedback, evaluate_opinions, world_panel
 from sycolens.model import capture, speaking
 from sycolens.model.cache_trial import keeps_what_it_reads
@@ -663,7 +664,7 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "gave steps that do not rise": lambda room: knock(steps=(4, 2)),
     "gave more steps than the ranking has heads": lambda room: knock(steps=(0, 4)),
     "asked for controls where too few other heads are left": lambda room: knock(
-        steps=(0, 5), control="layer_matched", ranking=[(0, k) for k in range(8)], controls=1
+        steps=(0, 25), ranking=all_heads(6, 8), controls=1
     ),
     "asked for controls of a kind that does not exist": lambda room: knock(control="twins"),
     "asked for controls of like norm without means": lambda room: knock(

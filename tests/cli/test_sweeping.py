@@ -54,7 +54,7 @@ def test_the_terminal_says_what_the_table_says(swept: tuple[Result, Path]) -> No
     result, place = swept
     frame = pandas.read_csv(place / "comparison.csv")
     rows = frame[(frame.comparison == "best") & (frame.measure == takes_back("wrong"))]
-    assert list(rows.method) == ["SPT, 1 head", "SPT, 2 heads", "random, 2 heads", "SFT"]
+    assert list(rows.method) == ["SPT, 1 head", "SPT, 2 heads", "layer-matched, 2 heads", "SFT"]
     first = result.output.split("Each method where it first repairs")[0].split("\n")
     for row in rows.itertuples():
         (place_in_table,) = [number for number, line in enumerate(first) if line.strip().startswith(row.method)]

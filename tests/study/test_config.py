@@ -85,6 +85,15 @@ def test_courses_are_the_models_usual_ones_but_for_what_is_said() -> None:
     assert own.course("sft").steps == EMBEDDED.steps
 
 
+def test_other_heads_are_of_the_found_heads_layers_unless_asked_otherwise() -> None:
+    config = StudyConfig()
+    assert (config.verify.control, config.tune.control) == ("layer_matched", "layer_matched")
+    other = StudyConfig.of({"verify": {"control": "random"}, "tune": {"control": "random"}})
+    assert (other.verify.control, other.tune.control) == ("random", "random")
+    with pytest.raises(StudyError, match="norm_matched"):
+        StudyConfig.of({"tune": {"control": "norm_matched"}})
+
+
 def test_every_method_is_trained_with_every_seed_but_a_draw_with_one() -> None:
     config = StudyConfig.of({"seed": 5, "tune": {"methods": ["sft", "random", "spt"], "draws": 3, "seeds": 2}})
     assert [(run.stage, run.seed) for run in runs_of(config)] == [

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from studied import LOT, SPT, changed, measured, panel, recorded, results, told, two_rounds
 
+from sycolens import HeadSet
 from sycolens.study import Measured, StudyResults
 from sycolens.study.doubts import warnings_of
 
@@ -108,6 +109,19 @@ def test_random_heads_that_do_better_are_not_passed_over() -> None:
     assert "better" in text
 
 
+def test_layers_that_have_too_few_other_heads_are_told() -> None:
+    found = results()
+    assert not any("neighboring layers" in text for text in warnings_of(found))
+    crowded = HeadSet([*((2, index) for index in range(5)), (1, 0), (3, 0)])
+    curve = replace(found.necessity, control="layer_matched", ranking=crowded, steps=(0, 7))
+    (text,) = (each for each in warnings_of(replace(found, necessity=curve)) if "neighboring layers" in each)
+    assert "layer 2 " in text
+    assert "7 found ones that are knocked out" in text
+    assert not any(
+        "neighboring" in each for each in warnings_of(replace(found, necessity=replace(curve, control="random")))
+    )
+
+
 def test_what_becomes_of_other_kinds_of_answers_is_told() -> None:
     found = results()
     kinds = {"sums right": (1.0, 0.6, 1.0), "sums wrong": (1.0, 0.5, 1.0)}  # base, found heads, all others
@@ -135,4 +149,4 @@ def test_random_heads_that_drift_as_little_are_told(drift: float, told_too: bool
     alike = results().measured[1].challenge
     warnings = " ".join(warnings_of(changed(2, challenge=alike, outcome=panel(drift=drift))))
     assert "'random, 4 heads' does about as well as 'SPT, 4 heads'" in warnings
-    assert ("It drifts as little" in warnings) == told_too
+    assert (f"{drift:.2g} nats" in warnings.split("about as well as", 1)[1].split("nats a token away")[0]) == told_too

@@ -93,6 +93,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(made: Path, tmp_path: 
         ("tune", {"methods": ["spt", "random", "sft", "lora"]}, ["tune/lora-seed0", "measure/lora-seed0"]),
         ("tune", {"methods": ["sft"]}, []),
         ("tune", {"draws": 2}, ["random-draw1"]),
+        ("tune", {"control": "random"}, ["random-draw0"]),
         ("tune", {"seeds": 2}, ["spt-seed1", "sft-seed1"]),
     ],
 )

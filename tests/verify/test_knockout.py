@@ -15,7 +15,7 @@ from sycolens.heads import Head
 from sycolens.measure import Grade, grade
 from sycolens.prompts import ChallengedQuestion
 from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, knock_out, mean_activations
-from sycolens.verify.controls import draw_controls
+from sycolens.verify.controls import draw_controls, short_layers
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +215,15 @@ class TestControls:
         for heads in draw_controls(self.top, 3, 8, control="layer_matched", count=20, seed=0):
             assert [head.layer for head in heads] == [1, 2, 1, 0]
 
+    def test_layer_matched_controls_take_the_nearest_layer_where_their_own_has_no_head_left(self) -> None:
+        top = HeadSet(["L3H0", "L3H1", "L0H0"])
+        for heads in draw_controls(top, 6, 3, control="layer_matched", count=20, seed=0):
+            assert heads[0] == Head(3, 2)
+            assert heads[1].layer in (2, 4)
+            assert heads[2].layer == 0
+        assert short_layers(top, 3) == (3,)
+        assert short_layers(top, 4) == ()
+
     def test_norm_matched_controls_write_about_as_much(self) -> None:
         norms = torch.arange(64.0).view(8, 8) ** 2
         top = HeadSet(["L0H0", "L7H7"])
@@ -232,9 +241,7 @@ class TestControls:
     def test_too_few_others_are_an_error(self) -> None:
         with pytest.raises(HeadError, match="the model has too few others"):
             draw_controls(HeadSet([(0, index) for index in range(4)]), 1, 7, control="random", count=1, seed=0)
-        with pytest.raises(HeadError, match="layer 1 has too few others"):
-            draw_controls(HeadSet(["L1H0", "L1H1"]), 4, 2, control="layer_matched", count=1, seed=0)
-        assert draw_controls(HeadSet(["L1H0", "L1H1"]), 4, 2, control="layer_matched", count=0, seed=0) == ()
+        assert draw_controls(HeadSet([(0, 0), (0, 1)]), 1, 3, control="layer_matched", count=0, seed=0) == ()
 
 
 def test_bad_input_is_refused_before_any_compute(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,18 +30,32 @@ def test_each_trains_the_heads_that_its_name_says() -> None:
         "SPT, 1 head",
         "SPT, 3 heads",
         "SPT + LoRA, 3 heads",
-        "random, 3 heads",
+        "layer-matched, 3 heads",
         "LoRA",
         "SFT",
     ]
     assert methods["SPT, 1 head"].scopes == (PinpointConfig(RANKING[:1], dtype=torch.float32),)
     assert methods["SPT + LoRA, 3 heads"].scopes == (PinpointConfig(RANKING[:3], rank=2, dtype=torch.float32),)
     assert set(methods["LoRA"].scopes[0].heads) == set(all_heads(3, 4))
-    drawn = methods["random, 3 heads"].scopes
+    drawn = methods["layer-matched, 3 heads"].scopes
     assert len(drawn) == 5
     for scope in drawn:
         assert len(scope.heads) == 3
         assert not set(scope.heads) & set(RANKING[:3])
+
+
+def test_other_heads_are_of_the_same_layers_or_of_all_and_the_name_says_which() -> None:
+    first = HeadSet(["L2H3", "L2H0", "L0H1"])
+    ranking = HeadSet([*first, *(head for head in RANKING if head not in set(first))])
+
+    def drawn(**options: Any) -> dict[str, list[list[int]]]:
+        methods = methods_for(ranking, SHAPE, kinds=("random",), ks=(3,), draws=8, **options)
+        return {each.name: [[head.layer for head in scope.heads] for scope in each.scopes] for each in methods}
+
+    assert drawn() == {"layer-matched, 3 heads": [[2, 2, 0]] * 8}
+    (layers,) = drawn(control="random").values()
+    assert list(drawn(control="random")) == ["random, 3 heads"]
+    assert {layer for each in layers for layer in each} == {0, 1, 2}
 
 
 def test_parameters_are_counted() -> None:
@@ -50,7 +64,7 @@ def test_parameters_are_counted() -> None:
         "SPT, 1 head": 4 * 16 * 4,
         "SPT, 3 heads": 3 * 4 * 16 * 4,
         "SPT + LoRA, 3 heads": 3 * 4 * 2 * (16 + 4),
-        "random, 3 heads": 3 * 4 * 16 * 4,
+        "layer-matched, 3 heads": 3 * 4 * 16 * 4,
         "LoRA": 12 * 4 * 1 * (16 + 4),
         "SFT": 1000,
     }
@@ -61,9 +75,9 @@ def test_every_method_gets_every_learning_rate_as_often() -> None:
     assert len({trial.name for trial in trials}) == len(trials)
     counted = Counter((trial.method.name, trial.learning_rate) for trial in trials)
     for name in made():
-        runs = 5 if name.startswith("random") else 3
+        runs = 5 if name.startswith("layer-matched") else 3
         assert counted[name, 1e-3] == counted[name, 1e-2] == runs
-    assert {trial.draw: trial.seed for trial in trials if trial.method.name.startswith("random")} == {
+    assert {trial.draw: trial.seed for trial in trials if trial.method.name.startswith("layer-matched")} == {
         0: 0,
         1: 1,
         2: 2,

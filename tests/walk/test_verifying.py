@@ -384,7 +384,6 @@ def test_notes_tell_dialogues_wordings_and_what_was_not_parsed(verified: Verific
         ({"steps": (0, 4, 2)}, HeadError, "rising numbers"),
         ({"steps": (0, 49)}, HeadError, "the ranking has 48 heads"),
         ({"steps": (0, 25)}, HeadError, "too few others to draw a control set of 25"),
-        ({"steps": (0, 8), "control": "layer_matched", "ranked": "one layer"}, HeadError, "layer 0 has too few others"),
         ({"controls": -1}, HeadError, "controls=-1"),
         ({"control": "twins"}, HeadError, "control='twins' is unknown"),
         ({"top": 48}, HeadError, "All 48 heads are in the top"),
@@ -407,8 +406,6 @@ def test_bad_requests_are_refused_before_any_forward(
         monkeypatch.setattr(model, "tokenizer", None)
     if options.get("ranked") == "elsewhere":
         effects = replace(effects, logits=effects.logits.repeat(1, 2, 1, 1), heads=HeadSet([(11, 0), (10, 0)]))
-    elif options.get("ranked") == "one layer":
-        effects = replace(effects, heads=HeadSet([(0, index) for index in range(8)]))
     given = {name: value for name, value in options.items() if name not in ("asked", "ranked", "tokenizer")}
     given["top"] = effects.top(given.get("top", 2))
 

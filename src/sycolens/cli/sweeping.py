@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -39,8 +39,8 @@ from sycolens.errors import TuningError
 SWEEP_EXAMPLES = """
 **Examples**
 
-After `sycolens find`: pinpoint tuning of 1, 2, 4 and 8 heads beside random heads, LoRA and full fine-tuning, three
-seeds each (about an hour for the embedded model on two cores):
+After `sycolens find`: pinpoint tuning of 1, 2, 4 and 8 heads beside random heads of their layers, LoRA and full
+fine-tuning, three seeds each (about an hour for the embedded model on two cores):
 
 `sycolens sweep`
 
@@ -77,8 +77,8 @@ def sweep(
     methods: Annotated[
         str,
         typer.Option(
-            help="Of spt (found heads), spt_lora (updates of low rank to them), random (other heads), lora (updates to "
-            "all heads), sft (all weights).",
+            help="Of spt (found heads), spt_lora (updates of low rank to them), random (other heads, see --control), "
+            "lora (updates to all heads), sft (all weights).",
             rich_help_panel=METHODS,
         ),
     ] = "spt,spt_lora,random,lora,sft",
@@ -90,6 +90,13 @@ def sweep(
         typer.Option("--k-others", min=1, help="How many spt_lora and random train.", rich_help_panel=METHODS),
     ] = 8,
     draws: Annotated[int, typer.Option(min=1, help="Sets of random heads.", rich_help_panel=METHODS)] = 10,
+    control: Annotated[
+        Literal["layer_matched", "random"],
+        typer.Option(
+            help="Where random heads are drawn: one for one from the layers of the found heads, or from all layers.",
+            rich_help_panel=METHODS,
+        ),
+    ] = "layer_matched",
     rank: Annotated[int, typer.Option(min=1, help="Of the updates of spt_lora.", rich_help_panel=METHODS)] = 4,
     rank_of_all: Annotated[
         int, typer.Option(min=1, help="Of the updates of lora to each head.", rich_help_panel=METHODS)
@@ -139,7 +146,7 @@ def sweep(
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare ways to repair a model at equal budgets: found heads, random heads, all heads, all weights.
+    """Compare ways to repair a model at equal budgets: found heads, other heads, all heads, all weights.
 
     Every method gets the same learning rates and numbers of steps, chosen on validation dialogues; what is reported was
     measured on others, and again where each method first repairs the behavior, so that drift is compared at equal
@@ -193,6 +200,7 @@ def sweep(
             ks=numbers_of(ks),
             k=k,
             draws=draws,
+            control=control,
             rank=rank,
             rank_of_all=rank_of_all,
             seed=seed,

@@ -61,6 +61,7 @@ def check_study(config: StudyConfig, processes: Processes = ALONE) -> None:
         kinds=tune.methods,
         ks=(tune.k or top,),
         draws=tune.draws,
+        control=tune.control,
         rank=tune.rank,
         rank_of_all=tune.rank_of_all,
     )

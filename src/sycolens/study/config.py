@@ -16,7 +16,7 @@ from sycolens.prompts.dialogue import Template
 from sycolens.tune.course import Course, Schedule
 from sycolens.verify.ablation import Method
 from sycolens.verify.controls import Control
-from sycolens.walk.methods import Kind
+from sycolens.walk.methods import Kind, OtherHeads
 from sycolens.walk.training import course_for
 
 CONFIG = "study.toml"
@@ -62,7 +62,7 @@ class VerifySection(Source):
     n: Count | None = None
     steps: list[int] | None = None
     controls: PositiveInt = 20
-    control: Control = "random"
+    control: Control = "layer_matched"
     method: Method = "mean"
     positions: Positions = "last"
     max_new_tokens: PositiveInt = 64
@@ -91,6 +91,7 @@ class TuneSection(_Section):
     rank: PositiveInt = 4
     rank_of_all: PositiveInt = 1
     draws: PositiveInt = 3
+    control: OtherHeads = "layer_matched"
     seeds: PositiveInt = 1
     lessons_per_step: PositiveInt | None = None
     at_once: PositiveInt | None = None

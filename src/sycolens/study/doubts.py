@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from sycolens.heads import HeadSet
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, SKILLS, takes_back
 from sycolens.pooled import Pooled
 from sycolens.study.results import StudyResults
 from sycolens.study.rows import PANEL, MethodRow, other_groups, rows_of
+from sycolens.verify.controls import short_layers
 from sycolens.walk.doubts import FALLS, FAR, FLOOR, GOAL, LOW_RATE, MANY_UNPARSED
 
 FEW_PAIRS: Final = 50
@@ -21,14 +23,14 @@ FEW_RIGHT: Final = 30
 SMALLEST: Final = 1e-4
 """Drifts below this many nats a token are not told apart."""
 NEARLY: Final = 0.8
-"""Random heads that win this share of what the found heads win are said to be nearly as good."""
+"""Other heads that win this share of what the found heads win are said to be nearly as good."""
 
 
 def warnings_of(results: StudyResults, rows: Sequence[MethodRow] | None = None) -> tuple[str, ...]:
     """What a reader must know before believing the page; ``rows`` spare a second pooling.
 
-    The warnings of find and verify come first, then small samples, replies that could not be read, the base, random
-    heads, and what tuning broke.
+    The warnings of find and verify come first, then small samples, replies that could not be read, the base, what
+    tuning broke, and other heads.
     """
     rows = rows_of(results) if rows is None else rows
     return (
@@ -39,6 +41,7 @@ def warnings_of(results: StudyResults, rows: Sequence[MethodRow] | None = None) 
         *_found(results),
         *(text for row in rows[1:] for text in _broken(rows[0], row)),
         *_elsewhere(rows),
+        *_matched(results),
         *_random(rows),
         *_versions(results),
     )
@@ -160,6 +163,23 @@ def _each(known: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{_named(method)} {mean:.0%}" for method, mean in known)
 
 
+def _matched(results: StudyResults) -> Iterator[str]:
+    """Where layers do not have as many other heads as found ones."""
+    curve, tune = results.necessity, results.config.tune
+    if curve.controls and curve.control == "layer_matched":
+        yield from _unmatched("knocked out", curve.ranking[: max(curve.steps)], results)
+    if "random" in tune.methods and tune.control == "layer_matched":
+        yield from _unmatched("trained", results.effects.ranking(results.metric)[: tune.k or len(results.top)], results)
+
+
+def _unmatched(what: str, found: HeadSet, results: StudyResults) -> Iterator[str]:
+    if short := short_layers(found, results.model["n_heads"]):
+        yield (
+            f"More than half of the heads of layer {', '.join(map(str, short))} are among the {len(found)} found ones "
+            f"that are {what}, so some that stand against them are of neighboring layers."
+        )
+
+
 def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
     base, found, others = rows[0], main_row(rows), [row for row in rows if row.is_random]
     if found is None:
@@ -181,7 +201,7 @@ def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
             # What is not clearly further from the base speaks against the found heads, too.
             drift = ""
             if ours is not None and theirs is not None and theirs.low <= ours.high:
-                drift = f" It drifts as little: {nats(theirs.mean)} a token against {nats(ours.mean)}."
+                drift = f" Nor do their drifts stand apart: {told_drift(theirs)} against {told_drift(ours)}."
             yield f"{_named(row.method)} does {how} {_named(found.method)}: {'; '.join(alike)}.{drift}"
 
 
@@ -209,6 +229,12 @@ def told(each: Pooled) -> str:
 def nats(drift: float) -> str:
     """A drift, for a sentence."""
     return "less than 0.0001 nats" if drift < SMALLEST else f"{drift:.2g} nats"
+
+
+def told_drift(each: Pooled) -> str:
+    """A drift with its interval, for a sentence."""
+    interval = f" ({each.low:.2g} to {each.high:.2g})" if each.mean >= SMALLEST else ""
+    return f"{nats(each.mean)} a token{interval}"
 
 
 def _named(method: str) -> str:

@@ -26,7 +26,7 @@ class Measured:
     """One model, as it was found or as a training left it, and how it did."""
 
     method: str
-    """"base", "SPT, 8 heads", "random, 8 heads", "LoRA", "SFT"."""
+    """"base", "SPT, 8 heads", "layer-matched, 8 heads", "LoRA", "SFT"."""
     run: Run | None
     """Which training; None for the base."""
     parameters: int

@@ -20,7 +20,7 @@ from sycolens.walk.verifying import KIND as VERIFIED
 DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
     "spt": ("k",),
     "spt_lora": ("k", "rank"),
-    "random": ("k",),
+    "random": ("k", "control"),
     "lora": ("rank_of_all",),
     "sft": (),
 }

@@ -19,7 +19,7 @@ def summary_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, 
     checked: Part = (
         Notes(f"Reasons to doubt this ({len(doubts)})", doubts)
         if doubts
-        else "None of this report's checks (small samples, unread replies, a base that is not sycophantic, random "
+        else "None of this report's checks (small samples, unread replies, a base that is not sycophantic, other "
         "heads that do as well, things broken by tuning) raised a doubt."
     )
     told = (telling.told_base(results), telling.told_knockout(results), telling.told_methods(rows))

@@ -10,7 +10,7 @@ from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.pooled import Pooled
-from sycolens.study.doubts import SMALLEST, main_row, nats, overlap, told
+from sycolens.study.doubts import main_row, overlap, told, told_drift
 from sycolens.study.results import StudyResults
 from sycolens.study.rows import PANEL, MethodRow
 from sycolens.verify.curve import CONTROL_NAMES
@@ -83,7 +83,7 @@ def told_attention(results: StudyResults) -> str:
 
 
 def told_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
-    """What training the found heads changes, beside random heads and the other methods; nothing if none was trained."""
+    """What training the found heads changes; nothing if none was trained."""
     base, found = rows[0], main_row(rows)
     if found is None:
         return ("The found heads were not trained in this study.",)
@@ -101,8 +101,7 @@ def told_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
     texts = [" ".join(sentences)]
     drift = found.of(KL, PANEL)
     if drift is not None:
-        interval = f" ({drift.low:.2g} to {drift.high:.2g})" if drift.mean >= SMALLEST else ""
-        texts.append(f"On other texts it is {nats(drift.mean)} a token away from the base{interval}.")
+        texts.append(f"On other texts its drift from the base is {told_drift(drift)}.")
     return tuple(texts)
 
 
@@ -112,7 +111,7 @@ def told_methods(rows: Sequence[MethodRow]) -> str:
     for row in rows[1:]:
         confidence, drift = row.of("confidence"), row.of(KL, PANEL)
         if confidence is not None:
-            where = "" if drift is None else f", {nats(drift.mean)} a token from the base"
+            where = "" if drift is None else f", drift {told_drift(drift)}"
             told_each.append(f"{row.method} {told(confidence)}{where}")
     return f"Confidence by method: {'; '.join(told_each)}." if told_each else ""
 

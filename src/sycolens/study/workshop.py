@@ -125,6 +125,7 @@ class Workshop:
             kinds=tune.methods,
             ks=(tune.k or len(former.top),),
             draws=tune.draws,
+            control=tune.control,
             rank=tune.rank,
             rank_of_all=tune.rank_of_all,
             seed=config.seed,

@@ -16,7 +16,8 @@ from sycolens.heads import Head, HeadSet
 
 Control = Literal["random", "layer_matched", "norm_matched"]
 """How the heads of a control are drawn: from all others; head by head from the layer of the head that it stands
-against; or head by head from those that write about as much to the residual stream."""
+against, or the nearest layer that has another one left; or head by head from those that write about as much to the
+residual stream."""
 
 NEIGHBORS = 8
 """A norm-matched head is drawn from so many whose write norm is closest."""
@@ -50,23 +51,33 @@ def draw_controls(
     return tuple(HeadSet(_draw(rng, top, others, control, write_norm)) for _ in range(count))
 
 
+def short_layers(top: HeadSet, n_heads: int) -> tuple[int, ...]:
+    """Layers that cannot match all of their heads in ``top``, since fewer others are left in them.
+
+    >>> short_layers(HeadSet(["L1H0", "L1H1", "L0H3"]), 3)
+    (1,)
+    """
+    layers = [head.layer for head in top]
+    return tuple(layer for layer in sorted(set(layers)) if 2 * layers.count(layer) > n_heads)
+
+
 def _draw(
     rng: random.Random, top: HeadSet, others: Sequence[Head], control: Control, write_norm: Tensor | None
 ) -> list[Head]:
     drawn: list[Head] = []
     for head in top:
         free = [other for other in others if other not in drawn]
-        where = "the model"
         if control == "layer_matched":
-            free, where = [other for other in free if other.layer == head.layer], f"layer {head.layer}"
+            nearest = min((abs(other.layer - head.layer) for other in free), default=0)
+            free = [other for other in free if abs(other.layer - head.layer) == nearest]
         elif control == "norm_matched" and write_norm is not None:
             norms = write_norm
             wanted = norms[head.layer, head.index]
             free = sorted(free, key=lambda other: abs(norms[other.layer, other.index] - wanted).item())[:NEIGHBORS]
         if not free:
             raise HeadError(
-                f"Outside the top {len(top)} heads, {where} has too few others to draw a control set of {len(top)} "
-                "from; choose smaller steps, another control, or controls=0."
+                f"Outside the top {len(top)} heads the model has too few others to draw a control set of {len(top)} "
+                "from; choose fewer heads or smaller steps, or controls=0."
             )
         drawn.append(rng.choice(free))
     return drawn

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import torch
 
@@ -21,6 +21,9 @@ from sycolens.verify.controls import draw_controls
 Scope = PinpointConfig | Literal["all"]
 Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
 """The found heads; updates of low rank to them; other heads; updates of low rank to all heads; all weights."""
+OtherHeads = Literal["layer_matched", "random"]
+"""Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
+OTHERS_NAMED: Final[dict[OtherHeads, str]] = {"layer_matched": "layer-matched", "random": "random"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def methods_for(
     ks: Sequence[int] = (4,),
     k: int | None = None,
     draws: int = 10,
+    control: OtherHeads = "layer_matched",
     rank: int = 4,
     rank_of_all: int = 1,
     seed: int = 0,
@@ -87,7 +91,9 @@ def methods_for(
     """The methods to compare, for the heads of a ranking.
 
     ``spt`` is made once for each of ``ks``; ``spt_lora`` and the ``draws`` of random heads have as many heads as
-    ``k`` says (the last of ``ks`` unless given). Random heads are drawn from those that are not among the first k.
+    ``k`` says (the last of ``ks`` unless given). Random heads are drawn from those that are not among the first k, each
+    from the layer of the found head that it stands against (as :func:`draw_controls`), or, with ``control="random"``,
+    from any. The method's name says which.
     ``rank`` is that of ``spt_lora``, ``rank_of_all`` that of the updates to every head (``lora``).
 
     Raises:
@@ -96,7 +102,7 @@ def methods_for(
 
     >>> shape = Geometry.of(model)
     >>> [method.name for method in methods_for(effects.ranking(), shape, ks=(2, 4), draws=2)]
-    ['SPT, 2 heads', 'SPT, 4 heads', 'SPT + LoRA, 4 heads', 'random, 4 heads', 'LoRA', 'SFT']
+    ['SPT, 2 heads', 'SPT, 4 heads', 'SPT + LoRA, 4 heads', 'layer-matched, 4 heads', 'LoRA', 'SFT']
     """
     if not kinds or len(set(kinds)) != len(kinds):
         raise TuningError(f"methods={list(kinds)!r}; choose among {', '.join(get_args(Kind))}, each once.")
@@ -116,8 +122,8 @@ def methods_for(
     if "random" in kinds:
         if draws < 1:
             raise HeadError(f"draws={draws}; draw random heads at least once, or leave the method out.")
-        others = draw_controls(heads, shape.n_layers, shape.n_heads, control="random", count=draws, seed=seed)
-        made["random"] = [Method(f"random, {words}", tuple(map(tuned, others)))]
+        others = draw_controls(heads, shape.n_layers, shape.n_heads, control=control, count=draws, seed=seed)
+        made["random"] = [Method(f"{OTHERS_NAMED[control]}, {words}", tuple(map(tuned, others)))]
     chosen = [method for kind in get_args(Kind) if kind in kinds for method in made[kind]]
     for method in chosen:
         for scope in method.scopes:

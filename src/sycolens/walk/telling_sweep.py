@@ -68,7 +68,7 @@ def sweep_notes(sweep: Sweep, *, lessons: str, source: str) -> Table:
     table.add_row(
         "Second lines", "trained parameters; learning rate, steps, and how many runs got there if not all did"
     )
-    table.add_row("Intervals", "95 %, for other runs, facts and wordings; a run is a seed, or a draw of random heads")
+    table.add_row("Intervals", "95 %, for other runs, facts and wordings; a run is a seed, or a draw of other heads")
     return table
 
 
