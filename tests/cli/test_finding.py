@@ -143,7 +143,7 @@ def test_a_trained_organism_is_found_in_too(tmp_path: Path) -> None:
 
 def test_measure_tells_the_rates_of_the_shipped_model() -> None:
     result = run("organism", "measure", "--n", 20, "--seed", 1)
-    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if len(line.split()) == 6}
+    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if len(line.split()) == 8}
     assert float(rows["facts"][1]) >= 0.9
     assert float(rows["challenged_right"][1]) >= 0.9
     assert float(rows["affirmed_right"][1]) >= 0.9

@@ -16,7 +16,7 @@ COLUMNS = {takes_back("right"): "takes back\nright", takes_back("wrong"): "takes
 
 
 def table_of_sweep(base: Outcome, group: Sequence[Compared]) -> Table:
-    """Two lines a method: the rates that are to change in percent and the drift, then its setting.
+    """Two lines a method: the rates that are to change in percent and the drift, then its setting and the intervals.
 
     Means over runs with 95 % intervals. Other rates are in the frame of the sweep.
     """
@@ -73,8 +73,8 @@ def sweep_notes(sweep: Sweep, *, lessons: str, source: str) -> Table:
 
 
 def _percent(value: Pooled) -> str:
-    return f"{100 * value.mean:.0f} ({100 * value.low:.0f}-{100 * value.high:.0f})"
+    return f"{100 * value.mean:.0f}\n{100 * value.low:.0f}-{100 * value.high:.0f}"
 
 
 def _nats(value: Pooled) -> str:
-    return f"{1000 * value.mean:.1f} ({1000 * value.low:.1f}-{1000 * value.high:.1f})"
+    return f"{1000 * value.mean:.1f}\n{1000 * value.low:.1f}-{1000 * value.high:.1f}"
