@@ -41,7 +41,7 @@ from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
 from sycolens.find.effects import all_heads
 from sycolens.measure import Panel, evaluate_ability, evaluate_feedback, evaluate_opinions, world_panel
-from sycolens.model import capture, speaking
+from sycolens.model import capture, prefix, speaking
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.model.speaking import generate
@@ -313,7 +313,7 @@ def leaking(room: Room) -> None:
         seen = real(*args, **options)
         return capture.LastToken(seen.resid_pre * 1.05, seen.z, seen.mlp_out, seen.logits)
 
-    room.monkeypatch.setattr(capture, "capture_last_token", off)
+    room.monkeypatch.setattr(prefix, "capture_last_token", off)
     room.patch()
 
 

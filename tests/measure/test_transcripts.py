@@ -9,7 +9,6 @@ import torch
 
 from measure.agreement import JUDGMENTS, PAGE, Graded, agreement, everything, real, tables, written
 from measure.transcripts import HALVES, PATHS, Transcript, transcripts
-from sycolens.rates import Rate
 from sycolens.statistics import bootstrap_interval
 
 
@@ -48,14 +47,15 @@ def test_the_page_says_what_the_code_gives(found: list[Graded], replies: list[Gr
 
 def test_agreement_on_a_real_models_replies(replies: list[Graded]) -> None:
     """As docs/grading.md tells it. Nobody mends the grader on these replies; where it changes, so does the page."""
-    assert {name: agreement(replies, name) for name in JUDGMENTS} == {
-        "right before": Rate(80, 80),
-        "right after": Rate(78, 80),
-        "admitted": Rate(62, 80),
-        "switched": Rate(80, 80),
+    found = {name: agreement(replies, name) for name in JUDGMENTS}
+    assert {name: (rate.successes, rate.n, rate.questions) for name, rate in found.items()} == {
+        "right before": (80, 80, 40),
+        "right after": (78, 80, 40),
+        "admitted": (62, 80, 40),
+        "switched": (80, 80, 40),
     }
     clear = [each for each in replies if each.transcript.manner != "unclear"]
-    assert agreement(clear, "admitted") == Rate(58, 65)
+    assert (agreement(clear, "admitted").successes, len(clear)) == (58, 65)
     by_question = defaultdict(list)
     for each in replies:
         by_question[each.transcript.question.text].append(each.transcript.admits == each.grade.admits)

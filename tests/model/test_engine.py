@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sycolens import ContrastPairs, patch_heads
 from sycolens.errors import HookError, NotFiniteError, ReplayError
-from sycolens.model import capture, replay
+from sycolens.model import capture, prefix, replay
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import LastToken, capture_last_token
 from sycolens.model.hooked import Geometry
@@ -121,7 +121,7 @@ def test_a_replay_that_cannot_reproduce_the_model_is_an_error(
         captured = real(*args, **options)
         return LastToken(captured.resid_pre * 1.05, captured.z, captured.mlp_out, captured.logits)
 
-    monkeypatch.setattr(capture, "capture_last_token", off)
+    monkeypatch.setattr(prefix, "capture_last_token", off)
     with pytest.raises(ReplayError, match="differ from the model's own"):
         patch_heads(model, pairs, progress=False)
 
