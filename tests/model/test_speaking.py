@@ -18,7 +18,7 @@ from sycolens import HeadSet, PinpointConfig, load_model, pinpoint
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model import speaking
 from sycolens.model.generation import end_tokens
-from sycolens.model.speaking import generate
+from sycolens.model.speaking import generate, keeps_while_generating
 
 Load = Callable[..., Any]
 NEW_TOKENS = 6
@@ -118,6 +118,7 @@ def long_rope() -> Any:
 
 def test_where_padding_would_change_replies_only_prompts_of_one_length_share_a_batch() -> None:
     model = long_rope()
+    assert keeps_while_generating(model)  # tried once, before
     with widths(model) as seen:
         replies = generate(model, PROMPTS, max_new_tokens=3)
     assert replies == one_by_one(model, PROMPTS, [], 3)
