@@ -18,7 +18,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, load_model, organism, pinpoint
-from sycolens.errors import AbilityError, HookError, ModelError
+from sycolens.errors import AbilityError, CacheError, HookError, ModelError
 from sycolens.measure import PAPER_TASKS, AbilityResult, evaluate_ability
 from sycolens.tune import Pinpoint
 from sycolens.verify import ablate_heads
@@ -243,6 +243,12 @@ class TestRefused:
                 measure(CHECKPOINT, tasks)
         with pytest.raises(AbilityError, match="is no directory"):
             evaluate_ability(CHECKPOINT, "sums", include_path=tmp_path / "nowhere")
+
+    def test_tasks_that_generate_over_a_cache_that_loses_tokens(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sycolens.measure.ability.keeps_while_generating", lambda model: False)
+        with pytest.raises(CacheError, match="sums"):
+            measure(CHECKPOINT, ("sums",), limit=1)
+        assert measure(CHECKPOINT, ("continents",), limit=1).rows
 
     def test_models_that_cannot_be_run(self) -> None:
         model = load_model("organism")

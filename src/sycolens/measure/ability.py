@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy
 import torch
 
-from sycolens.errors import AbilityError, ModelError
+from sycolens.errors import AbilityError, CacheError, ModelError
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.ability_tasks import load_tasks
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import read_tokenizer
 from sycolens.model.hooked import Geometry, as_found, require_whole
 from sycolens.model.loading import load_hugging_face
+from sycolens.model.speaking import keeps_while_generating
 from sycolens.model.threads import enough_threads
+from sycolens.model.versions import versions
 from sycolens.model.weights import shape_of
 
 if TYPE_CHECKING:
@@ -68,12 +70,19 @@ def evaluate_ability(
         AbilityError: lm-eval is not installed, a task is not known, not loadable, runs code that was not allowed, or
             cannot be put to this model.
         ModelError: the checkpoint cannot be read, or the model in memory cannot be run by the harness.
+        CacheError: a task generates, and the model's key-value cache loses tokens with the installed versions.
         HookError: this is inside a block of ``ablate_heads``.
     """
     _require_installed()
     with _seeds_kept(), _quiet(progress):
         found = load_tasks([tasks] if isinstance(tasks, str) else list(tasks), include_path, run_code=run_code)
         runnable, tokenizer = _runnable(model, tokenizer)
+        writes = [name for name, task in found["tasks"].items() if task.OUTPUT_TYPE == "generate_until"]
+        if writes and not keeps_while_generating(runnable):
+            raise CacheError(
+                f"The harness lets a model generate over a key-value cache (in {', '.join(writes)}), and this model "
+                f"loses tokens there with {versions()}. Leave such tasks out, or install versions that sycolens admits."
+            )
         with as_found(runnable), enough_threads(runnable, batch_size * shape_of(runnable).n_ctx):
             scored = _evaluate(
                 _wrap(runnable, tokenizer, batch_size),

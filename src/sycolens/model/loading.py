@@ -18,6 +18,7 @@ from sycolens.model.checkpoint import (
     read_weights,
     require_own_architecture,
 )
+from sycolens.model.versions import warn_of_unverified
 
 Backend = Literal["bridge", "hooked"]
 EMBEDDED = {"organism": "mha", "organism-gqa": "gqa"}
@@ -50,6 +51,7 @@ def load_model(
         raise ModelError("Give either device or device_map, not both: a device_map places every layer itself.")
     name = resolve(name_or_path)
     torch_dtype = parse_dtype(dtype)
+    warn_of_unverified()
     try:
         if backend == "hooked":
             model = _boot_hooked(name, device, torch_dtype, device_map)
@@ -92,6 +94,7 @@ def load_hugging_face(name_or_path: str | Path, *, dtype: str | torch.dtype | No
     'llama'
     """
     name, torch_dtype = resolve(name_or_path), dtype if dtype == "auto" else parse_dtype(dtype)
+    warn_of_unverified()
     try:
         tokenizer = read_tokenizer(name)
         return read_weights(name, dtype=torch_dtype).eval(), tokenizer
