@@ -66,5 +66,5 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
         expected = (result.save(tmp_path / "alone" / name) / "record.json").read_bytes()
         for rank in "01":
             assert (tmp_path / rank / name / "record.json").read_bytes() == expected, (name, rank)
-    # In each round 3, 3, 3 and 1 dialogues, dealt out in turn; each reply is judged once.
-    assert [json.loads((tmp_path / rank / "counts.json").read_text()) for rank in "01"] == [[12, 5], [8, 5]]
+    # In each round 3, 3, 3 and 1 dialogues, dealt out in turn; each reply is judged once, after a trial.
+    assert [json.loads((tmp_path / rank / "counts.json").read_text()) for rank in "01"] == [[12, 6], [8, 6]]

@@ -343,7 +343,7 @@ class TestRefusals:
             (["w3 w4", "w5"], {}, "Text 1, 'w5', has 1 token, but needs at least two"),
             ([""], {}, "has 0 tokens"),
             (TEXTS, {"max_tokens": 1}, "max_tokens=1; give a whole number from 2"),
-            (TEXTS, {"batch_size": 0}, "at least one text"),
+            (TEXTS, {"batch_size": 0}, "batch_size=0; give a whole number from 1"),
             ([" ".join(["w3"] * 200)], {"max_tokens": 200}, "at most 128 tokens, but a text has 200; set max_tokens"),
         ],
     )

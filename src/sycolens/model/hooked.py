@@ -103,7 +103,10 @@ def require_whole(model: HookedModel, geometry: Geometry) -> None:
 
 def knocked_out(model: HookedModel) -> bool:
     """Whether this is inside a block of ``ablate_heads``."""
-    return _knocked_out.get(model, 0) > 0
+    try:
+        return _knocked_out.get(model, 0) > 0
+    except TypeError:  # no module, and nothing that ablate_heads could have been given
+        return False
 
 
 @contextmanager
