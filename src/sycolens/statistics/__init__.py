@@ -15,7 +15,6 @@ from sycolens.statistics.stability import RankStability, rank_stability, spearma
 from sycolens.statistics.wilson import wilson_interval
 
 __all__ = [
-    "Alternative",
     "Clusters",
     "RankStability",
     "benjamini_hochberg",
