@@ -28,6 +28,7 @@ from sycolens.model.speaking import keeps_while_generating
 from sycolens.model.threads import enough_threads
 from sycolens.model.versions import versions
 from sycolens.model.weights import shape_of
+from sycolens.randomness import random_state_kept
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,7 +75,8 @@ def evaluate_ability(
         HookError: this is inside a block of ``ablate_heads``.
     """
     _require_installed()
-    with _seeds_kept(), _quiet(progress):
+    # The harness seeds the world's generators.
+    with random_state_kept(), _quiet(progress):
         found = load_tasks([tasks] if isinstance(tasks, str) else list(tasks), include_path, run_code=run_code)
         runnable, tokenizer = _runnable(model, tokenizer)
         writes = [name for name, task in found["tasks"].items() if task.OUTPUT_TYPE == "generate_until"]
@@ -217,18 +219,6 @@ def _rows(scored: Mapping[str, Any]) -> Iterator[AbilityRow]:
                 shots=scored["n-shot"].get(task),
                 version=str(scored["versions"].get(task, "")),
             )
-
-
-@contextmanager
-def _seeds_kept() -> Iterator[None]:
-    """The harness seeds the world's generators; they go on after it as if it had not been."""
-    state = random.getstate(), numpy.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(state[0])
-        numpy.random.set_state(state[1])
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import CacheWarning, ModelError
+from sycolens.memory import ran_out_of_memory
 from sycolens.model.capture import capture_last_token, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found
 from sycolens.model.prefix import run_and_keep
@@ -76,9 +77,9 @@ def failure_of(name: str, attempt: Callable[[], bool]) -> str:
     """What is wrong where an attempt is False or breaks off, else nothing; running out of memory is no answer."""
     try:
         return "" if attempt() else f"{name} ends in other logits than a plain pass"
-    except (MemoryError, torch.OutOfMemoryError):
-        raise
     except Exception as error:  # whatever it is, the plain way remains
+        if ran_out_of_memory(error):
+            raise
         return f"{name} fails ({type(error).__name__}: {error})"
 
 
@@ -91,7 +92,7 @@ def _failure(model: HookedModel) -> str:
     half, ends = length // 2, [prompt[:length] for prompt in prompts]
     with as_found(model):
         due = _plain(model, geometry, ends)
-        further = _plain(model, geometry, prompts)
+        further = capture_last_token(model, geometry, prompts).logits
         tokens = torch.tensor(prompts, device=input_device(model))
 
         def in_two_parts() -> bool:
