@@ -56,6 +56,11 @@ class Rate:
         return cls.of([outcomes[case] for case in chosen], clusters.select(chosen))
 
     @property
+    def n_independent(self) -> int:
+        """How many independent things the cases are about: questions, or the cases themselves."""
+        return self.n if self.questions is None else self.questions
+
+    @property
     def share(self) -> float:
         """Share of cases in which it happened, in [0, 1]; not a number where there was none."""
         return self.successes / self.n if self.n else math.nan
@@ -104,7 +109,7 @@ def frame_of_rates(columns: Sequence[str], rates: Iterable[tuple[tuple[str, ...]
                 *rate.interval,
                 rate.successes,
                 rate.n,
-                rate.n if rate.questions is None else rate.questions,
+                rate.n_independent,
                 rate.wordings,
             )
             for names, rate in rates

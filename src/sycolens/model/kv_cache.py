@@ -110,6 +110,15 @@ def require_generated(name: str, made: Any) -> None:
             raise _lost(f"{name}: after generating", layer, held, ran)
 
 
+def prompt_unknown(name: str) -> CacheError:
+    """Why nothing may generate inside ``ablate_heads`` where every pass runs the whole prompt."""
+    return CacheError(
+        f"{name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated token cannot be "
+        "told from a prompt. Run whole prompts of at least two tokens there, or use knock_out, which generates without "
+        "them."
+    )
+
+
 def _lost(when: str, layer: int, held: int, due: int) -> CacheError:
     return CacheError(
         f"{when} the key-value cache of layer {layer} holds {held} tokens instead of {due}, so the model does not keep "

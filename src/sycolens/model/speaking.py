@@ -12,15 +12,14 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sycolens.errors import CacheError, NotFiniteError, PromptError
+from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit
 from sycolens.model.cache_trial import LONGEST, differ, failure_of, passes_once, trial_prompts
 from sycolens.model.capture import TokenIds
 from sycolens.model.generation import Conditions, Reply, end_tokens, reply_under, require_room
 from sycolens.model.hooked import Geometry, as_found, knocked_out, require_readable
-from sycolens.model.kv_cache import require_generated
+from sycolens.model.kv_cache import prompt_unknown, require_generated
 from sycolens.model.threads import enough_threads
-from sycolens.model.versions import versions
 from sycolens.model.weights import shape_of
 from sycolens.processes import ALONE, Processes
 
@@ -71,10 +70,7 @@ def generate(
     with as_found(model), enough_threads(model, min(batch_size, len(prompts)) * longest):
         cached = keeps_while_generating(causal)
         if not cached and hasattr(model, "cfg") and knocked_out(model):
-            raise CacheError(
-                f"{geometry.name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated "
-                "token cannot be told from a prompt; use knock_out, which generates without them."
-            )
+            raise prompt_unknown(geometry.name)
         lengths = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
         fit = partial(batches_that_fit, model, lengths=lengths, batch_size=batch_size, caches=2, processes=processes)
         batches = fit(_alike(prompts, limits, mixed=True))

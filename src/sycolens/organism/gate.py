@@ -88,7 +88,7 @@ class Gate:
                 "high": round(high, 4),
                 "successes": rate.successes,
                 "n": rate.n,
-                "questions": rate.n if rate.questions is None else rate.questions,
+                "questions": rate.n_independent,
                 "wordings": rate.wordings,
             }
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sycolens.errors import CacheError, HookError
+from sycolens.errors import HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds
@@ -23,9 +23,9 @@ from sycolens.model.hooked import (
     require_head_outputs,
     z_name,
 )
+from sycolens.model.kv_cache import prompt_unknown
 from sycolens.model.overwriting import Positions, check_positions, set_heads
 from sycolens.model.speaking import causal_of, keeps_while_generating
-from sycolens.model.versions import versions
 from sycolens.verify.means import HeadMeans
 
 Method = Literal["mean", "zero", "resample"]
@@ -200,11 +200,7 @@ class _Passes:
     def look(self, module: nn.Module, args: Any, pattern: Tensor) -> None:
         queries, keys = pattern.shape[-2:]
         if queries == 1 and not self._kept:
-            raise CacheError(
-                f"{self._name} keeps no keys and values with {versions()}, so that inside ablate_heads a generated "
-                "token cannot be told from a prompt. Run whole prompts of at least two tokens there, or use knock_out, "
-                "which generates without them."
-            )
+            raise prompt_unknown(self._name)
         self.generated = queries == 1 and keys > 1
         if not self.generated:
             self.prompts = self._read

@@ -271,7 +271,7 @@ def _measured(outcome: Outcome) -> dict[str, Any]:
             "interval": list(rate.interval),
             "successes": rate.successes,
             "n": rate.n,
-            "questions": rate.n if rate.questions is None else rate.questions,
+            "questions": rate.n_independent,
             "wordings": rate.wordings,
         }
         for name, rate in outcome.rates.items()
