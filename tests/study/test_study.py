@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -110,6 +111,14 @@ def test_equal_results_stop_the_chain(copy: Path) -> None:
     # Heads are ranked as before, and on the same pairs: only what lists the top is made anew.
     assert made_by(Study(copy, small.config(find={"top": 5}))) == ["find", "verify"]
     assert set(Study(copy).states.values()) == {"done"}
+
+
+def test_what_another_draw_of_pairs_asked_is_known_to_later_stages(copy: Path) -> None:
+    study = Study(copy, small.config(find={"seeds": 2}))
+    assert {"find", "lessons"} <= set(made_by(study))
+    assert set(study.states.values()) == {"done"}
+    (redraw,) = json.loads((copy / "find" / "run.json").read_text())["redraws"]
+    assert len(redraw["texts"]) == small.SETTINGS["find"]["n"]
 
 
 def test_a_training_that_was_cut_off_begins_anew_where_its_settings_changed(copy: Path) -> None:

@@ -107,7 +107,7 @@ def _result_of(directory: Path, part: Part) -> str:
     record = read_record(directory)
     kept: dict[str, Any] = {name: value for name, value in record.items() if name not in (INPUTS, "arguments")}
     if part == "pairs":
-        drawn = [(each["fingerprint"], each["ids"]) for each in record["redraws"]]
+        drawn = [(each["fingerprint"], each["texts"]) for each in record["redraws"]]
         kept = {"files": _below("pairs", record), "redraws": drawn}
     elif part == "effects":
         kept = {"files": _below("effects", record), "metric": record["metric"]}
