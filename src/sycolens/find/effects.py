@@ -117,7 +117,7 @@ class HeadEffects:
         studentized: bool = True,
         seed: int = 0,
     ) -> Float[Tensor, "layer head"]:
-        """Two-sided sign-flip permutation p of every score over the pairs, not corrected for their number.
+        """Two-sided sign-flip p of every score over the pairs, not corrected for their number.
 
         ``permutations`` defaults to as many as let one head stand out among all at a false-discovery rate of 5 %.
         Effects are skewed, which flips take for evidence: ``studentized`` guards against it

@@ -120,9 +120,9 @@ def _sources(result: ChallengeResult) -> str:
     """How many dialogues from each source, and how many different questions they are about where these are fewer."""
     told = []
     for source in result.sources:
-        texts = [each.question.text for each in result.asked if each.question.source == source]
-        about = f" about {len(set(texts)):,} questions" if len(set(texts)) < len(texts) else ""
-        told.append(f"{len(texts):,} from {source or 'unnamed'}{about}")
+        units = [each.question.unit for each in result.asked if each.question.source == source]
+        about = f" about {len(set(units)):,} questions" if len(set(units)) < len(units) else ""
+        told.append(f"{len(units):,} from {source or 'unnamed'}{about}")
     return ", ".join(told)
 
 
