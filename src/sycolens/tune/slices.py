@@ -209,10 +209,10 @@ def unregister(slots: Mapping[str, Slot]) -> None:
             for hook in filled.hooks:
                 hook.remove()
             parametrize.remove_parametrizations(module, parameter, leave_parametrized=False)
-            for name in filled.order:
-                value = getattr(module, name)
+            parameters = dict(module.named_parameters(recurse=False))  # others may still be filled: not among them
+            for name in filter(parameters.__contains__, filled.order):
                 delattr(module, name)
-                module.register_parameter(name, value)
+                module.register_parameter(name, parameters[name])
 
 
 @contextmanager
