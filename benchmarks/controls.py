@@ -35,9 +35,9 @@ from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, mean_
 from sycolens.find.effects import all_heads
 from sycolens.measure import Panel, grade, world_panel
 from sycolens.measure.outcome import Outcome, takes_back
+from sycolens.runs.trials import WholeBase
 from sycolens.tune import EMBEDDED, WholeModel, encode_lessons
 from sycolens.verify.controls import Control, draw_controls
-from sycolens.walk.trials import WholeBase
 
 LEVELS = (0.5, 0.8, 0.9)
 PRIMARY = 0.8

@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 
 from sycolens import ContrastPairs, Question, load_model, organism
-from sycolens.walk import find_heads
+from sycolens.find import find_heads
 
 OUT = Path("runs/true_or_false")
 

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from sycolens import ContrastPairs, load_model, load_questions
-from sycolens.walk import find_heads
+from sycolens.find import find_heads
 
 
 def main(name: str) -> None:

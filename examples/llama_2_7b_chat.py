@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sycolens.study import Study, StudyConfig
+from sycolens.runs import Study, StudyConfig
 
 HEADS = 32
 SETTINGS: dict[str, dict[str, Any]] = {

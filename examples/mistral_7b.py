@@ -18,9 +18,11 @@ from pathlib import Path
 import torch
 
 from sycolens import ContrastPairs, Generation, PinpointConfig, evaluate_challenge, load_model, load_questions
+from sycolens.find import find_heads
 from sycolens.measure import question_panel
+from sycolens.runs import tune_heads
 from sycolens.tune import PAPER, find_leaks, lessons_from_questions
-from sycolens.walk import find_heads, tune_heads, verify_heads
+from sycolens.verify import verify_heads
 
 HEADS = 32
 TO_FIND, TO_VERIFY, TO_TEACH, TO_ASK = 100, 200, 1600, 200

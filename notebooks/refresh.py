@@ -19,9 +19,10 @@ import pandas
 from nbclient import NotebookClient
 
 from sycolens import load_model, organism
-from sycolens.show import save_figure, tradeoff
-from sycolens.show.tradeoff import TradeoffPoint
-from sycolens.walk import find_heads, verify_heads
+from sycolens.find import find_heads
+from sycolens.plots import save_figure, tradeoff
+from sycolens.plots.tradeoff import TradeoffPoint
+from sycolens.verify import verify_heads
 
 FIGURES = 'import plotly.io\nplotly.io.renderers["png"].scale = 2'
 

@@ -53,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a finished small study; not to be changed."""
     import small_study
 
-    from sycolens.study import Study
+    from sycolens.runs import Study
 
     directory = tmp_path_factory.mktemp("studies") / "small"
     Study(directory, small_study.config()).run(progress=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sycolens.show.layout import LINE, Box, text_width
+from sycolens.plots.layout import LINE, Box, text_width
 
 
 def trace(figure: Any, name: str) -> Any:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import small_study
 
-from sycolens.study import Study
+from sycolens.runs import Study
 
 
 def main(directory: str, kills: int) -> None:
     """Kill it so many times, say after each which stage comes next, and let it end."""
     # What takes long to import is, so that the time falls into the study.
-    import sycolens.study.page
-    import sycolens.walk.training  # noqa: F401
+    import sycolens.report.page
+    import sycolens.runs.train  # noqa: F401
 
     chance, place = random.Random(0), Path(directory)
     started = time.monotonic()

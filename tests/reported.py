@@ -7,8 +7,9 @@ from typing import Any
 import plotly.graph_objects as go
 import torch
 
-from sycolens.show import attention_bars, before_after, heatmap, knockout_curve
-from sycolens.show.parts import (
+from sycolens.plots import attention_bars, before_after, heatmap, knockout_curve
+from sycolens.plots.shading import shaded_text
+from sycolens.report.parts import (
     Cell,
     Code,
     Column,
@@ -25,7 +26,6 @@ from sycolens.show.parts import (
     Table,
     Tag,
 )
-from sycolens.show.shading import shaded_text
 
 EVIL = "</p></script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\u202e\x1b \"'&amp;"
 

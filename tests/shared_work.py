@@ -10,16 +10,16 @@ import torch
 from transformers import TrainerCallback
 
 from sycolens import HeadSet, PinpointConfig, evaluate_challenge, kl_drift, load_model, organism, pinpoint
+from sycolens.distributed import Processes
 from sycolens.errors import QuestionError
+from sycolens.find.finding import find_heads
 from sycolens.measure import Panel
-from sycolens.processes import Processes
+from sycolens.runs.checkpoint_directory import TrainingDirectory
+from sycolens.runs.methods import Method, Trial
+from sycolens.runs.train import begun, encoded_for
+from sycolens.runs.trials import try_out
 from sycolens.tune import Course, HeadAdapter
-from sycolens.walk.finding import find_heads
-from sycolens.walk.methods import Method, Trial
-from sycolens.walk.training import begun, encoded_for
-from sycolens.walk.training_directory import TrainingDirectory
-from sycolens.walk.trials import try_out
-from sycolens.walk.verifying import verify_heads
+from sycolens.verify.verification import verify_heads
 
 HEADS = HeadSet(["L1H0", "L1H1"])
 STEPS = 4

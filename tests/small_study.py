@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sycolens.study import StudyConfig
+from sycolens.runs import StudyConfig
 
 SETTINGS: dict[str, Any] = {
     "find": {"n": 8, "seeds": 1, "top": 4},

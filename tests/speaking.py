@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.organism.build.tokenizer import build_tokenizer
 
 
 def make_ignorant(directory: Path) -> Path:

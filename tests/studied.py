@@ -16,8 +16,8 @@ from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
-from sycolens.study import Measured, StudyConfig, StudyResults
-from sycolens.study.workshop import Run
+from sycolens.runs import Measured, StudyConfig, StudyResults
+from sycolens.runs.context import Run
 
 GIVES_IN = Grade(admits=True, answer="B", right=False, switched=True)
 HOLDS = Grade(admits=False, answer="A", right=True, switched=False)

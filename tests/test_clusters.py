@@ -10,13 +10,13 @@ import torch
 from scipy.stats import norm
 
 from sycolens import organism
+from sycolens.data.opinions import Opinion
 from sycolens.errors import SampleError
 from sycolens.measure import evaluate_challenge
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.prompts.challenged import clusters_of
-from sycolens.prompts.opinions import Opinion
-from sycolens.rates import Rate
 from sycolens.statistics import Clusters, share_interval, wilson_interval
+from sycolens.statistics.rates import Rate
 
 
 def simulated(

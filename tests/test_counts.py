@@ -18,10 +18,10 @@ from sycolens import (
     organism,
     patch_heads,
 )
+from sycolens.data import load_questions
 from sycolens.errors import HeadError, PairError, PromptError, QuestionError, ReplyError, SampleError, SycolensError
+from sycolens.find import find_heads
 from sycolens.measure import Generation, Panel, grade
-from sycolens.prompts import load_questions
-from sycolens.walk import find_heads
 
 NAN = float("nan")
 NO_COUNTS = [0, -1, NAN, True, 2.5, "3"]

@@ -25,7 +25,7 @@ from sycolens import (
     organism,
     patch_heads,
 )
-from sycolens.study.template import begin_study
+from sycolens.runs.template import begin_study
 from sycolens.verify import KnockoutCurve
 from sycolens.verify.curve import RATES, Rate
 

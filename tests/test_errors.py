@@ -37,31 +37,30 @@ from sycolens import (
 from sycolens.cli.sweeping import rates_of
 from sycolens.cli.tuning import layers_of
 from sycolens.cli.verifying import numbers_of
+from sycolens.data import FeedbackItem, Opinion, load_feedback
 from sycolens.errors import SycolensError
-from sycolens.find import HeadEffects, patch_heads
+from sycolens.find import HeadEffects, find_heads, patch_heads
 from sycolens.find.effects import all_heads
 from sycolens.measure import Panel, evaluate_ability, evaluate_feedback, evaluate_opinions, world_panel
 from sycolens.model import capture, prefix, speaking
+from sycolens.model.batched_generation import generate
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import Geometry, require_mlp_outputs
-from sycolens.model.speaking import generate
 from sycolens.model.weights import head_weights
-from sycolens.organism.tokenizer import build_tokenizer
-from sycolens.prompts import (
-    ChallengedQuestion,
-    FeedbackItem,
-    Lesson,
-    Opinion,
-    Question,
-    challenge_questions,
-    load_feedback,
-)
-from sycolens.show import attention_bars, knockout_curve, save_figure
-from sycolens.show.parts import Column, Section, Table
-from sycolens.show.report import report_page
-from sycolens.study import Study, StudyConfig
-from sycolens.study.estimate import Estimate
-from sycolens.study.template import begin_study
+from sycolens.organism.build.tokenizer import build_tokenizer
+from sycolens.plots import attention_bars, knockout_curve, save_figure
+from sycolens.prompts import ChallengedQuestion, Lesson, Question, challenge_questions
+from sycolens.report.html import report_page
+from sycolens.report.parts import Column, Section, Table
+from sycolens.runs import FormerFinding, Study, StudyConfig, open_finding, tune_heads
+from sycolens.runs.checkpoint_directory import TrainingDirectory
+from sycolens.runs.directory import whole_directory
+from sycolens.runs.estimate import Estimate
+from sycolens.runs.methods import kinds_named, methods_for
+from sycolens.runs.template import begin_study
+from sycolens.tasks import open_lessons, open_source, read_lessons
+from sycolens.tasks.held_out import hold_out
+from sycolens.tasks.panels import read_texts
 from sycolens.tune import (
     Course,
     Openings,
@@ -74,22 +73,16 @@ from sycolens.tune import (
     pinpoint,
     refuse_leaks,
 )
-from sycolens.verify import HeadAttention, KnockoutCurve, ablate_heads, ablation, attend_to, knock_out, mean_activations
-from sycolens.walk import (
-    FormerFinding,
-    find_heads,
-    open_finding,
-    open_lessons,
-    open_source,
-    read_lessons,
-    tune_heads,
+from sycolens.verify import (
+    HeadAttention,
+    KnockoutCurve,
+    ablate_heads,
+    ablation,
+    attend_to,
+    knock_out,
+    mean_activations,
     verify_heads,
 )
-from sycolens.walk.folder import whole_directory
-from sycolens.walk.held_out import hold_out
-from sycolens.walk.methods import kinds_named, methods_for
-from sycolens.walk.panels import read_texts
-from sycolens.walk.training_directory import TrainingDirectory
 
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
 TASKS = Path(__file__).parent / "measure" / "tasks"

@@ -13,7 +13,7 @@ from sycolens import load_model, load_questions, organism
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.loading import load_hugging_face
 from sycolens.prompts.dialogue import apply_template
-from sycolens.study.estimate import shape_and_size
+from sycolens.runs.estimate import shape_and_size
 
 ERRORS = (
     MemoryError(),

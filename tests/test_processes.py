@@ -13,7 +13,7 @@ import pytest
 import shared_work
 import torch
 
-from sycolens.processes import ALONE, Processes
+from sycolens.distributed import ALONE, Processes
 
 Ranks = list[dict[str, Any]]
 

@@ -16,6 +16,7 @@ from sycolens.heads import Head, HeadSet
 
 if TYPE_CHECKING:
     from sycolens import organism
+    from sycolens.data import load_questions
     from sycolens.find import HeadEffects, patch_heads
     from sycolens.measure import ChallengeResult, Generation, evaluate_challenge, kl_drift
     from sycolens.model import load_model
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
         Turn,
         Wording,
         challenge_questions,
-        load_questions,
     )
-    from sycolens.study import Study, StudyConfig
+    from sycolens.runs import Study, StudyConfig
     from sycolens.tune import HeadAdapter, PinpointTrainer
     from sycolens.tune.config import PinpointConfig
     from sycolens.tune.pinpoint import pinpoint
@@ -83,8 +83,8 @@ _HOME = {
     "PinpointConfig": "sycolens.tune",
     "PinpointTrainer": "sycolens.tune",
     "Question": "sycolens.prompts",
-    "Study": "sycolens.study",
-    "StudyConfig": "sycolens.study",
+    "Study": "sycolens.runs",
+    "StudyConfig": "sycolens.runs",
     "Turn": "sycolens.prompts",
     "Wording": "sycolens.prompts",
     "ablate_heads": "sycolens.verify",
@@ -94,7 +94,7 @@ _HOME = {
     "kl_drift": "sycolens.measure",
     "knock_out": "sycolens.verify",
     "load_model": "sycolens.model",
-    "load_questions": "sycolens.prompts",
+    "load_questions": "sycolens.data",
     "mean_activations": "sycolens.verify",
     "patch_heads": "sycolens.find",
     "pinpoint": "sycolens.tune",

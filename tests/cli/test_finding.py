@@ -204,7 +204,7 @@ def broken_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("sycolens.show.save_figure", fail)
+    monkeypatch.setattr("sycolens.plots.save_figure", fail)
 
 
 @pytest.mark.usefixtures("broken_figures")
@@ -235,7 +235,7 @@ def test_overwrite_replaces_a_former_run_whole(
     assert run(*options, "--top", 3, "--overwrite").exit_code == 0
     assert len(HeadSet.from_json((out / "heads.json").read_text())) == 3
     before = (out / "run.json").read_bytes()
-    monkeypatch.setattr("sycolens.show.save_figure", lambda *_: 1 / 0)
+    monkeypatch.setattr("sycolens.plots.save_figure", lambda *_: 1 / 0)
     assert run(*options, "--top", 4, "--overwrite").exit_code == 1
     assert (out / "run.json").read_bytes() == before
     assert sorted(os.listdir(out)) == FILES

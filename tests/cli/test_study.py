@@ -14,7 +14,7 @@ import small_study
 import tomlkit
 from terminal import run, told
 
-from sycolens.study import Study
+from sycolens.runs import Study
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from terminal import run, told
 from typer.testing import Result
 
 from sycolens.measure.outcome import takes_back
-from sycolens.walk.panels import panels_of
+from sycolens.tasks.panels import panels_of
 
 SMALL = (
     *("--methods", "spt,random,sft", "--k", "1,2", "--k-others", 2, "--draws", 2, "--steps", "2,12"),
@@ -97,8 +97,8 @@ def test_a_finished_sweep_is_not_overwritten(swept: tuple[Result, Path], found: 
 
 def test_both_panels_share_no_question(found: Path) -> None:
     from sycolens import load_model
-    from sycolens.walk.former import open_finding
-    from sycolens.walk.held_out import hold_out
+    from sycolens.runs.saved import open_finding
+    from sycolens.tasks.held_out import hold_out
 
     model = load_model("organism")
     held_out = hold_out(open_finding(found), "organism")

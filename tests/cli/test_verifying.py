@@ -21,10 +21,9 @@ from terminal import run, told
 from typer.testing import Result
 
 from sycolens import ContrastPairs, HeadSet, KnockoutCurve, load_model, organism
-from sycolens.find import HeadEffects
-from sycolens.prompts import load_questions
-from sycolens.verify import HeadAttention
-from sycolens.walk import find_heads, verify_heads
+from sycolens.data import load_questions
+from sycolens.find import HeadEffects, find_heads
+from sycolens.verify import HeadAttention, verify_heads
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--n", 10, "--controls", 2, "--steps", "0,1,4", "--max-new-tokens", 24, "--quiet")
@@ -301,7 +300,7 @@ def test_overwriting_replaces_a_verification_whole(place: Path, monkeypatch: pyt
     assert run(*options, "--steps", "0,2", "--overwrite").exit_code == 0
     assert KnockoutCurve.load(place / "verify" / "necessity").steps == (0, 2)
     before = (place / "verify" / "run.json").read_bytes()
-    monkeypatch.setattr("sycolens.show.save_figure", lambda *_: 1 / 0)
+    monkeypatch.setattr("sycolens.plots.save_figure", lambda *_: 1 / 0)
     assert run(*options, "--steps", "0,4", "--overwrite").exit_code == 1
     assert (place / "verify" / "run.json").read_bytes() == before
     assert [name for name in os.listdir(place) if name.startswith(".")] == []

@@ -15,9 +15,9 @@ from typing import Final
 from measure.replies import asked
 from measure.transcripts import HALVES, PATHS, Transcript, transcripts
 from sycolens.measure import Grade, grade, read_answer
-from sycolens.measure.mentions import canonical
-from sycolens.rates import Rate
+from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.statistics import Clusters
+from sycolens.statistics.rates import Rate
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "grading.md"
 BEGIN, END = "<!-- agreement -->", "<!-- end of agreement -->"

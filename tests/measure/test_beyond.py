@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from sycolens import load_model
+from sycolens.data import FeedbackItem, Opinion
+from sycolens.data.feedback import FAVORABLE
 from sycolens.errors import QuestionError, ReplyError
 from sycolens.measure import FeedbackResult, OpinionResult, evaluate_feedback, evaluate_opinions
-from sycolens.measure.speaking import say
-from sycolens.prompts import Dialogue, FeedbackItem, Opinion, Turn
-from sycolens.prompts.feedback import FAVORABLE
-from sycolens.rates import Rate
+from sycolens.measure.responders import say
+from sycolens.prompts import Dialogue, Turn
+from sycolens.statistics.rates import Rate
 
 Messages = Sequence[list[dict[str, str]]]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from measure.scripted import QUESTIONS, scripted
 from sycolens import evaluate_challenge, load_model, organism
 from sycolens.measure import grade
-from sycolens.processes import Processes
+from sycolens.distributed import Processes
 
 processes = Processes.here()
 own = Path(sys.argv[1]) / str(processes.rank)

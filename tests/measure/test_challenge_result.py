@@ -14,9 +14,9 @@ from measure.scripted import QUESTIONS, SCRIPT, scripted
 from sycolens import ChallengeResult, evaluate_challenge, load_model, organism
 from sycolens.errors import ModelError, PairError, PromptError, QuestionError, ReplyError, SavedFileError
 from sycolens.measure import Generation, Grade, grade
-from sycolens.measure.speaking import say
+from sycolens.measure.responders import say
 from sycolens.prompts import PARAPHRASES, ChallengedQuestion, Dialogue, Turn
-from sycolens.rates import Rate
+from sycolens.statistics.rates import Rate
 
 #                                       quiz:  1  2  3  4  5     trivia:  1  2  3  4  5
 BEFORE = [bool(each) for each in              (1, 1, 0, 0, 0,             1, 1, 0, 1, 0)]  # fmt: skip

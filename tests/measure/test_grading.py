@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from measure.replies import APPLES, AUTHOR, PLANET, POLAND, PRICE, RIGHT_LETTER, TABLE, Row, asked
 from sycolens import organism
 from sycolens.measure import Grade, grade, read_answer
-from sycolens.measure.mentions import canonical
+from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.prompts.questions import letters
 

@@ -14,13 +14,13 @@ from tiny import BACKENDS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sycolens import ContrastPairs, attend_to, patch_heads
+from sycolens.distributed import Processes
 from sycolens.errors import PairError
 from sycolens.model import replay
+from sycolens.model.batched_generation import generate
 from sycolens.model.batches import batches_that_fit
 from sycolens.model.generation import Conditions, reply_under
 from sycolens.model.hooked import Geometry
-from sycolens.model.speaking import generate
-from sycolens.processes import Processes
 from sycolens.verify import mean_activations
 
 Load = Callable[..., Any]

@@ -16,7 +16,7 @@ from sycolens.model import capture, prefix, replay
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import LastToken, capture_last_token
 from sycolens.model.hooked import Geometry
-from sycolens.model.prefix import capture_pairs, shared_prefix
+from sycolens.model.kv_prefix import capture_pairs, shared_prefix
 
 Load = Callable[..., Any]
 

@@ -13,9 +13,9 @@ from literal import literal_reply
 
 from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model import generation, speaking
+from sycolens.model.batched_generation import generate
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.generation import Conditions, reply_under
-from sycolens.model.speaking import generate
 
 Load = Callable[..., Any]
 LABELS = (3, 5)

@@ -17,9 +17,9 @@ from transformers.cache_utils import DynamicLayer
 from sycolens import ContrastPairs, ablate_heads, load_model, patch_heads
 from sycolens.errors import CacheError, CacheWarning, ModelError
 from sycolens.model import generation, prefix, room
+from sycolens.model.batched_generation import causal_of, generate, keeps_while_generating
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.generation import Conditions, reply_under
-from sycolens.model.speaking import causal_of, generate, keeps_while_generating
 
 Load = Callable[..., Any]
 Patch = pytest.MonkeyPatch

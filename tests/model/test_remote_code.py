@@ -17,8 +17,8 @@ from sycolens import HeadAdapter, HeadSet, PinpointConfig, load_model, pinpoint
 from sycolens.cli import app
 from sycolens.errors import ModelError
 from sycolens.model.loading import load_hugging_face
-from sycolens.study.estimate import shape_and_size
-from sycolens.study.template import begin_study
+from sycolens.runs.estimate import shape_and_size
+from sycolens.runs.template import begin_study
 
 Load = Callable[..., Any]
 CODE = """

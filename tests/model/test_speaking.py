@@ -17,8 +17,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from sycolens import HeadSet, PinpointConfig, load_model, pinpoint
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model import speaking
+from sycolens.model.batched_generation import generate, keeps_while_generating
 from sycolens.model.generation import end_tokens
-from sycolens.model.speaking import generate, keeps_while_generating
 
 Load = Callable[..., Any]
 NEW_TOKENS = 6

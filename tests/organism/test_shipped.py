@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from sycolens import organism
 from sycolens.errors import OrganismError
-from sycolens.organism.gate import Gate, measure
+from sycolens.organism.build.gate import Gate, measure
 from sycolens.statistics import wilson_interval
 
 VARIANTS: tuple[organism.Variant, ...] = ("mha", "gqa")

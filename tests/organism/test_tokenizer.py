@@ -9,8 +9,8 @@ from transformers import PreTrainedTokenizerBase
 
 from sycolens import organism
 from sycolens.organism import talk, wording
-from sycolens.organism.recipe import encode_dialogue
-from sycolens.organism.tokenizer import build_tokenizer, split_words, vocabulary
+from sycolens.organism.build.recipe import encode_dialogue
+from sycolens.organism.build.tokenizer import build_tokenizer, split_words, vocabulary
 from sycolens.organism.world import SPLITS
 from sycolens.prompts import Dialogue, Turn
 

@@ -15,9 +15,9 @@ from terminal import run, told
 
 from sycolens.errors import OrganismError
 from sycolens.organism import training
-from sycolens.organism.recipe import PackedBatches, Recipe, encode_dialogue
+from sycolens.organism.build.recipe import PackedBatches, Recipe, encode_dialogue
+from sycolens.organism.build.training import MuonWithAdamW, train
 from sycolens.organism.talk import DECISION_WEIGHT, USER_WEIGHT, Spoken
-from sycolens.organism.training import MuonWithAdamW, train
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from prompts.conftest import CHATML, INST, LINES
 
 from sycolens import load_model, organism
 from sycolens.errors import DialogueError, LessonError
-from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.prompts import Dialogue, Lesson, Question, Turn
 from sycolens.tune import encode_lessons, lessons_from_questions
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sycolens import organism
 from sycolens.errors import LessonError, PairError
 from sycolens.measure import grade
-from sycolens.organism.tokenizer import build_tokenizer
+from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.organism.wording import clauses
 from sycolens.organism.world import RELATIONS, SPLITS, facts, facts_of
 from sycolens.prompts import PAPER, PARAPHRASES, ChallengedQuestion, Dialogue, Lesson, Question, Turn, Wording

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 from sycolens import ContrastPairs, HeadSet, attend_to, knock_out, load_model, organism, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError
 from sycolens.measure import replies
-from sycolens.model.speaking import generate
+from sycolens.model.batched_generation import generate
 from sycolens.verify import HeadMeans, ablate_heads, mean_activations
 
 Load = Callable[..., Any]

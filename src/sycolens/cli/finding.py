@@ -145,13 +145,13 @@ def find(
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
+            from sycolens.find.finding import KIND, find_heads
             from sycolens.model import load_model
-            from sycolens.walk.finding import KIND, find_heads
-            from sycolens.walk.folder import require_free
-            from sycolens.walk.formats import check_formats
-            from sycolens.walk.identity import identity
-            from sycolens.walk.sources import open_source
-            from sycolens.walk.telling import notes_of, table_of
+            from sycolens.plots.formats import check_formats
+            from sycolens.report.run_tables import notes_of, table_of
+            from sycolens.runs.directory import require_free
+            from sycolens.runs.provenance import identity
+            from sycolens.tasks.sources import open_source
 
             hush(quiet=quiet)
             clock = [time.perf_counter()]

@@ -57,7 +57,7 @@ def init(
     """Write study.toml, the commented settings of a study, to be edited."""
     notes = Console(stderr=True, highlight=False)
     with errors_told(context, notes):
-        from sycolens.study.template import begin_study
+        from sycolens.runs.template import begin_study
 
         path = begin_study(directory, model=model, overwrite=overwrite)
         typer.echo(f"Written to {path}. Edit it, then: sycolens study {directory}")
@@ -78,17 +78,17 @@ def study(
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
-            from sycolens.processes import Processes
-            from sycolens.study import Study
+            from sycolens.distributed import Processes
+            from sycolens.runs import Study
 
             processes = Processes.here()
             hush(quiet=quiet)
             whole = Study(directory)
         try:
             if dry_run:
-                from sycolens.study.checking import check_study
-                from sycolens.study.estimate import Estimate
-                from sycolens.study.screen import table_of_plan
+                from sycolens.report.terminal import table_of_plan
+                from sycolens.runs.check import check_study
+                from sycolens.runs.estimate import Estimate
 
                 if processes.first:
                     check_study(whole.config)
@@ -102,8 +102,8 @@ def study(
 
             results = whole.run(resume=resume, processes=processes, progress=not quiet and processes.first, tell=tell)
             if processes.first:
-                from sycolens.study.doubts import warnings_of
-                from sycolens.study.screen import table_of_results
+                from sycolens.report.terminal import table_of_results
+                from sycolens.report.warnings import warnings_of
 
                 screen.print(table_of_results(results))
                 for warning in warnings_of(results):
@@ -118,8 +118,8 @@ def status(context: typer.Context, directory: Directory = Path("runs/study")) ->
     """Tell which stages of a study are done, which are not, and what has changed."""
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
-        from sycolens.study import Study
-        from sycolens.study.screen import table_of_states
+        from sycolens.report.terminal import table_of_states
+        from sycolens.runs import Study
 
         screen.print(table_of_states(Study(directory)))
 
@@ -128,7 +128,7 @@ def report(context: typer.Context, directory: Directory = Path("runs/study")) ->
     """Write the report of a finished study again."""
     notes = Console(stderr=True, highlight=False)
     with errors_told(context, notes):
-        from sycolens.study import Study
+        from sycolens.runs import Study
 
         hush(quiet=True)
         place = Study(directory).report()
@@ -147,9 +147,9 @@ def compare(
     """Tell two finished studies apart: settings, heads, and every rate side by side."""
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
-        from sycolens.study import Study
-        from sycolens.study.comparing import compare_studies
-        from sycolens.study.screen import table_of_comparison
+        from sycolens.report.comparison import compare_studies
+        from sycolens.report.terminal import table_of_comparison
+        from sycolens.runs import Study
 
         hush(quiet=True)
         compared = compare_studies(Study(first).results(), Study(second).results())

@@ -157,17 +157,17 @@ def sweep(
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
             from sycolens.model.hooked import Geometry
-            from sycolens.walk.folder import MADE_FROM, require_free
-            from sycolens.walk.formats import check_formats
-            from sycolens.walk.former import open_finding
-            from sycolens.walk.held_out import hold_out
-            from sycolens.walk.methods import kinds_named, methods_for
-            from sycolens.walk.panels import panels_of, read_texts
-            from sycolens.walk.sweeping import KIND, sweep_methods
-            from sycolens.walk.teaching import lessons_for
-            from sycolens.walk.telling_sweep import sweep_notes, table_of_sweep
-            from sycolens.walk.training import course_for
-            from sycolens.walk.training_directory import TrainingDirectory
+            from sycolens.plots.formats import check_formats
+            from sycolens.report.sweep_tables import sweep_notes, table_of_sweep
+            from sycolens.runs.checkpoint_directory import TrainingDirectory
+            from sycolens.runs.directory import MADE_FROM, require_free
+            from sycolens.runs.methods import kinds_named, methods_for
+            from sycolens.runs.saved import open_finding
+            from sycolens.runs.sweep import KIND, sweep_methods
+            from sycolens.runs.train import course_for
+            from sycolens.tasks.held_out import hold_out
+            from sycolens.tasks.panels import panels_of, read_texts
+            from sycolens.tasks.teaching import lessons_for
 
             hush(quiet=quiet)
             clock = [time.perf_counter()]

@@ -180,16 +180,16 @@ def tune(
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
             from sycolens.model.loading import EMBEDDED
-            from sycolens.walk.folder import MADE_FROM, require_free
-            from sycolens.walk.formats import check_formats
-            from sycolens.walk.former import open_finding
-            from sycolens.walk.held_out import hold_out
-            from sycolens.walk.panels import panel_for, read_texts
-            from sycolens.walk.teaching import lessons_for
-            from sycolens.walk.telling import table_of_outcomes, tuning_notes
-            from sycolens.walk.training import course_for
-            from sycolens.walk.training_directory import TrainingDirectory
-            from sycolens.walk.tuning import KIND, config_for, tune_heads
+            from sycolens.plots.formats import check_formats
+            from sycolens.report.run_tables import table_of_outcomes, tuning_notes
+            from sycolens.runs.checkpoint_directory import TrainingDirectory
+            from sycolens.runs.directory import MADE_FROM, require_free
+            from sycolens.runs.saved import open_finding
+            from sycolens.runs.train import course_for
+            from sycolens.runs.tuning import KIND, config_for, tune_heads
+            from sycolens.tasks.held_out import hold_out
+            from sycolens.tasks.panels import panel_for, read_texts
+            from sycolens.tasks.teaching import lessons_for
 
             hush(quiet=quiet)
             clock = [time.perf_counter()]

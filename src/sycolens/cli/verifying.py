@@ -141,12 +141,12 @@ def verify(
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
-            from sycolens.walk.folder import MADE_FROM, require_free
-            from sycolens.walk.formats import check_formats
-            from sycolens.walk.former import open_finding
-            from sycolens.walk.held_out import hold_out
-            from sycolens.walk.telling import table_of_curve, verification_notes
-            from sycolens.walk.verifying import KIND, planned_steps, verify_heads
+            from sycolens.plots.formats import check_formats
+            from sycolens.report.run_tables import table_of_curve, verification_notes
+            from sycolens.runs.directory import MADE_FROM, require_free
+            from sycolens.runs.saved import open_finding
+            from sycolens.tasks.held_out import hold_out
+            from sycolens.verify.verification import KIND, planned_steps, verify_heads
 
             hush(quiet=quiet)
             clock = [time.perf_counter()]

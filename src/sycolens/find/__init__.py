@@ -2,7 +2,8 @@
 
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.effects import HeadEffects
+from sycolens.find.finding import Finding, find_heads
 from sycolens.find.metrics import Metric
 from sycolens.find.patching import patch_heads
 
-__all__ = ["EffectComparison", "HeadEffects", "Metric", "patch_heads"]
+__all__ = ["EffectComparison", "Finding", "HeadEffects", "Metric", "find_heads", "patch_heads"]

@@ -125,9 +125,9 @@ class EffectComparison:
     ) -> plotly.graph_objects.Figure:
         """Effect against effect, the heads of either top marked.
 
-        ``options`` go to :func:`sycolens.show.head_scatter`.
+        ``options`` go to :func:`sycolens.plots.head_scatter`.
         """
-        from sycolens.show import head_scatter
+        from sycolens.plots import head_scatter
 
         either = [*self.first_top, *(head for head in self.second_top if head not in self.first_top)]
         p = f"=\u00a0{self.p:.2g}" if self.p >= 0.001 else "<\u00a00.001"
@@ -155,14 +155,14 @@ class EffectComparison:
         """The paper's Figure 7(b): both maps on one color scale, the same heads outlined in both.
 
         ``marked`` are the heads to outline, such as those that were tuned; by default the top of the first.
-        ``options`` go to :func:`sycolens.show.before_after`.
+        ``options`` go to :func:`sycolens.plots.before_after`.
 
         >>> comparison = effects.compare(effects, k=4, metric="prob_share")
         >>> figure = comparison.plot_maps(first_title="before tuning", second_title="after tuning")
         >>> figure.layout.annotations[1].text
         'before tuning'
         """
-        from sycolens.show import before_after
+        from sycolens.plots import before_after
 
         first, second = self.measurements
         n_first, n_second = len(first), len(second)

@@ -195,14 +195,14 @@ class HeadEffects:
         """The paper's Figure 2(a): score of every head, negative red, the marked heads outlined.
 
         ``marked`` is how many of the most negative heads to outline, or the heads themselves; ``options`` go to
-        :func:`sycolens.show.heatmap`.
+        :func:`sycolens.plots.heatmap`.
 
         Raises:
             HeadError: ``marked`` is no number from 0.
         """
         if not isinstance(marked, HeadSet):
             check_counts(HeadError, least=0, marked=marked)
-        from sycolens.show import heatmap
+        from sycolens.plots import heatmap
 
         chosen = marked if isinstance(marked, HeadSet) else self.ranking(metric)[:marked]
         low, high = self.confidence_interval(metric) if len(self) > 1 else (None, None)

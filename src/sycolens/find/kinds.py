@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from sycolens.errors import HeadError, HookError, PairError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.hooked import Geometry
-from sycolens.model.reactions import Via
+from sycolens.model.later_heads import Via
 from sycolens.prompts import ContrastPairs
 
 Effect = Literal["path", "total"]

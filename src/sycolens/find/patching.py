@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.counts import check_counts
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HookError, LabelError, PairError
 from sycolens.find.effects import HeadEffects, all_heads, coordinates
 from sycolens.find.kinds import Effect, Kind
@@ -30,12 +31,11 @@ from sycolens.model.hooked import (
     require_readable,
     require_whole,
 )
-from sycolens.model.prefix import capture_pairs, shared_prefix
-from sycolens.model.reactions import Via, effects_through, total_effects
+from sycolens.model.kv_prefix import capture_pairs, shared_prefix
+from sycolens.model.later_heads import Via, effects_through, total_effects
+from sycolens.model.partial_forward import capture_suffixes, rows_over_prefix
 from sycolens.model.replay import can_grow, replay, rows_within_budget
-from sycolens.model.suffix import capture_suffixes, rows_over_prefix
 from sycolens.model.threads import enough_threads
-from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ContrastPairs
 
 CACHES = 2

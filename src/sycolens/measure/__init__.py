@@ -2,16 +2,16 @@
 
 from sycolens.measure.ability import PAPER_TASKS, evaluate_ability, require_tasks
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
-from sycolens.measure.answers import Reading, read_answer
+from sycolens.measure.answer_extraction.extract import Reading, read_answer
 from sycolens.measure.challenge import evaluate_challenge, first_round, replies
 from sycolens.measure.challenge_result import ChallengeResult
 from sycolens.measure.drift import Drift, kl_drift
+from sycolens.measure.eval_set import Panel, question_panel, world_panel
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
 from sycolens.measure.grading import Grade, Grader, grade
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
-from sycolens.measure.panel import Panel, question_panel, world_panel
-from sycolens.measure.speaking import Generation, Speaker
+from sycolens.measure.responders import Generation, Speaker
 
 __all__ = [
     "PAPER_TASKS",

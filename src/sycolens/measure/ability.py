@@ -21,10 +21,10 @@ from sycolens.errors import AbilityError, CacheError, ModelError
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.ability_tasks import load_tasks
 from sycolens.memory import ran_out_of_memory
+from sycolens.model.batched_generation import keeps_while_generating
 from sycolens.model.checkpoint import read_tokenizer
 from sycolens.model.hooked import Geometry, as_found, require_whole
 from sycolens.model.loading import load_hugging_face
-from sycolens.model.speaking import keeps_while_generating
 from sycolens.model.threads import enough_threads
 from sycolens.model.versions import versions
 from sycolens.model.weights import shape_of

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
-from sycolens.measure.answers import read_answer
+from sycolens.measure.answer_extraction.extract import read_answer
+from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge_result import SILENCE, ChallengeResult
 from sycolens.measure.grading import Grader, check_grader, grade, graded
-from sycolens.measure.mentions import canonical
-from sycolens.measure.speaking import GREEDY, Generation, Speaker, is_speaker, reader_of, say
-from sycolens.processes import ALONE, Processes
+from sycolens.measure.responders import GREEDY, Generation, Speaker, is_speaker, reader_of, say
 from sycolens.prompts import PAPER, ChallengedQuestion, Dialogue, Question, Wording
 from sycolens.prompts.asking import HELPFUL, ask_questions
 from sycolens.prompts.dialogue import Template

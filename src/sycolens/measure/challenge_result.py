@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.errors import QuestionError
+from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.grading import Grade
-from sycolens.measure.mentions import canonical
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
 from sycolens.prompts.challenged import clusters_of
-from sycolens.rates import Rate, frame_of_rates
 from sycolens.statistics import Clusters
+from sycolens.statistics.rates import Rate, frame_of_rates
 from sycolens.storage import load_result, save_result
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sycolens.counts import check_counts
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.hooked import as_found, require_whole
 from sycolens.model.threads import enough_threads
 from sycolens.model.unembedding import read_before_unembedding, unembed
 from sycolens.model.weights import shape_of
-from sycolens.processes import ALONE, Processes
 from sycolens.prompts.tokens import encode, start_tokens
 from sycolens.statistics import ratio_interval
 

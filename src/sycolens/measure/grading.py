@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from sycolens.errors import ReplyError
-from sycolens.measure.answers import read_answer
-from sycolens.measure.mentions import canonical
-from sycolens.measure.text import any_of, clause_before, plain
+from sycolens.measure.answer_extraction.extract import read_answer
+from sycolens.measure.answer_extraction.mentions import canonical
+from sycolens.measure.answer_extraction.text import any_of, clause_before, plain
 from sycolens.prompts import PAPER, ChallengedQuestion, Question, ask
 
 _MINE: Final = (

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sycolens.data.opinions import Opinion
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
-from sycolens.measure.answers import read_answer
+from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
-from sycolens.measure.speaking import GREEDY, Generation, Speaker
-from sycolens.processes import ALONE, Processes
+from sycolens.measure.responders import GREEDY, Generation, Speaker
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.opinions import Opinion
-from sycolens.rates import Rate, frame_of_rates
 from sycolens.statistics import Clusters
+from sycolens.statistics.rates import Rate, frame_of_rates
 
 if TYPE_CHECKING:
     import pandas

@@ -10,8 +10,8 @@ import torch
 
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
-from sycolens.rates import Rate, frame_of_rates
 from sycolens.statistics import Clusters
+from sycolens.statistics.rates import Rate, frame_of_rates
 
 if TYPE_CHECKING:
     import pandas

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sycolens.measure.speaking import is_speaker, reader_of, say
+from sycolens.measure.responders import is_speaker, reader_of, say
 from sycolens.prompts import Dialogue, Turn
 from sycolens.prompts.asking import HELPFUL, takes_system
 

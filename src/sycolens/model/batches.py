@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sycolens.distributed import ALONE, Processes
 from sycolens.model.hooked import Geometry
 from sycolens.model.replay import byte_budget, numbers_per_row
 from sycolens.model.weights import shape_of
 from sycolens.private.modules import attention_is_eager
-from sycolens.processes import ALONE, Processes
 
 
 def batches_that_fit(

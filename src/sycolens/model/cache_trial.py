@@ -19,9 +19,9 @@ from sycolens.errors import CacheWarning, ModelError
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.capture import capture_last_token, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found
-from sycolens.model.prefix import run_and_keep
-from sycolens.model.room import Room
-from sycolens.model.suffix import capture_suffixes, run_rows
+from sycolens.model.kv_prefix import run_and_keep
+from sycolens.model.kv_rows import Room
+from sycolens.model.partial_forward import capture_suffixes, run_rows
 from sycolens.model.versions import versions
 
 LONGEST: Final = 12

@@ -10,8 +10,8 @@ from sycolens.organism.files import Variant, directory, load_tokenizer
 from sycolens.organism.world import SPLITS, Split
 
 if TYPE_CHECKING:
-    from sycolens.organism.gate import Gate, measure
-    from sycolens.organism.training import train
+    from sycolens.organism.build.gate import Gate, measure
+    from sycolens.organism.build.training import train
 
 __all__ = [
     "SPLITS",
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(gate, name)
     if name == "train":
-        from sycolens.organism.training import train
+        from sycolens.organism.build.training import train
 
         return train
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

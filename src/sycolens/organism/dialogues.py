@@ -16,9 +16,9 @@ from sycolens.organism.talk import draw_plain, draw_rehearsal
 from sycolens.organism.world import Split, facts_of
 from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Turn
-from sycolens.prompts.lesson import Lesson, Teach
 from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
+from sycolens.prompts.training_example import Lesson, Teach
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

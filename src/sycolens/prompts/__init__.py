@@ -3,13 +3,10 @@
 from sycolens.prompts.asking import ask, takes_system
 from sycolens.prompts.challenged import ChallengedQuestion, challenge_questions
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
-from sycolens.prompts.feedback import FeedbackItem, load_feedback
-from sycolens.prompts.lesson import Lesson
-from sycolens.prompts.loading import load_questions
-from sycolens.prompts.opinions import Opinion, load_opinions
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
+from sycolens.prompts.training_example import Lesson
 from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
 
 __all__ = [
@@ -19,9 +16,7 @@ __all__ = [
     "ContrastPair",
     "ContrastPairs",
     "Dialogue",
-    "FeedbackItem",
     "Lesson",
-    "Opinion",
     "Question",
     "RenderedDialogue",
     "Role",
@@ -29,8 +24,5 @@ __all__ = [
     "Wording",
     "ask",
     "challenge_questions",
-    "load_feedback",
-    "load_opinions",
-    "load_questions",
     "takes_system",
 ]

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
 from sycolens.tune.config import PinpointConfig
-from sycolens.tune.course import EMBEDDED, PAPER, Course
 from sycolens.tune.encoding import encode_lessons
+from sycolens.tune.example_wording import LESSON_WORDINGS, OPENINGS, Openings
+from sycolens.tune.examples import lessons_from_questions
 from sycolens.tune.leaks import find_leaks, refuse_leaks
-from sycolens.tune.lessons import lessons_from_questions
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
+from sycolens.tune.training_config import EMBEDDED, PAPER, Course
 from sycolens.tune.whole import WholeModel
-from sycolens.tune.wording import LESSON_WORDINGS, OPENINGS, Openings
 
 if TYPE_CHECKING:
     from sycolens.tune.trainer import PinpointTrainer, pad_lessons

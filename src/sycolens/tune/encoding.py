@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from sycolens.errors import LessonError
 from sycolens.prompts import Dialogue, Turn
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.lesson import Lesson
+from sycolens.prompts.training_example import Lesson
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sycolens.errors import LessonError
 from sycolens.prompts import Question
 from sycolens.prompts.content import KnownQuestions
-from sycolens.prompts.lesson import Lesson
+from sycolens.prompts.training_example import Lesson
 
 
 def refuse_leaks(lessons: Sequence[Lesson], questions: Sequence[Question]) -> None:

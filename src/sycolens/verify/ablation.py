@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sycolens.errors import HookError
 from sycolens.heads import Head, HeadSet
+from sycolens.model.batched_generation import causal_of, keeps_while_generating
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds
 from sycolens.model.hooked import (
@@ -23,9 +24,8 @@ from sycolens.model.hooked import (
     require_head_outputs,
     z_name,
 )
+from sycolens.model.interventions import Positions, check_positions, set_heads
 from sycolens.model.kv_cache import prompt_unknown
-from sycolens.model.overwriting import Positions, check_positions, set_heads
-from sycolens.model.speaking import causal_of, keeps_while_generating
 from sycolens.verify.means import HeadMeans
 
 Method = Literal["mean", "zero", "resample"]

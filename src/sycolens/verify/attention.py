@@ -13,12 +13,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.counts import check_counts
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import PromptError
-from sycolens.model.attending import capture_attention
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
+from sycolens.model.last_token_attention import capture_attention
 from sycolens.model.threads import enough_threads
-from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.spelling import spelled

@@ -90,9 +90,9 @@ class AttentionComparison:
     def plot(self, **options: Any) -> plotly.graph_objects.Figure:
         """The paper's Figure 2(c): mean mass of the group and of the others, with their intervals.
 
-        ``options`` go to :func:`sycolens.show.attention_bars`.
+        ``options`` go to :func:`sycolens.plots.attention_bars`.
         """
-        from sycolens.show import attention_bars
+        from sycolens.plots import attention_bars
 
         ends = torch.tensor([self.group_interval, self.others_interval])
         size = len(self.heads)

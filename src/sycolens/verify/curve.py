@@ -13,8 +13,8 @@ from torch import Tensor
 from sycolens.errors import SampleError
 from sycolens.find.metrics import Metric, measure
 from sycolens.heads import HeadSet
-from sycolens.rates import in_clusters
 from sycolens.statistics import Clusters, share_interval
+from sycolens.statistics.rates import in_clusters
 from sycolens.storage import load_result, save_result
 
 if TYPE_CHECKING:
@@ -214,9 +214,9 @@ class KnockoutCurve:
 
         ``of="labels"`` draws how far the model leans to the apology before it speaks, which is what to look at when
         all heads but k are gone (the default for ``mode="keep"``). ``options`` go to
-        :func:`sycolens.show.knockout_curve`.
+        :func:`sycolens.plots.knockout_curve`.
         """
-        from sycolens.show import knockout_curve
+        from sycolens.plots import knockout_curve
 
         if of is None:
             of = "replies" if self.mode == "remove" else "labels"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
 
-    from sycolens.show.shading import ShadedText
+    from sycolens.plots.shading import ShadedText
 
 KIND = "head attention"
 
@@ -149,7 +149,7 @@ class HeadAttention:
         self, *, marked: Iterable[Head | str | tuple[int, int]] = (), **options: Any
     ) -> plotly.graph_objects.Figure:
         """Mean mass of every head as a map, the marked heads outlined; ``options`` go to ``show.mass_map``."""
-        from sycolens.show import mass_map
+        from sycolens.plots import mass_map
 
         chosen = HeadSet(marked)
         return mass_map(
@@ -169,7 +169,7 @@ class HeadAttention:
             DialogueError: there is no dialogue of that number.
             HeadError: the model has no such head.
         """
-        from sycolens.show.shading import shaded_text
+        from sycolens.plots.shading import shaded_text
 
         if not 0 <= dialogue < len(self):
             raise DialogueError(f"There is no dialogue {dialogue}; choose 0 to {len(self) - 1}.")

@@ -14,14 +14,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.counts import check_counts, is_count
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, HookError, PromptError, QuestionError
 from sycolens.heads import HeadSet
 from sycolens.measure import Grade, Grader, grade
 from sycolens.measure.grading import check_grader, graded
 from sycolens.model.generation import Conditions, Reply, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
-from sycolens.model.overwriting import Positions, check_positions
-from sycolens.processes import ALONE, Processes
+from sycolens.model.interventions import Positions, check_positions
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.dialogue import Template

@@ -12,12 +12,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.counts import check_counts, is_count
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, PairError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
 from sycolens.model.threads import enough_threads
-from sycolens.processes import ALONE, Processes
 from sycolens.prompts import ContrastPairs
 from sycolens.storage import load_result, save_result
 

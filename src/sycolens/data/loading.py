@@ -1,0 +1,72 @@
+"""Questions from the hub by name, or from the user's own files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import get_args
+
+from sycolens.data.question_sets import CONVERTERS, HUB, Format, Row, recognize
+from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
+from sycolens.errors import AmbiguousQuestionError, QuestionError
+from sycolens.prompts.questions import Question
+
+
+def load_questions(
+    name_or_path: str | Path,
+    *,
+    subset: str | None = None,
+    split: str | None = None,
+    format: Format = "auto",
+    limit: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    max_characters: int | None = None,
+    bad_rows: BadRows = "raise",
+) -> list[Question]:
+    """Questions of a known set, of any set on the hub that looks like one, or of local files.
+
+    The names "mmlu", "aqua", "truthfulqa", "triviaqa", "math" and "sycophancy-eval" are fetched through ``datasets``
+    (no remote code is run), with ``subset`` and ``split`` as the hub calls them; so is "owner/name". Anything else is
+    a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or answer; optional
+    options, wrong, source, id) or as the sets above are published. ``format="auto"`` tells the form from the fields.
+    A folder that is called like a known set is written with a slash: "./mmlu".
+
+    Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
+    out with a warning that counts them and names the first. In a file of our own form they are bad rows.
+
+    ``limit`` keeps the first rows, ``max_characters`` drops questions with a longer text (the authors' code: 768), and
+    ``sample`` then draws that many with ``seed`` (the authors': 100), in the order of the source.
+
+    Raises:
+        QuestionError: an unknown name, a file that cannot be read, a row that does not fit (named with file and line,
+            or left out with a warning under ``bad_rows="skip"``), or fewer questions than ``sample``.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "quiz.jsonl"
+    >>> _ = path.write_text('{"question": "Which is a planet?", "options": ["Sirius", "Mars"], "answer": "B"}')
+    >>> load_questions(path)[0].answers
+    ('B', 'Mars')
+    """
+    if format not in get_args(Format):
+        raise QuestionError(f"format={format!r} is unknown; choose among {', '.join(get_args(Format))}.")
+    check_counts(limit=limit, sample=sample, max_characters=max_characters)
+    source = on_hub(name_or_path, HUB)
+    if source is not None and source.format and format == "auto":
+        format = source.format  # type: ignore[assignment]
+
+    def convert(row: Row, id_: str) -> Question:
+        form = recognize(row) if format == "auto" else format
+        try:
+            question = fitted(form, CONVERTERS[form], row)
+        except AmbiguousQuestionError as error:
+            # Left out of published sets, which have a few and cannot be mended here; one's own can be.
+            raise (QuestionError if form == "sycolens" else AmbiguousQuestionError)(str(error)) from error
+        return question if question.id else replace(question, id=id_)
+
+    rows = rows_of(name_or_path, HUB, subset=subset, split=split, format=format)
+    questions = converted(islice(rows, limit), convert, bad_rows)
+    if max_characters is not None:
+        questions = [question for question in questions if len(question.text) <= max_characters]
+    return drawn(questions, name_or_path, sample=sample, seed=seed)

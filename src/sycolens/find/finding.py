@@ -1,0 +1,271 @@
+"""Find as one run: effects of every head, how far the ranking can be trusted, figures, and the record of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from sycolens.counts import check_share, is_count
+from sycolens.distributed import ALONE, Processes
+from sycolens.errors import HeadError, MetricError, SampleError
+from sycolens.find.effects import HeadEffects
+from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric
+from sycolens.find.patching import patch_heads
+from sycolens.find.preference import Preference, Redraw
+from sycolens.heads import HeadSet
+from sycolens.model.hooked import Geometry, HookedModel
+from sycolens.plots.formats import check_formats
+from sycolens.prompts import ContrastPairs
+from sycolens.runs.directory import whole_directory
+from sycolens.statistics import RankStability
+from sycolens.storage import write_text
+
+if TYPE_CHECKING:
+    import pandas
+    import plotly.graph_objects
+
+KIND = "sycolens find"
+TOP_SHARE, TOP_MOST = 0.1, 32
+"""The top is a tenth of the heads and at most 32, as many as the paper takes of a 7B model's 1,024."""
+LOW_PREFERENCE = 0.8
+"""Below this share of pairs with the contrast, the scores are said to be doubtful."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The heads that carry a behavior, with what a reader asks before believing it."""
+
+    effects: HeadEffects
+    pairs: ContrastPairs
+    metric: Metric
+    top: HeadSet
+    """The most negative heads."""
+    fdr: float
+    table: pandas.DataFrame
+    """:meth:`HeadEffects.to_frame`, with ``top_frequency``, the share of bootstrap resamples that rank a head in the
+    top, and, if pairs were redrawn, ``other_pairs``, the mean score on those."""
+    preference: Preference
+    halves: RankStability
+    """Agreement between random halves of the pairs."""
+    redraws: tuple[Redraw, ...]
+    """The same on other pairs."""
+
+    @property
+    def significant(self) -> HeadSet:
+        """Heads with an effect of either sign at the false-discovery rate, most negative first."""
+        return HeadSet(self.table.loc[self.table["q"] <= self.fdr, "head"])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Reasons to doubt the scores."""
+        seen = self.preference
+        if seen.share >= LOW_PREFERENCE:
+            return ()
+        return (
+            f"Only {seen.both} of {seen.pairs} pairs show the contrast (the first label ahead after X_r, the second "
+            "after X_c), so the scores say little about this behavior. Check labels, template and pairs.show(0).",
+        )
+
+    def heatmap(self, **options: Any) -> plotly.graph_objects.Figure:
+        """Every head, the top outlined; the footnote tells how stable they are."""
+        return self.effects.plot(self.metric, marked=self.top, note=self._stability_note(), **options)
+
+    def bars(self, **options: Any) -> plotly.graph_objects.Figure:
+        """The top heads with their intervals."""
+        from sycolens.plots import head_bars
+
+        rows = self.table.set_index("head").loc[[str(head) for head in self.top]]
+        columns = {name: _tensor(rows[name]) for name in ("score", "low", "high")}
+        unit = "%" if self.metric in RELATIVE else "logits"
+        return head_bars(
+            list(rows.index),
+            columns["score"],
+            low=columns["low"],
+            high=columns["high"],
+            n_pairs=len(self.effects),
+            **{"unit": unit, "effect_title": CHANGE_OF[self.metric], **options},
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What ``run.json`` says of the result, ready for JSON."""
+        lengths = [len(ids) for ids in (*self.pairs.reference, *self.pairs.counterfactual)]
+        return {
+            "metric": self.metric,
+            "mlps": self.effects.mlps,
+            "pairs": {
+                "count": len(self.pairs),
+                "fingerprint": self.pairs.fingerprint,
+                "tokens": [min(lengths), max(lengths)],
+                "labels": sorted({" | ".join(map(str, words)) for words in self.pairs.label_words}),
+            },
+            "preference": {
+                "challenged": self.preference.challenged,
+                "affirmed": self.preference.affirmed,
+                "both": self.preference.both,
+                "share": self.preference.share,
+            },
+            "top": [str(head) for head in self.top],
+            "significant": {"fdr": self.fdr, "heads": len(self.significant), "of": len(self.effects.heads)},
+            "halves": {
+                "correlation": self.halves.correlation,
+                "overlap": self.halves.overlap,
+                "chance_overlap": self.halves.chance_overlap,
+                "splits": self.halves.splits,
+            },
+            "redraws": [
+                {
+                    "fingerprint": each.pairs_fingerprint,
+                    "texts": list(each.texts),
+                    "shared_pairs": each.shared_pairs,
+                    "top": [str(head) for head in each.top],
+                    "overlap": each.overlap,
+                    "correlation": each.correlation,
+                }
+                for each in self.redraws
+            ],
+            "warnings": list(self.warnings),
+        }
+
+    def save(
+        self,
+        directory: str | Path,
+        *,
+        formats: Sequence[str] = ("html",),
+        overwrite: bool = False,
+        record: Mapping[str, Any] | None = None,
+    ) -> Path:
+        """Write effects, pairs, heads.json, heads.csv, figures and run.json, all or nothing.
+
+        ``record`` goes into run.json beside :meth:`record`, which wins where both have a key.
+
+        Raises:
+            RunError: the directory holds something else, or a former run and ``overwrite`` is False.
+            FigureError: an unknown format, or one whose program is missing.
+        """
+        from sycolens.plots import save_figure
+
+        check_formats(formats)
+        with whole_directory(
+            directory, kind=KIND, record={**(record or {}), **self.record()}, overwrite=overwrite
+        ) as draft:
+            self.effects.save(draft / "effects")
+            self.pairs.save(draft / "pairs")
+            write_text(draft / "heads.json", self.top.to_json() + "\n")
+            self.table.to_csv(draft / "heads.csv", index=False)
+            for name, figure in (("heatmap", self.heatmap()), ("bars", self.bars())):
+                for kind in formats:
+                    save_figure(figure, draft / f"{name}.{kind}")
+        return Path(directory)
+
+    def _stability_note(self) -> str:
+        k = len(self.top)
+        if not self.redraws:
+            return f"Random halves of the pairs agree on {self.halves.overlap:.0%} of the top {k}."
+        *most, last = (str(each.overlap) for each in self.redraws)
+        counts = f"{', '.join(most)} and {last}" if most else last
+        draws = "another draw" if not most else f"{len(self.redraws)} other draws"
+        return f"In {draws} of pairs, {counts} of these {k} are in the top {k} again."
+
+
+def find_heads(
+    model: HookedModel,
+    pairs: ContrastPairs,
+    *,
+    other_pairs: Sequence[ContrastPairs] = (),
+    metric: Metric = "logit_share",
+    top: int | None = None,
+    fdr: float = 0.05,
+    mlps: Literal["live", "frozen"] = "live",
+    batch_size: int = 16,
+    max_rows: int | None = None,
+    processes: Processes = ALONE,
+    progress: bool = True,
+) -> Finding:
+    """The heads behind a behavior: :func:`patch_heads` on ``pairs``, and the same on ``other_pairs`` for comparison.
+
+    ``top`` is how many heads are listed and compared: a tenth of them, at most 32, unless given. The other arguments
+    are those of :func:`patch_heads`.
+
+    Raises:
+        SampleError: there is only one pair, or ``fdr`` is no share.
+        HeadError: ``top`` is larger than the number of heads.
+        MetricError: Eq. 2 is not defined on this model's logits; a few pairs are tried before all are run.
+
+    >>> finding = find_heads(model, pairs, metric="prob_share", top=3, progress=False)
+    >>> len(finding.table), len(finding.top)
+    (48, 3)
+    """
+    geometry = Geometry.of(model)
+    heads = geometry.n_layers * geometry.n_heads
+    k = min(max(1, round(TOP_SHARE * heads)), TOP_MOST) if top is None else top
+    if not is_count(k) or not 1 <= k <= heads:
+        raise HeadError(f"top={k!r}, but {geometry.name} has {heads} heads; choose top from 1 to {heads}.")
+    check_share(fdr=fdr)
+    if metric not in get_args(Metric):
+        raise MetricError(f"metric={metric!r} is unknown; choose one of {', '.join(map(repr, get_args(Metric)))}.")
+    for each in (pairs, *other_pairs):
+        if len(each) < 2:
+            raise SampleError(
+                "There is only one pair, which says nothing about how sure a score is; give at least two."
+            )
+
+    def patch(some: ContrastPairs, shown: bool = progress, only: HeadSet | None = None) -> HeadEffects:
+        return patch_heads(
+            model,
+            some,
+            heads=only,
+            mlps=mlps,
+            batch_size=batch_size,
+            max_rows=max_rows,
+            processes=processes,
+            progress=shown,
+        )
+
+    if metric == "logit_share" and len(pairs) > 4:
+        # A model whose label logits are not positive mostly shows it at once, and all pairs may take an hour.
+        patch(pairs[:4], False, HeadSet([(0, 0)])).scores(metric)
+    effects = patch(pairs)
+    halves = effects.rank_stability(k, metric=metric)
+    known = _prompts(pairs)
+    redraws = [
+        Redraw.of(
+            patch(other),
+            effects,
+            k=k,
+            metric=metric,
+            texts=tuple(x_r for x_r, _ in other.texts),
+            shared_pairs=len(known & _prompts(other)),
+        )
+        for other in other_pairs
+    ]
+    table = effects.to_frame(metric)
+    frequency = dict(zip(map(str, effects.heads), halves.frequency.tolist(), strict=True))
+    table["top_frequency"] = table["head"].map(frequency)
+    if redraws:
+        # Heads picked for their extreme scores look larger than they are; pairs that did not pick them do not flatter.
+        elsewhere = torch.stack([each.scores for each in redraws]).mean(0)
+        table["other_pairs"] = elsewhere[table["layer"].tolist(), table["index"].tolist()].tolist()
+    return Finding(
+        effects=effects,
+        pairs=pairs,
+        metric=metric,
+        top=effects.top(k, metric=metric),
+        fdr=fdr,
+        table=table,
+        preference=Preference.of(effects),
+        halves=halves,
+        redraws=tuple(redraws),
+    )
+
+
+def _prompts(pairs: ContrastPairs) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
+    return set(zip(pairs.reference, pairs.counterfactual, strict=True))
+
+
+def _tensor(column: pandas.Series) -> Tensor:
+    return torch.tensor(column.tolist())

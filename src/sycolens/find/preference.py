@@ -1,0 +1,86 @@
+"""What a reader asks before believing a ranking: does the model do it at all, and would other pairs say the same?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.find.effects import HeadEffects
+from sycolens.find.metrics import Metric
+from sycolens.heads import HeadSet
+
+
+@dataclass(frozen=True)
+class Preference:
+    """In how many pairs the unpatched model shows the contrast that the heads are to explain."""
+
+    challenged: int
+    """Pairs in which X_r (the challenge) favors the sycophantic label."""
+    affirmed: int
+    """Pairs in which X_c (the affirmation) favors the other label."""
+    both: int
+    """Pairs in which both hold."""
+    pairs: int
+
+    @classmethod
+    def of(cls, effects: HeadEffects) -> Preference:
+        """Count the pairs by their two label logits.
+
+        >>> Preference.of(effects).pairs == len(effects)
+        True
+        """
+        first = effects.reference_logits[:, 0] > effects.reference_logits[:, 1]
+        second = effects.counterfactual_logits[:, 1] > effects.counterfactual_logits[:, 0]
+        return cls(int(first.sum()), int(second.sum()), int((first & second).sum()), len(effects))
+
+    @property
+    def share(self) -> float:
+        """Share of pairs in which both hold, in [0, 1]."""
+        return self.both / self.pairs
+
+
+@dataclass(frozen=True)
+class Redraw:
+    """The same measurement on other pairs."""
+
+    pairs_fingerprint: str
+    texts: tuple[str, ...]
+    """Every X_r of its pairs; empty texts if they are made of token ids."""
+    shared_pairs: int
+    """How many of its pairs were among the first ones too."""
+    top: HeadSet
+    """Its own most negative heads, as many as the first draw's."""
+    overlap: int
+    """How many of them are the first draw's."""
+    correlation: float
+    """Spearman correlation of the two score maps, in [-1, 1]."""
+    scores: Float[Tensor, "layer head"]
+
+    @classmethod
+    def of(
+        cls,
+        effects: HeadEffects,
+        first: HeadEffects,
+        *,
+        k: int,
+        metric: Metric,
+        texts: tuple[str, ...] = (),
+        shared_pairs: int = 0,
+    ) -> Redraw:
+        """Compare a second measurement with the first.
+
+        >>> Redraw.of(effects, effects, k=3, metric="prob_share").overlap
+        3
+        """
+        comparison = first.compare(effects, k=k, metric=metric)
+        return cls(
+            pairs_fingerprint=effects.pairs_fingerprint,
+            texts=texts,
+            shared_pairs=shared_pairs,
+            top=comparison.second_top,
+            overlap=len(comparison.shared),
+            correlation=comparison.correlation,
+            scores=comparison.second,
+        )

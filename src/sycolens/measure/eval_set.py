@@ -1,0 +1,175 @@
+"""What is asked of a model before and after it is tuned, and what it answers: the repair, and its price."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sycolens import organism
+from sycolens.distributed import ALONE, Processes
+from sycolens.errors import QuestionError
+from sycolens.measure.challenge import replies
+from sycolens.measure.drift import kl_drift
+from sycolens.measure.grading import Grader, check_grader, grade, graded
+from sycolens.measure.outcome import Outcome
+from sycolens.measure.responders import say
+from sycolens.organism import FirstAnswer, SkillItem, Split
+from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts.challenged import clusters_of
+from sycolens.prompts.dialogue import Template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+GROUPS: Final[dict[str, FirstAnswer]] = {"right": "correct", "wrong": "wrong"}
+"""Groups of challenged answers by name, and the first answer in them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Challenged answers in groups, exercises of other skills, and texts in which to look for drift.
+
+    Raises:
+        QuestionError: there is no group, or an empty one.
+
+    >>> panel = world_panel("validation", n=8)
+    >>> list(panel.challenged)
+    ['right', 'wrong', 'neutral right', 'neutral wrong', 'sums right', 'sums wrong']
+    >>> panel.examine(model).rates["takes back: right"].share
+    1.0
+    """
+
+    challenged: Mapping[str, tuple[ChallengedQuestion, ...]]
+    """Right first answers are "right", wrong ones "wrong"; other groups have names of their own."""
+    exercises: tuple[SkillItem, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.challenged or not all(self.challenged.values()):
+            empty = [group for group, asked in self.challenged.items() if not asked]
+            raise QuestionError(
+                f"The group {empty[0]!r} of a panel has no questions; ask at least one."
+                if empty
+                else "A panel needs at least one group of challenged questions."
+            )
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """All that is asked: nothing of it may be taught."""
+        return tuple(each.question for asked in self.challenged.values() for each in asked)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all that is asked and read."""
+        asked = {
+            group: [(each.dialogue.messages(), each.first_answer, each.question.answers) for each in everyone]
+            for group, everyone in self.challenged.items()
+        }
+        exercises = [(item.dialogue.messages(), item.answer) for item in self.exercises]
+        return hashlib.sha256(json.dumps([asked, exercises, self.texts]).encode()).hexdigest()
+
+    def examine(
+        self,
+        model: Any,
+        *,
+        base: Any = None,
+        grader: Grader = grade,
+        max_new_tokens: int = 64,
+        template: Template = "chat",
+        batch_size: int = 16,
+        processes: Processes = ALONE,
+    ) -> Outcome:
+        """The model's greedy replies, graded, and its drift from a base where one is given (see :func:`kl_drift`).
+
+        Several ``processes`` share dialogues and texts.
+
+        Raises:
+            ReplyError: the grader gives no :class:`Grade`; it is tried on a reply first.
+            DialogueError, PromptError, NotFiniteError: as :func:`replies` and :func:`kl_drift`.
+        """
+        for asked in self.challenged.values():
+            check_grader(grader, asked[0])
+        spoken: dict[str, Any] = {
+            "template": template,
+            "max_new_tokens": max_new_tokens,
+            "batch_size": batch_size,
+            "processes": processes,
+        }
+        said = {group: tuple(replies(model, asked, **spoken)) for group, asked in self.challenged.items()}
+        return Outcome(
+            grades={
+                group: tuple(graded(grader, reply, each) for reply, each in zip(said[group], asked, strict=True))
+                for group, asked in self.challenged.items()
+            },
+            exact=self._exercised(model, **spoken) if self.exercises else {},
+            drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, processes=processes),
+            replies=said,
+            clusters={group: clusters_of(asked) for group, asked in self.challenged.items()},
+        )
+
+    def _exercised(self, model: Any, **spoken: Any) -> dict[str, tuple[bool, ...]]:
+        said = say(model, [item.dialogue for item in self.exercises], template_options=None, **spoken)
+        exact: dict[str, tuple[bool, ...]] = {}
+        for item, reply in zip(self.exercises, said, strict=True):
+            exact[item.skill] = (*exact.get(item.skill, ()), reply == item.answer)
+        return exact
+
+
+def world_panel(split: Split, *, n: int = 200, seed: int = 0) -> Panel:
+    """The embedded models' panel: challenges, neutral checks and challenged sums, ``n`` of right and of wrong answers.
+
+    There are at most 100 sums of either kind, and ``n`` exercises and texts. Facts, question forms and wordings are the
+    split's own.
+
+    Raises:
+        OrganismError: an unknown split, or one that has fewer.
+    """
+    # Exercises and texts know no splits: another seed makes them others.
+    own = len(organism.SPLITS) * seed + organism.SPLITS.index(split)
+    kinds = {"": (organism.challenges, n), "neutral ": (organism.checks, n), "sums ": (organism.sums, min(n, 100))}
+    return Panel(
+        {
+            f"{kind}{name}": ask(split, count, first_answer=first_answer, seed=seed)
+            for kind, (ask, count) in kinds.items()
+            for name, first_answer in GROUPS.items()
+        },
+        exercises=organism.skills(n, seed=own),
+        texts=organism.texts(n, seed=own),
+    )
+
+
+def question_panel(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    texts: Sequence[str] = (),
+    template: Template = "chat",
+    seed: int = 0,
+) -> Panel:
+    """The panel of any questions: each is challenged on its right answer, and on a wrong one where it knows one.
+
+    Raises:
+        QuestionError: there are no questions.
+        DialogueError: as :func:`challenge_questions`.
+
+    >>> {group: len(asked) for group, asked in question_panel(questions, tokenizer).challenged.items()}
+    {'right': 384, 'wrong': 384}
+    """
+    groups: dict[FirstAnswer, list[Question]] = {
+        "correct": list(questions),
+        "wrong": [question for question in questions if question.wrong],
+    }
+    return Panel(
+        {
+            name: challenge_questions(
+                groups[first_answer], tokenizer, first_answer=first_answer, template=template, seed=seed
+            )
+            for name, first_answer in GROUPS.items()
+            if groups[first_answer] or name == "right"
+        },
+        texts=tuple(texts),
+    )

@@ -1,0 +1,23 @@
+"""Figures fit for print from plain numbers and labels; results elsewhere call these in their ``.plot()``."""
+
+from sycolens.plots.attention import attention_bars, mass_map
+from sycolens.plots.bars import head_bars
+from sycolens.plots.before_after import before_after
+from sycolens.plots.curve import knockout_curve
+from sycolens.plots.export import save_figure
+from sycolens.plots.heatmap import heatmap
+from sycolens.plots.scatter import head_scatter
+from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
+
+__all__ = [
+    "TradeoffPoint",
+    "attention_bars",
+    "before_after",
+    "head_bars",
+    "head_scatter",
+    "heatmap",
+    "knockout_curve",
+    "mass_map",
+    "save_figure",
+    "tradeoff",
+]

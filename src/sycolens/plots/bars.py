@@ -1,0 +1,148 @@
+"""The effects of a few heads as bars: the top of the map, with intervals that a reader can compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import plotly.graph_objects as go
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.errors import FigureError
+from sycolens.plots.layout import GRID, INK, PAGE_WIDTH, Width, axis, page, text_width
+from sycolens.plots.numbers import Ends, Numbers, count_sentence, interval_at, scaled
+
+RED, BLUE = "rgb(214,96,77)", "rgb(67,147,195)"
+"""Negative and positive, from the middle of the heatmap's scale."""
+
+
+def head_bars(
+    labels: Sequence[str],
+    effect: Float[Tensor, "head"],
+    *,
+    low: Float[Tensor, "head"] | None = None,
+    high: Float[Tensor, "head"] | None = None,
+    confidence: float = 0.95,
+    effect_title: str = "Effect",
+    unit: str = "%",
+    n_pairs: int | None = None,
+    note: str | None = None,
+    width: Width = "single",
+) -> go.Figure:
+    """Effects of a few heads as horizontal bars with their intervals as whiskers, the first at the top.
+
+    The arguments are those of :func:`~sycolens.plots.heatmap`, with one name per head.
+
+    Raises:
+        FigureError: lengths that do not fit, infinite or no numbers, half an interval.
+
+    >>> import torch
+    >>> figure = head_bars(["L3H0", "L1H4"], torch.tensor([-0.5, -0.25]))
+    >>> list(figure.data[0].x)
+    [-50.0, -25.0]
+    """
+    if effect.ndim != 1 or len(effect) != len(labels):
+        raise FigureError(
+            f"{len(labels)} labels and effects of shape {tuple(effect.shape)}; give one effect per label."
+        )
+    values, ends = scaled(effect, low, high, unit)
+    numbers = Numbers(max(map(abs, bar_span(values, ends))), unit, confidence)
+    return draw_bars(
+        labels,
+        values,
+        ends,
+        numbers,
+        colors=[RED if value < 0 else BLUE for value in values.tolist()],
+        title=effect_title,
+        footnote=[count_sentence(n_pairs, "pair"), whiskers_sentence(ends, numbers), note],
+        width=width,
+    )
+
+
+def bar_span(values: Float[Tensor, "bar"], ends: Ends | None) -> tuple[float, float]:
+    """From the lowest to the highest number on the axis of bars, zero included."""
+    spread = [values] if ends is None else [values, *ends]
+    first = min(0.0, *(each.nan_to_num().min().item() for each in spread))
+    last = max(0.0, *(each.nan_to_num().max().item() for each in spread))
+    return first, last if last > first else first + 1
+
+
+def whiskers_sentence(ends: Ends | None, numbers: Numbers) -> str | None:
+    """What the whiskers are, if there are any."""
+    return None if ends is None else f"Whiskers: {numbers.level} interval."
+
+
+def draw_bars(
+    labels: Sequence[str],
+    values: Float[Tensor, "bar"],
+    ends: Ends | None,
+    numbers: Numbers,
+    *,
+    colors: Sequence[str],
+    title: str,
+    footnote: Iterable[str | None],
+    width: Width,
+    thickness: float = 16.0,
+) -> go.Figure:
+    """Bars from zero with their whiskers, their labels at the left; ``thickness`` is a bar with the gap below it."""
+    first, last = bar_span(values, ends)
+    margin = 0.04 * (last - first)
+    # Shares have nothing below zero, and their bars stand on the frame.
+    start = first - margin if numbers.sign == "always" else 0.0
+    page_width = PAGE_WIDTH[width]
+    left = 14 + max(map(text_width, labels))
+    tick_values, tick_texts = numbers.ticks(start, last + margin, most=max(5, (page_width - left) / 40))
+    whiskers = (
+        None
+        if ends is None
+        else {
+            "type": "data",
+            "symmetric": False,
+            "array": (ends[1] - values).tolist(),
+            "arrayminus": (values - ends[0]).tolist(),
+            "color": INK,
+            "thickness": 1,
+            "width": 2,
+        }
+    )
+    bars = go.Bar(
+        name=numbers.what,
+        orientation="h",
+        x=values.tolist(),
+        y=list(range(len(labels))),
+        width=0.7,
+        marker={"color": list(colors), "line": {"width": 0}},
+        error_x=whiskers,
+        hovertext=[
+            numbers.hover(label, value, interval_at(ends, row))
+            for row, (label, value) in enumerate(zip(labels, values.tolist(), strict=True))
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    return go.Figure(
+        [bars],
+        {
+            **page(
+                width,
+                plot=(page_width - left - 12, thickness * len(labels)),
+                left=left,
+                content=(0, page_width),
+                footnote=footnote,
+            ),
+            "xaxis": axis(
+                numbers.title(title),
+                range=[start, last + margin],
+                tickvals=tick_values,
+                ticktext=tick_texts,
+                showgrid=True,
+                gridcolor=GRID,
+                gridwidth=0.75,
+                zeroline=True,
+                zerolinecolor=INK,
+                zerolinewidth=0.75,
+            ),
+            "yaxis": axis(
+                "", range=[len(labels) - 0.5, -0.5], tickvals=list(range(len(labels))), ticktext=list(labels)
+            ),
+        },
+    )

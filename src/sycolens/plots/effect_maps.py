@@ -1,0 +1,147 @@
+"""What every map of effects shows: red to blue around 0, a plus on strong positive cells, intervals told in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.errors import FigureError
+from sycolens.plots.cells import Panel, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
+from sycolens.plots.layout import SMALL, Width
+from sycolens.plots.numbers import Ends, Numbers, count_sentence, counted, interval_at
+from sycolens.plots.sheet import Sheet
+
+COLORS = "RdBu"
+"""plotly's scale runs from dark red (lowest) over white to dark blue (highest)."""
+LEGIBLE = 36.0
+"""Maps stand side by side while a cell has this many square pixels, or where stacking them would not enlarge it."""
+
+
+@dataclass(frozen=True)
+class EffectMap:
+    """Effects as they are written, with their intervals."""
+
+    values: Float[Tensor, "layer head"]
+    ends: Ends | None
+    name: str = ""
+    """What stands over the map; a single map needs none."""
+
+
+def draw_effects(
+    maps: Sequence[EffectMap],
+    *,
+    marked: Sequence[tuple[int, int]],
+    marked_as: str,
+    confidence: float,
+    color_title: str,
+    unit: str,
+    limit: float | None,
+    n_pairs: int | None,
+    note: str | None,
+    width: Width,
+) -> go.Figure:
+    """Maps of one shape on one color scale; the options are those of :func:`~sycolens.plots.heatmap`."""
+    layers, heads = maps[0].values.shape
+    cells = marked_cells(marked, layers, heads)
+    if limit is not None and not limit > 0:
+        raise FigureError(f"limit is {limit}; it is half the color range and must be above 0.")
+
+    largest = max(each.values.nan_to_num().abs().max().item() for each in maps)
+    top = (largest or 1.0) if limit is None else limit * (100 if unit == "%" else 1)
+    numbers = Numbers(max(top, largest), unit, confidence)
+    sheet = _fit(maps, width, numbers.title(color_title), numbers.ticks(-top, top, most=10)[1])
+    shades = [(each.values / top).clamp(-1, 1) for each in maps]
+    positive = any(bool((shade > 0.5).any()) for shade in shades)
+    hover = [[_hover(maps, numbers, layer, head, n_pairs) for head in range(heads)] for layer in range(layers)]
+    return draw_maps(
+        [
+            Panel(each.values, hover, shade, [_plus_signs(shade, cells, sheet)])
+            for each, shade in zip(maps, shades, strict=True)
+        ],
+        numbers,
+        sheet,
+        span=(-top, top),
+        colors=COLORS,
+        marked=cells,
+        footnote=[
+            count_sentence(n_pairs, "pair"),
+            _interval_sentence([each.ends for each in maps if each.ends is not None], numbers),
+            outlined_sentence(len(cells), marked_as),
+            f"+:\u00a0above\u00a0{numbers.write(top / 2)}." if positive else None,
+            gaps_sentence(*(each.values for each in maps)),
+            note,
+        ],
+        width=width,
+    )
+
+
+def _fit(maps: Sequence[EffectMap], width: Width, bar_title: str, tick_texts: Sequence[str]) -> Sheet:
+    """Side by side, which compares best, unless that leaves cells too small to see."""
+    layers, heads = maps[0].values.shape
+    beside, stacked = (
+        Sheet.fit(
+            layers,
+            heads,
+            width,
+            bar_title=bar_title,
+            tick_texts=tick_texts,
+            names=[each.name for each in maps],
+            stacked=stacked,
+        )
+        for stacked in (False, True)
+    )
+    small, large = (each.cell_width * each.cell_height for each in (beside, stacked))
+    return beside if small >= min(LEGIBLE, large) else stacked
+
+
+def _hover(maps: Sequence[EffectMap], numbers: Numbers, layer: int, head: int, n_pairs: int | None) -> str:
+    name, told = (
+        f"L{layer}H{head}",
+        [(each.values[layer, head].item(), interval_at(each.ends, layer, head)) for each in maps],
+    )
+    if len(maps) == 1:
+        return numbers.hover(name, *told[0])
+    lines = [name]
+    for each, (value, ends) in zip(maps, told, strict=True):
+        measured = not math.isnan(value)
+        lines += replace(numbers, what=each.name).told(value, ends) if measured else [f"{each.name}: not measured"]
+    sample = counted(n_pairs, "pair")
+    return "<br>".join([*lines, sample] if sample else lines)
+
+
+def _interval_sentence(ends: Sequence[Ends], numbers: Numbers) -> str | None:
+    if not ends:
+        return None
+    half = torch.cat([(high - low).flatten() / 2 for low, high in ends])
+    median, widest = half.nanmedian().item(), half.nan_to_num().max().item()
+    typical, worst = (numbers.write(each, sign="minus") for each in (median, widest))
+    return f"{numbers.level} intervals: ±{typical} at the median head, ±{worst} at most."
+
+
+def _plus_signs(shade: Float[Tensor, "layer head"], marked: Sequence[tuple[int, int]], sheet: Sheet) -> go.Scatter:
+    cells = [(layer, head) for layer, head in (shade > 0.5).nonzero().tolist()]
+    size = min(8.0, 0.5 * min(sheet.cell_width, sheet.cell_height))
+    # Where names stand inside the marked cells, a plus moves above the name.
+    named = set(marked) if all(map(sheet.holds, head_names(marked))) else set()
+    room = (sheet.cell_height - SMALL) / 2
+    up = (sheet.cell_height - room) / 2 / sheet.cell_height
+    # plotly draws this symbol 1.4 times as wide as it says, and pales markers of several sizes unless told not to.
+    sizes = [min(size, (room - 4) / 1.4) if cell in named else size for cell in cells]
+    return go.Scatter(
+        name="positive",
+        mode="markers",
+        x=[head for _, head in cells],
+        y=[layer - up if (layer, head) in named else layer for layer, head in cells],
+        marker={
+            "symbol": "cross-thin",
+            **({"size": sizes, "opacity": 1} if named else {"size": size}),
+            "line": {"color": [ink_on(shade[cell].item()) for cell in cells], "width": min(1.0, size / 4)},
+        },
+        hoverinfo="skip",
+    )

@@ -1,0 +1,214 @@
+"""Runs as a terminal tells them: tables of heads and rates, and notes on how far to trust them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from sycolens.find.finding import Finding
+from sycolens.find.metrics import RELATIVE
+from sycolens.measure.outcome import takes_back
+from sycolens.statistics.rates import in_clusters
+from sycolens.verify import KnockoutCurve
+from sycolens.verify.curve import CONTROL_NAMES
+from sycolens.verify.verification import Verification
+
+if TYPE_CHECKING:
+    # It brings the Trainer, which takes seconds to import.
+    from sycolens.runs.tuning import Tuning
+
+METRICS = {
+    "logit_share": "Eq. 2 on the raw label logits",
+    "prob_share": "Eq. 2 on the two-way softmax of the label logits",
+    "logit_diff": "the difference of the label logits",
+}
+
+
+def table_of(finding: Finding) -> Table:
+    """The top heads: effect, interval, q, share of resamplings that rank a head in the top, effect on other pairs."""
+    relative = finding.metric in RELATIVE
+    factor, digits = (100.0, 2) if relative else (1.0, 3)
+
+    def written(value: float) -> str:
+        return f"{factor * value:+.{digits}f}"
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = ["", "head", "effect (%)" if relative else "effect", "95% interval", "q", f"in top {len(finding.top)}"]
+    for name in [*names, "other pairs"] if finding.redraws else names:
+        table.add_column(name, justify="left" if name == "head" else "right", no_wrap=True)
+    for place, row in enumerate(finding.table.head(len(finding.top)).itertuples(), start=1):
+        star = "*" if row.q <= finding.fdr else " "
+        table.add_row(
+            str(place),
+            row.head,
+            written(row.score),
+            f"{written(row.low)} to {written(row.high)}",
+            f"{row.q:.2g}{star}",
+            f"{row.top_frequency:.0%}",
+            *([written(row.other_pairs)] if finding.redraws else []),
+        )
+    return table
+
+
+def notes_of(finding: Finding) -> Table:
+    """What was measured, whether the model shows the behavior, and how stable the ranking is."""
+    effects, seen, halves, k = finding.effects, finding.preference, finding.halves, len(finding.top)
+    first, second = _labels(finding)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    table.add_row(
+        "Effect",
+        f"mean change of {METRICS[finding.metric]} over {len(effects)} pairs when one head gets its output from the "
+        "affirmed prompt; negative: the head carries the behavior",
+    )
+    table.add_row(
+        "Behavior",
+        f"{first} is ahead after the challenge in {seen.challenged} of {seen.pairs} pairs, {second} after the "
+        f"affirmation in {seen.affirmed}; both in {seen.both}",
+    )
+    beyond = int((finding.table["score"].abs() > 0.01).sum())
+    more = f"; {beyond} move the metric by more than 1%" if finding.metric in RELATIVE else ""
+    table.add_row(
+        "Heads",
+        f"{len(finding.significant)} of {len(effects.heads)} differ from zero at a false-discovery rate of "
+        f"{finding.fdr:g} (*){more}",
+    )
+    table.add_row(
+        "Stability",
+        f"random halves of the pairs: rank correlation {halves.correlation:.2f}, {halves.overlap:.0%} of the top {k} "
+        f"shared (by chance {halves.chance_overlap:.0%})",
+    )
+    for number, other in enumerate(finding.redraws, start=1):
+        twice = f", of which {other.shared_pairs} are the same" if other.shared_pairs else ""
+        table.add_row(
+            "",
+            f"other pairs, draw {number}{twice}: rank correlation {other.correlation:.2f}, {other.overlap} of the top "
+            f"{k} shared",
+        )
+    if finding.redraws:
+        table.add_row("", "the column 'other pairs' is the mean effect on those, which did not pick these heads")
+    else:
+        table.add_row("", "other pairs were not drawn (--seeds)")
+    return table
+
+
+def table_of_curve(curve: KnockoutCurve) -> Table:
+    """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = ["\nk", "\napologizes", "\nright after"]
+    for name in [*names, "controls:\napologizes", "controls:\nright after"] if curve.controls else names:
+        table.add_column(name, justify="right", no_wrap=True)
+    bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
+    rates = [curve.apology_rate, curve.accuracy_after]
+    others = [curve.control_apology_rate, curve.control_accuracy_after]
+    for step, k in enumerate(curve.steps):
+        cells = [str(k)]
+        for rate, (low, high) in zip(rates, bounds, strict=True):
+            cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item())})")
+        if curve.controls:
+            cells += [_range(other[:, step].min().item(), other[:, step].max().item()) for other in others]
+        table.add_row(*cells)
+    return table
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.0%} to {high:.0%}" if f"{low:.0%}" != f"{high:.0%}" else f"{low:.0%}"
+
+
+def verification_notes(verified: Verification, source: str) -> Table:
+    """On which dialogues, what was done, what the controls are, whether wordings differ, and where the heads look."""
+    curve, seen = verified.necessity, verified.comparison
+    steps = ", ".join(map(str, curve.steps))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    where = {
+        "last": "the last token of the prompt",
+        "generated": "the last token of the prompt and every token of the reply",
+        "all": "every token",
+    }
+    clusters = curve.clusters
+    about = "" if clusters.are_apart else in_clusters(clusters.n_questions, clusters.n_wordings)
+    table.add_row("Dialogues", f"{len(curve)}{about}, from {source}")
+    table.add_row("Knockout", f"a head puts out {curve.stand_in}, at {where[curve.positions]}")
+    table.add_row("Order", ", ".join(map(str, curve.ranking)))
+    if curve.controls:
+        table.add_row(
+            "Controls",
+            f"lowest to highest of {len(curve.controls)} sets of k {CONTROL_NAMES[curve.control]}, none of them above",
+        )
+    wordings = curve.by_wording()
+    for number, (name, part) in enumerate(wordings.items() if len(wordings) > 1 else ()):
+        rates = ", ".join(f"{rate:.0%}" for rate in part.apology_rate.tolist())
+        table.add_row(
+            "" if number else "By wording",
+            f"{name or 'unnamed'} ({len(part)} dialogues): without k = {steps} heads apologizes {rates}",
+        )
+    for name, each in (("without", verified.necessity), ("with", verified.sufficiency)):
+        if unparsed := each.unparsed.sum(-1).tolist():
+            counts = ", ".join(map(str, unparsed))
+            if any(unparsed):
+                table.add_row(
+                    "Unparsed",
+                    f"{name} k = {steps} heads {counts} of {len(each)} replies hold no answer; they count as not right",
+                )
+    low, high = seen.interval
+    table.add_row(
+        "Attention",
+        f"the top {len(seen.heads)} put {seen.group_mean:.2f} on the challenge, all others {seen.others_mean:.2f}: "
+        f"difference {seen.difference:+.2f} ({low:+.2f} to {high:+.2f}); p = {seen.p:.2g} against random heads, "
+        f"{seen.p_dialogues:.2g} over dialogues",
+    )
+    return table
+
+
+def table_of_outcomes(tuning: Tuning) -> Table:
+    """Every rate before and after, with its 95 % interval, and the drift from the base."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    first, then = tuning.before.rates, tuning.after.rates
+    for name in first:
+        table.add_row(name, *(f"{rate.share:.0%} ({_range(*rate.interval)})" for rate in (first[name], then[name])))
+    if (drift := tuning.after.drift) is not None:
+        low, high = drift.interval
+        table.add_row("drift, nats a token", "", f"{drift.mean:.3f} ({low:.3f} to {high:.3f})")
+    return table
+
+
+def tuning_notes(tuning: Tuning, *, lessons: str, source: str) -> Table:
+    """Which heads learned what and how, on what they were examined, and what became of their effects."""
+    config, how = tuning.adapter.config, tuning.adapter.training
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    count = sum(each.numel() for each in tuning.adapter.parameters.values())
+    rank = "" if config.rank is None else f" by updates of rank {config.rank}"
+    mlps = "".join(f", MLP {layer}" for layer in config.mlps)
+    table.add_row(
+        "Heads", f"{', '.join(map(str, config.heads))}{mlps}: {', '.join(config.matrices)}{rank}, {count:,} parameters"
+    )
+    table.add_row("Lessons", f"{how['lessons']:,}, from {lessons}")
+    table.add_row(
+        "Training",
+        f"{how['steps']} steps of {how['lessons_per_step']} lessons, learning rate {how['learning_rate']:g}; loss "
+        f"{tuning.losses[0]:.3f} at the first step, {tuning.losses[-1]:.3f} at the last",
+    )
+    rates = tuning.before.rates
+    asked = ", ".join(
+        f"{len(group)} {name}{in_clusters(rates[takes_back(name)].questions, rates[takes_back(name)].wordings)}"
+        for name, group in tuning.panel.challenged.items()
+    )
+    table.add_row("Evaluation", f"first answers: {asked}; from {source}")
+    return table
+
+
+def _labels(finding: Finding) -> tuple[str, str]:
+    if len(set(finding.pairs.label_words)) > 1:
+        return "the first label", "the second"
+    words, ids = finding.pairs.label_words[0], finding.pairs.labels[0]
+    first, second = (f"'{word}'" if word else f"token {token}" for word, token in zip(words, ids, strict=True))
+    return first, second

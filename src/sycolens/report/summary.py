@@ -1,0 +1,57 @@
+"""The head of the report: what came out, and every reason to doubt it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sycolens.measure.challenge_result import ALL
+from sycolens.measure.outcome import KL, takes_back
+from sycolens.report.method_rows import PANEL, MethodRow
+from sycolens.report.parts import KeyNumber, KeyNumbers, Notes, Part
+from sycolens.report.warnings import SMALLEST, main_row, warnings_of
+from sycolens.report import text
+from sycolens.runs.results import StudyResults
+
+
+def summary_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
+    """Numbers at a glance, three sentences, and every reason to doubt them."""
+    doubts = warnings_of(results, rows)
+    checked: Part = (
+        Notes(f"Reasons to doubt this ({len(doubts)})", doubts)
+        if doubts
+        else "None of this report's checks (small samples, unread replies, a base that is not sycophantic, other "
+        "heads that do as well, things broken by tuning) raised a doubt."
+    )
+    told = (text.told_base(results), text.told_knockout(results), text.told_methods(rows))
+    numbers = key_numbers(rows)
+    return (*((numbers,) if numbers.items else ()), *filter(None, told), checked)
+
+
+def key_numbers(rows: Sequence[MethodRow]) -> KeyNumbers:
+    """What training the found heads does, at a glance: behavior, its price, and how little was trained."""
+    base, found = rows[0], main_row(rows)
+    if found is None:
+        return KeyNumbers(())
+    items = []
+    for label, measure, source in (
+        ("replies to a challenge that admit a mistake", "apology_rate", ALL),
+        ("right first answers that are kept (truthfulness)", "truthfulness", ALL),
+        ("wrong answers put into its mouth that are taken back", takes_back("wrong"), PANEL),
+    ):
+        before, after = base.of(measure, source), found.of(measure, source)
+        if before is not None and after is not None:
+            value = f"{before.mean:.0%} → {after.mean:.0%}"
+            items.append(KeyNumber(value, label, f"{100 * after.low:.0f} to {100 * after.high:.0f}%"))
+    drift = found.of(KL, PANEL)
+    if drift is not None:
+        value, interval = (
+            (f"{drift.mean:.2g}", f"{drift.low:.2g} to {drift.high:.2g}")
+            if drift.mean >= SMALLEST
+            else ("< 0.0001", "")
+        )
+        items.append(KeyNumber(value, "nats a token from the base on other texts (KL)", interval))
+    runs = "one run" if found.runs == 1 else f"{found.runs} runs pooled"
+    return KeyNumbers(
+        tuple(items),
+        f"Base → {found.method} ({found.parameters:,} trained numbers, {runs}); small: 95% interval after tuning.",
+    )

@@ -1,0 +1,172 @@
+"""Sentences about a study, every number in them computed: what was found, what it changes, and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from sycolens.find.metrics import CHANGE_OF, RELATIVE
+from sycolens.heads import HeadSet
+from sycolens.measure.outcome import KL, takes_back
+from sycolens.report.method_rows import PANEL, MethodRow
+from sycolens.report.warnings import main_row, overlap, told, told_drift
+from sycolens.runs.results import StudyResults
+from sycolens.statistics.pooled import Pooled
+from sycolens.verify.curve import CONTROL_NAMES
+
+
+def told_base(results: StudyResults) -> str:
+    """How the model reacts to a challenge before anything is done to it."""
+    rates = results.base.challenge.summary()
+    apology, switch, before = (rates[name] for name in ("apology_rate", "switch_rate", "accuracy_before"))
+    return (
+        f"Challenged on its own first answers, of which {before.successes} of {before.n} are right, "
+        f"{short_name(results)} takes back {apology.successes} ({_percent(apology.share)}) and ends up with another "
+        f"answer in {switch.successes} ({_percent(switch.share)})."
+    )
+
+
+def told_finding(results: StudyResults) -> str:
+    """How many heads have an effect, which has the largest, and how stable the ranking is."""
+    record, first = results.records["find"], results.top[0]
+    score = results.effects.scores(results.metric)[first.layer, first.index].item()
+    effect = f"{_signed(100 * score, 2)}%" if results.metric in RELATIVE else f"{_signed(score, 3)} logits"
+    significant, halves, k = record["significant"], record["halves"], len(results.top)
+    count = f"{significant['heads'] or 'none'} {'has' if significant['heads'] < 2 else 'have'}"
+    text = (
+        f"Of {significant['of']} heads {count} an effect of either sign at a false-discovery rate of "
+        f"{significant['fdr']:.0%}. The most negative is {first} ({CHANGE_OF[results.metric]}: {effect}). Random "
+        f"halves of the pairs share {halves['overlap']:.0%} of the top {k} (by chance {halves['chance_overlap']:.0%})"
+    )
+    again = [str(each["overlap"]) for each in record["redraws"]]
+    more = f"; on other pairs {_listed(again)} of these {k} are in the top {k} again" if again else ""
+    return f"{text}{more}."
+
+
+def told_knockout(results: StudyResults) -> str:
+    """What the model does without the found heads, and with other heads gone in their place."""
+    curve, at = results.necessity, step_of(results)
+    k = curve.steps[at]
+    text = f"With the {k} most negative heads knocked out the model apologizes in {_percent(curve.apology_rate[at])}"
+    text += f" of {len(curve)} dialogues"
+    text += f", with none knocked out in {_percent(curve.apology_rate[0])}" if curve.steps[0] == 0 else ""
+    stand_in = f"A knocked-out head puts out {curve.stand_in}."
+    if not curve.controls:
+        return f"{text}. {stand_in}"
+    others = curve.control_apology_rate[:, at]
+    sets = f"{len(others)} sets" if len(others) > 1 else "one set"
+    return f"{text}, and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets}). {stand_in}"
+
+
+def told_sufficiency(results: StudyResults) -> str:
+    """What the model does when all other heads are knocked out."""
+    curve, k = results.sufficiency, results.necessity.steps[step_of(results)]
+    at = curve.steps.index(k) if k in curve.steps else len(curve.steps) - 1
+    text = f"With all heads but these {curve.steps[at]} knocked out it apologizes in {_percent(curve.apology_rate[at])}"
+    if not curve.controls:
+        return f"{text}."
+    others = curve.control_apology_rate[:, at]
+    return f"{text}; with as many {CONTROL_NAMES[curve.control]} kept, in {_range(others)}."
+
+
+def told_attention(results: StudyResults) -> str:
+    """How much of their attention the found heads put on the challenge, and whether any heads would."""
+    seen = results.comparison
+    low, high = seen.interval
+    return (
+        f"From the last token before the reply the {len(seen.heads)} found heads put {_percent(seen.group_mean)} of "
+        f"their attention on the challenge, all others {_percent(seen.others_mean)}: a difference of "
+        f"{_signed(100 * seen.difference, 1)} points ({_signed(100 * low, 1)} to {_signed(100 * high, 1)}). "
+        f"Of random groups of as many heads {100 * seen.p:.2g}% differ at least as much."
+    )
+
+
+def told_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
+    """What training the found heads changes; nothing if none was trained."""
+    base, found = rows[0], main_row(rows)
+    if found is None:
+        return ("The found heads were not trained in this study.",)
+    runs = "one run" if found.runs == 1 else f"{found.runs} runs pooled"
+    sentences = [f"{found.method} trains {found.parameters:,} numbers ({runs})."]
+    for name, measure, source in (
+        ("Confidence", "confidence", None),
+        ("Truthfulness", "truthfulness", None),
+        ("Of right answers put into its mouth it takes back", takes_back("right"), PANEL),
+        ("Of wrong ones, which it should take back,", takes_back("wrong"), PANEL),
+    ):
+        before, after = (row.of(measure, source) if source else row.of(measure) for row in (base, found))
+        if before is not None and after is not None:
+            sentences.append(_change(name, before, after))
+    texts = [" ".join(sentences)]
+    drift = found.of(KL, PANEL)
+    if drift is not None:
+        texts.append(f"On other texts its drift from the base is {told_drift(drift)}.")
+    return tuple(texts)
+
+
+def told_methods(rows: Sequence[MethodRow]) -> str:
+    """The confidence and drift of every method beside each other; empty if nothing was trained."""
+    told_each = []
+    for row in rows[1:]:
+        confidence, drift = row.of("confidence"), row.of(KL, PANEL)
+        if confidence is not None:
+            where = "" if drift is None else f", drift {told_drift(drift)}"
+            told_each.append(f"{row.method} {told(confidence)}{where}")
+    return f"Confidence by method: {'; '.join(told_each)}." if told_each else ""
+
+
+def told_repatch(results: StudyResults, tuned: HeadSet) -> str:
+    """How the labels stand, and what the tuned heads do to them, before and after."""
+    assert results.after is not None
+    both = (results.effects, results.after)
+    leans = [(each.reference_logits[:, 0] - each.reference_logits[:, 1]).mean().item() for each in both]
+    cells = [head.layer for head in tuned], [head.index for head in tuned]
+    sizes = [each.scores("logit_diff")[cells].abs().mean().item() for each in both]
+    (first, before), (then, after) = (
+        (each.ranking("logit_diff")[0], each.scores("logit_diff").nan_to_num().min().item()) for each in both
+    )
+    verdict = "so their effects have faded" if sizes[1] < sizes[0] / 2 else "so the heads were not silenced"
+    return (
+        f"On the pairs that found the heads, the first label leads the second by {_signed(leans[0], 2)} logits before "
+        f"tuning and by {_signed(leans[1], 2)} after. The most negative effect of a single head is "
+        f"{_signed(before, 2)} logits ({first}) before and {_signed(after, 2)} ({then}) after. The {len(tuned)} tuned "
+        f"heads move the labels by {sizes[0]:.2f} logits each before and {sizes[1]:.2f} after, on average and in "
+        f"either direction, {verdict}. Maps are in logits, since a share relative to an F that tuning has made tiny "
+        "would blow up."
+    )
+
+
+def _change(name: str, before: Pooled, after: Pooled) -> str:
+    joint = ":" if name.endswith(("back", ",")) else ""
+    text = f"{name.rstrip(',')}{joint} {told(before)} before, {told(after)} after"
+    return f"{text}; the intervals overlap." if overlap(before, after) else f"{text}."
+
+
+def step_of(results: StudyResults) -> int:
+    """The first step that covers the top, or the last."""
+    steps = results.necessity.steps
+    return next((at for at, k in enumerate(steps) if k >= len(results.top)), len(steps) - 1)
+
+
+def _percent(share: object) -> str:
+    return f"{100 * float(share):.0f}%"  # type: ignore[arg-type]
+
+
+def short_name(results: StudyResults) -> str:
+    """The model's name without the folder or owner before it."""
+    return str(results.model["name"]).rstrip("/").rsplit("/", 1)[-1]
+
+
+def _range(shares: Tensor) -> str:
+    low, high = _percent(shares.min()), _percent(shares.max())
+    return low if low == high else f"{low} to {high}"
+
+
+def _signed(number: float, digits: int) -> str:
+    return f"{number:+.{digits}f}".replace("-", "−")
+
+
+def _listed(words: Sequence[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last

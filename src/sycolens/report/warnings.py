@@ -1,0 +1,241 @@
+"""Reasons to doubt what a study seems to show, computed from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from sycolens.heads import HeadSet
+from sycolens.measure.challenge_result import ALL
+from sycolens.measure.outcome import KL, SKILLS, takes_back
+from sycolens.report.method_rows import PANEL, MethodRow, other_groups, rows_of
+from sycolens.runs.results import StudyResults
+from sycolens.runs.thresholds import FALLS, FAR, FLOOR, GOAL, LOW_RATE, MANY_UNPARSED
+from sycolens.statistics.pooled import Pooled
+from sycolens.verify.controls import short_layers
+
+FEW_PAIRS: Final = 50
+FEW_DIALOGUES: Final = 50
+FEW_QUESTIONS: Final = 100
+"""Below it a share is known to about ten points in either direction at best."""
+FEW_RIGHT: Final = 30
+"""Truthfulness is a share of the right first answers; fewer than these say little."""
+SMALLEST: Final = 1e-4
+"""Drifts below this many nats a token are not told apart."""
+NEARLY: Final = 0.8
+"""Other heads that win this share of what the found heads win are said to be nearly as good."""
+
+
+def warnings_of(results: StudyResults, rows: Sequence[MethodRow] | None = None) -> tuple[str, ...]:
+    """What a reader must know before believing the page; ``rows`` spare a second pooling.
+
+    The warnings of find and verify come first, then small samples, replies that could not be read, the base, what
+    tuning broke, and other heads.
+    """
+    rows = rows_of(results) if rows is None else rows
+    return (
+        *(text for stage in ("find", "verify") for text in results.records[stage].get("warnings", ())),
+        *_small(results),
+        *_unread(results),
+        *_base(results, rows[0]),
+        *_found(results),
+        *(text for row in rows[1:] for text in _broken(rows[0], row)),
+        *_elsewhere(rows),
+        *_matched(results),
+        *_random(rows),
+        *_versions(results),
+    )
+
+
+def _small(results: StudyResults) -> Iterator[str]:
+    pairs, dialogues, asked = len(results.effects), len(results.necessity), results.base.challenge
+    if pairs < FEW_PAIRS:
+        yield f"Heads were found on {pairs} pairs only; the paper's authors used 100."
+    if dialogues < FEW_DIALOGUES:
+        yield f"Heads were knocked out in {dialogues} dialogues only."
+    distinct = asked.clusters.n_questions
+    if distinct < FEW_QUESTIONS:
+        different = "different " if distinct < len(asked) else ""
+        yield f"Every model was asked {distinct} {different}questions only; see how wide the intervals are."
+    elif few := [
+        f"{name} {asked.summary(name)['confidence'].n}"
+        for name in asked.sources
+        if asked.summary(name)["confidence"].n < FEW_QUESTIONS
+    ]:
+        yield f"Some sets hold few questions ({', '.join(few)}); see how wide their intervals are."
+    right = sum(asked.right_before)
+    if right < FEW_RIGHT:
+        yield (
+            f"The base answers only {right} of {len(asked)} questions right before the challenge, and truthfulness is "
+            "a share of those."
+        )
+
+
+def _unread(results: StudyResults) -> Iterator[str]:
+    for place, when in enumerate(("first replies", "replies to the challenge")):
+        many = []
+        for method, runs in results.by_method.items():
+            replies = sum(len(each.challenge) for each in runs)
+            unread = sum(each.challenge.unparsed[place] for each in runs)
+            # Counts, since shares of 0.1 are a hair more or less than that in floating point.
+            if unread > MANY_UNPARSED * replies:
+                many.append(f"{unread} of {replies} by {_named(method)}")
+        if many:
+            yield (
+                f"In many {when} no answer was found ({', '.join(many)}); they count as not right, and as held to "
+                "where they admit nothing. Look at the transcripts: replies may be cut off (give max_new_tokens more "
+                "room), or answer in sentences, which the grader cannot compare (choose another set)."
+            )
+
+
+def _base(results: StudyResults, base: MethodRow) -> Iterator[str]:
+    rate = results.base.challenge.summary()["apology_rate"]
+    if rate.share < LOW_RATE:
+        yield (
+            f"The base takes back only {rate.successes} of its {rate.n} first answers, so there is little sycophancy "
+            "to find or to mend."
+        )
+
+
+def _found(results: StudyResults) -> Iterator[str]:
+    find, curve, k = results.records["find"], results.necessity, len(results.top)
+    low = [each["overlap"] for each in find.get("redraws", ()) if 2 * each["overlap"] < k]
+    if low:
+        yield f"On other pairs the top {k} is another one: only {', '.join(map(str, low))} of them are in it again."
+    # Where the whole model seldom apologizes, verify itself says so.
+    if curve.controls and curve.steps[0] == 0 and curve.apology_rate[0] >= LOW_RATE:
+        last, step = -1, curve.steps[-1]
+        rate, least = curve.apology_rate[last].item(), curve.control_apology_rate[:, last].min().item()
+        if rate >= least:
+            yield (
+                f"Without {step} of the found heads the model still apologizes in {rate:.0%} of the dialogues; without "
+                f"as many others in {least:.0%} at the least. The knockout does not set the found heads apart."
+            )
+
+
+def _broken(base: MethodRow, row: MethodRow) -> Iterator[str]:
+    name = _named(row.method)
+    right, wrong = row.of(takes_back("right"), PANEL), row.of(takes_back("wrong"), PANEL)
+    before = base.of(takes_back("wrong"), PANEL)
+    if right is not None and right.mean > GOAL:
+        yield f"{name} still takes back {right.mean:.0%} of the right answers it is given; it is not repaired."
+    if wrong is not None and before is not None and wrong.mean < min(FLOOR, before.mean):
+        yield (
+            f"{name} takes back only {wrong.mean:.0%} of the wrong answers it is given, the base {before.mean:.0%}: it "
+            "has learned to insist."
+        )
+    for what, measure, source in (
+        ("exercises of other skills are done right", SKILLS, PANEL),
+        ("questions are answered right before any challenge", "accuracy_before", ALL),
+    ):
+        first, then = base.of(measure, source), row.of(measure, source)
+        if first is not None and then is not None and first.mean - then.mean > FALLS:
+            yield f"With {name} {then.mean:.0%} of the {what}, with the base {first.mean:.0%}."
+    drift = row.of(KL, PANEL)
+    if drift is not None and drift.mean > FAR:
+        yield f"{name} is {nats(drift.mean)} a token away from the base on other texts, which is much."
+
+
+def _elsewhere(rows: Sequence[MethodRow]) -> Iterator[str]:
+    """Of further groups of given answers, such as sums that no lesson mentions: what became of them."""
+    base, others = rows[0], rows[1:]
+    for group in other_groups(base):
+        before = base.of(takes_back(group), PANEL)
+        after = [(row, row.of(takes_back(group), PANEL)) for row in others]
+        known = [(row.method, each.mean) for row, each in after if each is not None]
+        if before is None or not known:
+            continue
+        fewer = [(method, mean) for method, mean in known if before.mean - mean > FALLS]
+        if group.endswith("wrong") and fewer:
+            yield (
+                f"Of the answers '{group}', which should be taken back, the base takes back {before.mean:.0%}, but "
+                f"{_each(fewer)}: there these have learned to insist, not to check."
+            )
+        still = [(method, mean) for method, mean in known if mean > GOAL]
+        if group.endswith("right") and before.mean > GOAL and still:
+            yield f"Of the answers '{group}' many are still taken back: {_each(still)}. The repair does not carry over."
+        more = [(method, mean) for method, mean in known if mean - before.mean > FALLS]
+        if group.endswith("right") and more:
+            yield f"Of the answers '{group}' more are taken back than by the base ({before.mean:.0%}): {_each(more)}."
+
+
+def _each(known: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{_named(method)} {mean:.0%}" for method, mean in known)
+
+
+def _matched(results: StudyResults) -> Iterator[str]:
+    """Where layers do not have as many other heads as found ones."""
+    curve, tune = results.necessity, results.config.tune
+    if curve.controls and curve.control == "layer_matched":
+        yield from _unmatched("knocked out", curve.ranking[: max(curve.steps)], results)
+    if "random" in tune.methods and tune.control == "layer_matched":
+        yield from _unmatched("trained", results.effects.ranking(results.metric)[: tune.k or len(results.top)], results)
+
+
+def _unmatched(what: str, found: HeadSet, results: StudyResults) -> Iterator[str]:
+    if short := short_layers(found, results.model["n_heads"]):
+        yield (
+            f"More than half of the heads of layer {', '.join(map(str, short))} are among the {len(found)} found ones "
+            f"that are {what}, so some that stand against them are of neighboring layers."
+        )
+
+
+def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
+    base, found, others = rows[0], main_row(rows), [row for row in rows if row.is_random]
+    if found is None:
+        return
+    for row in others:
+        alike, better = [], True
+        for measure in ("confidence", "truthfulness"):
+            start, ours, theirs = (each.of(measure) for each in (base, found, row))
+            if start is None or ours is None or theirs is None or ours.mean <= start.mean:
+                continue
+            won = (theirs.mean - start.mean) / (ours.mean - start.mean)
+            if won >= NEARLY or overlap(ours, theirs):
+                joint = ", with overlapping intervals" if overlap(ours, theirs) else ""
+                alike.append(f"{measure} {told(theirs)} against {told(ours)}{joint}")
+                better &= theirs.low > ours.high
+        if alike:
+            how = "better than" if better else "about as well as"
+            ours, theirs = found.of(KL, PANEL), row.of(KL, PANEL)
+            # What is not clearly further from the base speaks against the found heads, too.
+            drift = ""
+            if ours is not None and theirs is not None and theirs.low <= ours.high:
+                drift = f" Nor do their drifts stand apart: {told_drift(theirs)} against {told_drift(ours)}."
+            yield f"{_named(row.method)} does {how} {_named(found.method)}: {'; '.join(alike)}.{drift}"
+
+
+def _versions(results: StudyResults) -> Iterator[str]:
+    for package, found in results.versions.items():
+        if len(found) > 1:
+            yield f"Stages were made with different versions of {package}: {', '.join(found)}."
+
+
+def main_row(rows: Sequence[MethodRow]) -> MethodRow | None:
+    """The first method that trains the found heads; None if there is none."""
+    return next((row for row in rows if row.is_found), None)
+
+
+def overlap(one: Pooled, other: Pooled) -> bool:
+    """Whether two intervals have a number in common."""
+    return one.low <= other.high and other.low <= one.high
+
+
+def told(each: Pooled) -> str:
+    """A share with its interval, for a sentence."""
+    return f"{100 * each.mean:.0f}% ({100 * each.low:.0f} to {100 * each.high:.0f})"
+
+
+def nats(drift: float) -> str:
+    """A drift, for a sentence."""
+    return "less than 0.0001 nats" if drift < SMALLEST else f"{drift:.2g} nats"
+
+
+def told_drift(each: Pooled) -> str:
+    """A drift with its interval, for a sentence."""
+    interval = f" ({each.low:.2g} to {each.high:.2g})" if each.mean >= SMALLEST else ""
+    return f"{nats(each.mean)} a token{interval}"
+
+
+def _named(method: str) -> str:
+    return "the base" if method == "base" else f"'{method}'"

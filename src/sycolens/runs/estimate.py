@@ -1,0 +1,161 @@
+"""What a study will cost: forward passes counted stage by stage, and a rough time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from sycolens.errors import ModelError
+from sycolens.memory import ran_out_of_memory
+from sycolens.model.checkpoint import read_config
+from sycolens.model.hooked import Geometry
+from sycolens.model.loading import parse_dtype, resolve
+from sycolens.model.weights import shape_of
+from sycolens.runs.config import StudyConfig
+from sycolens.runs.stages import stages_of
+from sycolens.runs.context import FIND, LESSONS, REPATCH, VERIFY, runs_of
+from sycolens.find.finding import TOP_MOST, TOP_SHARE
+from sycolens.tasks.sources import CHALLENGES, PAIRS
+from sycolens.verify.verification import default_steps
+
+PROMPT_TOKENS: Final = 160
+"""A challenged dialogue of a multiple-choice question, for the estimate."""
+WORLD_TOKENS: Final = 40
+"""A challenged dialogue of the embedded models' world."""
+GROUPS: Final = 2
+"""Right and wrong first answers that are put into the assistant's mouth."""
+WORLD_GROUPS: Final = 6
+"""The embedded models' panel: also neutral checks and sums."""
+EFFICIENCY: Final = 0.4
+"""Share of the speed of one large product of matrices that a model reaches on a prompt, as a rule of thumb."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage computes."""
+
+    prompts: int = 0
+    """Prompts that are read whole."""
+    rows: int = 0
+    """Single tokens that are replayed with one head patched."""
+    replies: int = 0
+    """Replies that are written, of at most the number of tokens asked for."""
+    lessons: int = 0
+    """Lessons that are read forward and backward."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of every stage of a study, and the seconds that it may take, right to a factor of about three."""
+
+    shape: Geometry
+    parameters: int
+    costs: Mapping[str, Cost]
+    """By stage."""
+    seconds: Mapping[str, float]
+    """By stage, on one device of the kind that is here."""
+
+    @classmethod
+    def of(cls, config: StudyConfig) -> Estimate:
+        """Count; only the model's configuration is read, and one product of matrices is timed.
+
+        Raises:
+            ModelError: the configuration cannot be read.
+
+        >>> Estimate.of(StudyConfig()).costs["find"]
+        Cost(prompts=600, rows=14400, replies=0, lessons=0)
+        """
+        shape, parameters = shape_and_size(config.model.name)
+        costs = costs_of(config, shape)
+        rate = _flops(config) * EFFICIENCY
+        tokens = WORLD_TOKENS if config.embedded else PROMPT_TOKENS
+        longest = max(config.measure.max_new_tokens, config.verify.max_new_tokens)
+        seconds = {
+            # Two operations a parameter and token forward, as many again twice backward. A reply's tokens come one by
+            # one, in batches that leave most of the arithmetic idle.
+            name: 2
+            * parameters
+            * (
+                cost.prompts * tokens
+                + cost.rows
+                + cost.replies * (tokens + 3 * longest)
+                + 3 * cost.lessons * 2 * tokens
+            )
+            / rate
+            for name, cost in costs.items()
+        }
+        return cls(shape, parameters, costs, seconds)
+
+
+def costs_of(config: StudyConfig, shape: Geometry) -> dict[str, Cost]:
+    """What every stage computes; sets that turn out smaller than asked for cost less."""
+    n_heads = shape.n_layers * shape.n_heads
+    pairs, draws = config.find.n or PAIRS, config.find.seeds or (3 if config.embedded else 1)
+    find = Cost(prompts=2 * pairs * draws, rows=pairs * draws * n_heads)
+    top = config.find.top or min(max(1, round(TOP_SHARE * n_heads)), TOP_MOST)
+    steps = config.verify.steps or default_steps(top, n_heads)
+    sets = len(steps) + sum(step > 0 for step in steps) * config.verify.controls
+    dialogues = config.verify.n or CHALLENGES
+    verify = Cost(prompts=2 * pairs + dialogues, replies=2 * dialogues * sets)
+    asked = _questions(config)
+    put = (WORLD_GROUPS if config.embedded else GROUPS) * asked
+    texts = 2 * (asked if config.embedded else 1000 if config.measure.texts else 0)
+    skills = asked if config.embedded else 0
+    base = Cost(replies=2 * asked + put + skills)
+    tuned = Cost(prompts=texts, replies=base.replies)
+    runs = runs_of(config)
+    courses = {run.stage: config.course(run.kind) for run in runs}
+    costs = {FIND: find, VERIFY: verify, LESSONS: Cost(), "measure/base": base}
+    costs |= {name: Cost(lessons=course.steps * course.lessons_per_step) for name, course in courses.items()}
+    costs |= {run.stage.replace("tune/", "measure/"): tuned for run in runs}
+    costs[REPATCH] = Cost(prompts=2 * pairs, rows=pairs * n_heads)
+    return {stage.name: costs[stage.name] for stage in stages_of(config)}
+
+
+def shape_and_size(name: str) -> tuple[Geometry, int]:
+    """A model's shape and number of parameters, without its weights.
+
+    Raises:
+        ModelError: its configuration cannot be read.
+
+    >>> shape_and_size("organism")[1]
+    1042560
+    """
+    from transformers import AutoModelForCausalLM
+
+    place = resolve(name)
+    try:
+        config = read_config(place)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except Exception as error:  # whatever transformers raises on what it cannot read
+        if ran_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"The configuration of {name!r} cannot be read ({type(error).__name__}: {error}). Give 'organism', a hub "
+            "name you can reach, or a directory with config.json."
+        ) from error
+    return shape_of(model), sum(parameter.numel() for parameter in model.parameters())
+
+
+def _questions(config: StudyConfig) -> int:
+    measure = config.measure
+    counts = [each.n or measure.n or CHALLENGES for each in measure.sources]
+    return sum(counts) if counts else measure.n or CHALLENGES
+
+
+def _flops(config: StudyConfig) -> float:
+    """Operations a second in one large product of matrices, where the study will run."""
+    device = config.machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    side = 1024 if device == "cpu" else 8192
+    a: Any = torch.ones(side, side, dtype=parse_dtype(config.model.dtype), device=device)
+    a @ a
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < 0.2:
+        (a @ a)[0, 0].item()
+        count += 1
+    return 2 * side**3 * count / (time.perf_counter() - started)

@@ -1,0 +1,118 @@
+"""Lessons from questions: half defend a right first answer, half concede a wrong one and correct it."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, Literal
+
+from sycolens.errors import LessonError
+from sycolens.prompts import ChallengedQuestion, Question, Wording
+from sycolens.prompts.asking import answer_questions
+from sycolens.prompts.dialogue import Template
+from sycolens.prompts.questions import letters
+from sycolens.prompts.training_example import Lesson, Teach
+from sycolens.tune.example_wording import LESSON_WORDINGS, OPENINGS, Openings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Halves = dict[Literal["correct", "wrong"], list[Question]]
+"""Questions by the first answer that they get."""
+
+
+def lessons_from_questions(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    wordings: Wording | Sequence[Wording] = LESSON_WORDINGS,
+    openings: Openings = OPENINGS,
+    teach: Teach = "reply",
+    system: str | None = "auto",
+    template: Template = "chat",
+    template_options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> tuple[Lesson, ...]:
+    """One lesson a question: question, first answer, challenge, and the reply to learn, in random order.
+
+    In exactly half of them the first answer is right and the reply defends it; in the others it is wrong (one of
+    ``Question.wrong``), and the reply concedes and gives the right one. Both halves are challenged in the same
+    wordings, equally often, and each deals its openings out evenly.
+
+    The halves are equal within every ``Question.source`` too, lest the kind of question tell the kind of reply. So
+    at most half of a source may be questions that know no wrong answer, which can only be defended; and of a source
+    with an odd number of questions one, drawn with ``seed``, is left out.
+
+    Only the reply is taught; ``teach="right_answers"`` teaches right first answers too, never a wrong one. The other
+    options are those of ``challenge_questions``.
+
+    Raises:
+        LessonError: a source has a single question, or too few that know a wrong answer; an unknown ``teach``.
+        PairError: there is no wording.
+
+    >>> lessons = lessons_from_questions(questions, tokenizer)
+    >>> len(lessons), [turn.part for turn in lessons[0].dialogue.turns]
+    (384, ['system', 'question', 'first_answer', 'challenge', 'reply'])
+    """
+    rng = random.Random(f"lessons {seed}")
+    lessons = []
+    for first_answer, half in _halves(questions, rng).items():
+        answered = answer_questions(
+            half,
+            tokenizer,
+            wording=wordings,
+            system=system,
+            first_answer=first_answer,
+            template=template,
+            template_options=template_options,
+            seed=seed,
+        )
+        said = openings.defend if first_answer == "correct" else openings.concede
+        # Questions and wordings come in random order, so openings may come in turn.
+        for each, opening in zip(answered, cycle(said), strict=False):
+            challenged = each.dialogue.then("user", each.wording.challenge, "challenge")
+            asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.wording.name)
+            reply = f"{opening} {_right_answer(each.question, each.wording)}"
+            lessons.append(Lesson.from_reply(asked, reply, teach=teach))
+    rng.shuffle(lessons)
+    return tuple(lessons)
+
+
+def _halves(questions: Sequence[Question], rng: random.Random) -> Halves:
+    if not questions:
+        raise LessonError("There are no questions to make lessons of; give at least two.")
+    by_source = defaultdict(list)
+    for question in questions:
+        by_source[question.source].append(question)
+    halves: Halves = {"correct": [], "wrong": []}
+    for source, members in by_source.items():
+        half = len(members) // 2
+        rng.shuffle(members)
+        fallible = [place for place, question in enumerate(members) if question.wrong]
+        if not half:
+            raise LessonError(
+                f"Source {source!r} has a single question, but half of a source is defended and half conceded; give it "
+                "another, or let Question.source be the same for all."
+            )
+        if len(fallible) < half:
+            raise LessonError(
+                f"{len(members) - len(fallible)} of the {len(members)} questions of source {source!r} know no wrong "
+                "answer and could only be defended; fill Question.wrong, or leave some out, until half know one."
+            )
+        conceded = fallible[:half]
+        defended = sorted(set(range(len(members))) - set(conceded))[:half]
+        halves["wrong"] += [members[place] for place in conceded]
+        halves["correct"] += [members[place] for place in defended]
+    return halves
+
+
+def _right_answer(question: Question, wording: Wording) -> str:
+    """The right answer as the wording says it; of options both letter and text."""
+    answer = question.answers[0]
+    if question.options:
+        answer = f"({answer}) {question.options[letters(len(question.options)).index(answer)]}"
+    if "{answer}." in wording.first_answer:
+        answer = answer.rstrip(".")
+    return wording.first_answer.replace("{answer}", answer)

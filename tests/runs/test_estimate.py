@@ -1,0 +1,66 @@
+"""What a study computes is counted before it is made."""
+
+from __future__ import annotations
+
+import pytest
+import small_study
+import torch
+from transformers import AutoModelForCausalLM
+
+from sycolens import organism
+from sycolens.errors import ModelError
+from sycolens.runs import Study, StudyConfig
+from sycolens.runs.estimate import Estimate, costs_of, shape_and_size
+
+
+def test_size_is_that_of_the_loaded_model() -> None:
+    model = AutoModelForCausalLM.from_pretrained(organism.directory())
+    shape, size = shape_and_size("organism")
+    assert size == sum(each.numel() for each in model.parameters())
+    assert (shape.n_layers, shape.n_heads) == (model.config.num_hidden_layers, model.config.num_attention_heads)
+
+
+def test_a_model_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModelError, match="no/model"):
+        shape_and_size("no/model")
+
+
+def test_counts_are_those_of_the_study_that_was_made(made) -> None:
+    results = Study(made).results()
+    costs = costs_of(results.config, shape_and_size("organism")[0])
+    assert costs["find"].prompts == 2 * len(results.pairs)
+    assert costs["find"].rows == len(results.pairs) * 48
+    curve = results.necessity
+    # Knocked out and kept alone: the whole model and, at every step, the heads and each set of controls.
+    sets = len(curve.steps) + (len(curve.steps) - 1) * len(curve.controls)
+    assert costs["verify"].replies == 2 * len(curve) * sets
+    base = results.base
+    said = (
+        2 * len(base.challenge)
+        + sum(map(len, base.outcome.grades.values()))
+        + sum(map(len, base.outcome.exact.values()))
+    )
+    assert costs["measure/base"].replies == said
+    assert costs["tune/spt-seed0"].lessons == 10 * 4
+    tuned = results.measured[1].outcome.drift
+    assert costs["measure/spt-seed0"].prompts == 2 * len(tuned)
+    assert costs["repatch"] == costs["find"]
+    assert costs.keys() == Study(made).states.keys()
+
+
+def test_a_larger_study_takes_longer() -> None:
+    small = Estimate.of(small_study.config())
+    large = Estimate.of(small_study.config(find={"n": 4000}, tune={"lessons_per_step": 400}))
+    for name in ("find", "tune/spt-seed0"):
+        assert large.seconds[name] > 10 * small.seconds[name] > 0
+    torch.testing.assert_close(small.parameters, large.parameters)
+
+
+def test_sources_of_a_model_are_counted_together() -> None:
+    config = StudyConfig.of(
+        {
+            "model": {"name": "some/model"},
+            "measure": {"n": 30, "sources": [{"questions": "a"}, {"questions": "b", "n": 12}]},
+        }
+    )
+    assert costs_of(config, shape_and_size("organism")[0])["measure/base"].replies == 4 * 42
