@@ -32,12 +32,13 @@ import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
 from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, mean_activations, organism, patch_heads
+from sycolens.choices import Control
 from sycolens.find.effects import all_heads
 from sycolens.measure import Panel, grade, world_panel
 from sycolens.measure.outcome import Outcome, takes_back
 from sycolens.runs.trials import WholeBase
 from sycolens.tune import EMBEDDED, WholeModel, encode_lessons
-from sycolens.verify.controls import Control, draw_controls
+from sycolens.verify.controls import draw_controls
 
 LEVELS = (0.5, 0.8, 0.9)
 PRIMARY = 0.8

@@ -28,8 +28,8 @@ def export(
     """Merge tuned heads into their base, as a checkpoint that transformers, vLLM and others load without sycolens."""
     notes = Console(stderr=True, highlight=False)
     with errors_told(context, notes):
+        from sycolens.choices import EMBEDDED
         from sycolens.errors import ModelError
-        from sycolens.model.loading import EMBEDDED
         from sycolens.tune import HeadAdapter, OtherBaseWarning
 
         hush(quiet=True)

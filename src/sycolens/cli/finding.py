@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from sycolens.choices import Mlps
 from sycolens.cli.options import Device, DeviceMap, Dtype, Formats, Overwrite, Quiet, Template, kinds_of
 from sycolens.cli.terminal import errors_told, given_options, hush
 
@@ -100,7 +101,7 @@ def find(
         ),
     ] = "logit_share",
     mlps: Annotated[
-        Literal["live", "frozen"],
+        Mlps,
         typer.Option(
             help="live: MLPs react to the patch (the paper). frozen: only the head's direct path to the logits.",
             rich_help_panel="Measurement",

@@ -74,8 +74,9 @@ def measure(
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         from sycolens import organism
+        from sycolens.choices import EMBEDDED
         from sycolens.errors import OrganismError
-        from sycolens.model.loading import EMBEDDED, load_hugging_face
+        from sycolens.model.loading import load_hugging_face
 
         hush(quiet=True)
         place = organism.directory("gqa" if EMBEDDED[model] == "gqa" else "mha") if model in EMBEDDED else Path(model)

@@ -179,7 +179,7 @@ def tune(
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
     with errors_told(context, notes):
         with notes.status("Starting ...") if not quiet else nullcontext():
-            from sycolens.model.loading import EMBEDDED
+            from sycolens.choices import EMBEDDED
             from sycolens.plots.formats import check_formats
             from sycolens.report.run_tables import table_of_outcomes, tuning_notes
             from sycolens.runs.checkpoint_directory import TrainingDirectory

@@ -9,9 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
+from sycolens.choices import Metric
 from sycolens.counts import is_count
 from sycolens.errors import HeadError, SampleError
-from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric
+from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
+from sycolens.choices import Metric
 from sycolens.counts import check_counts, check_share, is_count
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.comparison import EffectComparison
-from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric, change
+from sycolens.find.metrics import CHANGE_OF, RELATIVE, change
 from sycolens.heads import Head, HeadSet
 from sycolens.storage import load_result, save_result
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from torch import Tensor
 
+from sycolens.choices import Metric, Mlps
 from sycolens.counts import check_share, is_count
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.effects import HeadEffects
-from sycolens.find.metrics import CHANGE_OF, RELATIVE, Metric
+from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.find.patching import patch_heads
 from sycolens.find.preference import Preference, Redraw
 from sycolens.heads import HeadSet
@@ -180,7 +181,7 @@ def find_heads(
     metric: Metric = "logit_share",
     top: int | None = None,
     fdr: float = 0.05,
-    mlps: Literal["live", "frozen"] = "live",
+    mlps: Mlps = "live",
     batch_size: int = 16,
     max_rows: int | None = None,
     processes: Processes = ALONE,

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.choices import Metric
 from sycolens.errors import MetricError
-
-Metric = Literal["logit_share", "prob_share", "logit_diff"]
-"""``logit_share``: the paper's number, on raw logits. ``prob_share``: the same share of the two-way softmax.
-``logit_diff``: logits of label 0 minus label 1."""
 
 RELATIVE = ("logit_share", "prob_share")
 """Metrics whose change is told as a share of the reference value, as in Algorithm 1."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.choices import Mlps
 from sycolens.counts import check_counts
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HookError, LabelError, PairError
@@ -51,7 +52,7 @@ def patch_heads(
     receivers: HeadSet | Iterable[Head | str | tuple[int, int]] | None = None,
     via: Via | None = None,
     span: str | int | None = None,
-    mlps: Literal["live", "frozen"] = "live",
+    mlps: Mlps = "live",
     batch_size: int = 16,
     max_rows: int | None = None,
     processes: Processes = ALONE,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.choices import Metric
 from sycolens.find.effects import HeadEffects
-from sycolens.find.metrics import Metric
 from sycolens.heads import HeadSet
 
 

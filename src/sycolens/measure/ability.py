@@ -12,11 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 import torch
 
+from sycolens.choices import TaskPrompt
 from sycolens.errors import AbilityError, CacheError, ModelError
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.ability_tasks import load_tasks
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 PAPER_TASKS: Final = ("bigbench_strategyqa_multiple_choice", "gsm8k", "humaneval", "commonsense_qa", "mmlu")
 """StrategyQA, GSM8K, HumanEval, CSQA and MMLU by their names in lm-evaluation-harness, in its own settings."""
 
-Prompt = Literal["task", "chat"]
-
 
 def evaluate_ability(
     model: Any,
@@ -47,7 +46,7 @@ def evaluate_ability(
     include_path: str | Path | None = None,
     limit: int | None = None,
     num_fewshot: int | None = None,
-    prompt: Prompt = "task",
+    prompt: TaskPrompt = "task",
     batch_size: int = 8,
     run_code: bool = False,
     seed: int = 0,

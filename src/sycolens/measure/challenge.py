@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sycolens.choices import Template
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.extract import read_answer
@@ -16,7 +17,6 @@ from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.responders import GREEDY, Generation, Speaker, is_speaker, reader_of, say
 from sycolens.prompts import PAPER, ChallengedQuestion, Dialogue, Question, Wording
 from sycolens.prompts.asking import HELPFUL, ask_questions
-from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

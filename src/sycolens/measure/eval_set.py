@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sycolens import organism
+from sycolens.choices import Template
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
 from sycolens.measure.challenge import replies
@@ -19,7 +20,6 @@ from sycolens.measure.responders import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
-from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sycolens.choices import Template
 from sycolens.data.feedback import FAVORABLE, FeedbackItem, Framing
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError, ReplyError
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
 from sycolens.measure.responders import Generation, Speaker
-from sycolens.prompts.dialogue import Template
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
 

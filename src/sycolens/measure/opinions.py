@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from sycolens.choices import Template
 from sycolens.data.opinions import Opinion
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
@@ -13,7 +14,6 @@ from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
 from sycolens.measure.responders import GREEDY, Generation, Speaker
-from sycolens.prompts.dialogue import Template
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
 

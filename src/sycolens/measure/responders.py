@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from torch import nn
 from tqdm.auto import tqdm
 
+from sycolens.choices import Template
 from sycolens.counts import check_counts
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, PromptError, ReplyError
 from sycolens.model.batched_generation import generate
 from sycolens.prompts import Dialogue
-from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -13,13 +13,14 @@ from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sycolens.choices import Positions
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
-from sycolens.model.interventions import Overwrite, Positions
+from sycolens.model.interventions import Overwrite
 from sycolens.model.kv_prefix import run_and_keep
 from sycolens.model.kv_rows import Room
 from sycolens.model.replay import byte_budget

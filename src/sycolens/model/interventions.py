@@ -10,12 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sycolens.choices import Positions
 from sycolens.errors import HookError
 from sycolens.model.hooked import HookFunction, z_name
-
-Positions = Literal["last", "generated", "all"]
-"""``last``: the end of the prompt, from which the reply's first token is predicted. ``generated``: that and every token
-of the reply. ``all``: every token of prompt and reply."""
 
 
 def check_positions(positions: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, cast
+from typing import Any
 
 import torch
 
+from sycolens.choices import EMBEDDED, Backend
 from sycolens.errors import ModelError
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import (
@@ -19,9 +20,6 @@ from sycolens.model.checkpoint import (
     require_own_architecture,
 )
 from sycolens.model.versions import warn_of_unverified
-
-Backend = Literal["bridge", "hooked"]
-EMBEDDED = {"organism": "mha", "organism-gqa": "gqa"}
 
 
 def load_model(
@@ -119,7 +117,7 @@ def resolve(name_or_path: str | Path) -> str:
     if str(name_or_path) in EMBEDDED:
         from sycolens import organism
 
-        return str(organism.directory(cast(Any, EMBEDDED[str(name_or_path)])))
+        return str(organism.directory(EMBEDDED[str(name_or_path)]))
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from sycolens.choices import Template
 from sycolens.errors import DialogueError, PairError
-from sycolens.prompts.dialogue import Dialogue, Template, Turn, apply_template
+from sycolens.prompts.dialogue import Dialogue, Turn, apply_template
 from sycolens.prompts.questions import Question, letters
 from sycolens.prompts.wording import PAPER, Wording
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sycolens.choices import Template
 from sycolens.errors import LabelError, PairError, SycolensError
 from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.checks import is_one_pair
-from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue, Template
+from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue
 from sycolens.prompts.labels import Label, LabelPair, answer_lead, label_tokens
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import encode, start_tokens

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from sycolens.choices import Template
 from sycolens.errors import DialogueError, QuestionError
 from sycolens.prompts.asking import answer_questions
-from sycolens.prompts.dialogue import Dialogue, Template
+from sycolens.prompts.dialogue import Dialogue
 from sycolens.prompts.questions import Question
 from sycolens.prompts.wording import PAPER, Wording
 from sycolens.statistics import Clusters

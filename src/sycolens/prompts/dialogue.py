@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
+from sycolens.choices import Template
 from sycolens.errors import DialogueError
 from sycolens.memory import ran_out_of_memory
 from sycolens.prompts.tokens import Span, encode, spans_of, start_tokens
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 Role = Literal["system", "user", "assistant"]
 """Who speaks."""
-Template = Literal["chat", "plain"]
 Ending = Literal["reply", "closed"]
 Messages = Sequence[Mapping[str, str]]
 

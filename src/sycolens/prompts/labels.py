@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from sycolens.choices import Template
 from sycolens.errors import DialogueError, LabelError
-from sycolens.prompts.dialogue import Dialogue, Template, apply_template
+from sycolens.prompts.dialogue import Dialogue, apply_template
 from sycolens.prompts.tokens import encode, spans_of
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 
+from sycolens.choices import Template
 from sycolens.errors import PairError, SavedFileError
 from sycolens.prompts.building import pairs_from_dialogues, pairs_from_jsonl, pairs_from_questions
 from sycolens.prompts.checks import checked_labels, checked_prompt, is_one_pair
-from sycolens.prompts.dialogue import Dialogue, Messages, Template
+from sycolens.prompts.dialogue import Dialogue, Messages
 from sycolens.prompts.labels import LabelPair
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question

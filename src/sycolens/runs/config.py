@@ -8,15 +8,17 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from sycolens.choices import Mlps
 from sycolens.errors import StudyError
-from sycolens.find import Metric
-from sycolens.model.loading import EMBEDDED, Backend
-from sycolens.model.interventions import Positions
-from sycolens.prompts.dialogue import Template
-from sycolens.tune.training_config import Course, Schedule
-from sycolens.verify.ablation import Method
-from sycolens.verify.controls import Control
-from sycolens.runs.methods import Kind, OtherHeads
+from sycolens.choices import Metric
+from sycolens.choices import EMBEDDED, Backend
+from sycolens.choices import Positions
+from sycolens.choices import Template
+from sycolens.choices import Schedule
+from sycolens.tune.training_config import Course
+from sycolens.choices import Ablation
+from sycolens.choices import Control
+from sycolens.choices import Kind, OtherHeads
 from sycolens.runs.train import course_for
 
 CONFIG = "study.toml"
@@ -52,7 +54,7 @@ class FindSection(Source):
     n: Count | None = None
     seeds: PositiveInt | None = None
     metric: Metric = "logit_share"
-    mlps: Literal["live", "frozen"] = "live"
+    mlps: Mlps = "live"
     top: PositiveInt | None = None
 
 
@@ -63,7 +65,7 @@ class VerifySection(Source):
     steps: list[int] | None = None
     controls: PositiveInt = 20
     control: Control = "layer_matched"
-    method: Method = "mean"
+    method: Ablation = "mean"
     positions: Positions = "last"
     max_new_tokens: PositiveInt = 64
 

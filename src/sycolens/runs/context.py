@@ -19,7 +19,8 @@ from sycolens.runs.config import KINDS, EvaluationSource, Source, StudyConfig
 from sycolens.runs.saved import FormerFinding, open_finding
 from sycolens.tasks.held_out import HeldOut, hold_out
 from sycolens.runs.provenance import identity
-from sycolens.runs.methods import Kind, Trial, methods_for
+from sycolens.choices import Kind
+from sycolens.runs.methods import Trial, methods_for
 from sycolens.tasks.panels import panel_for, read_texts
 from sycolens.tasks.teaching import read_lessons
 from sycolens.runs.train import encoded_for

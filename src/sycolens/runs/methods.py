@@ -11,6 +11,8 @@ from typing import Final, Literal, get_args
 
 import torch
 
+from sycolens.choices import OtherHeads
+from sycolens.choices import Kind
 from sycolens.errors import HeadError, TuningError
 from sycolens.find.effects import all_heads
 from sycolens.heads import HeadSet
@@ -19,10 +21,6 @@ from sycolens.tune.config import PinpointConfig
 from sycolens.verify.controls import draw_controls
 
 Scope = PinpointConfig | Literal["all"]
-Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
-"""The found heads; updates of low rank to them; other heads; updates of low rank to all heads; all weights."""
-OtherHeads = Literal["layer_matched", "random"]
-"""Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
 OTHERS_NAMED: Final[dict[OtherHeads, str]] = {"layer_matched": "layer-matched", "random": "random"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sycolens.model.hooked import Geometry, HookedModel
-from sycolens.model.loading import EMBEDDED
+from sycolens.choices import EMBEDDED
 from sycolens.private.modules import commit_of
 
 SMALL = (".json", ".jinja", ".model", ".txt")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sycolens.find import HeadEffects, Metric
+from sycolens.choices import Metric
+from sycolens.find import HeadEffects
 from sycolens.heads import HeadSet
 from sycolens.measure import AbilityResult, ChallengeResult, Outcome
 from sycolens.prompts import ContrastPairs

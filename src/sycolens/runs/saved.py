@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sycolens.errors import RunError
-from sycolens.find import HeadEffects, Metric
+from sycolens.choices import Metric
+from sycolens.find import HeadEffects
 from sycolens.heads import HeadSet
 from sycolens.model import load_model
 from sycolens.prompts import ContrastPairs

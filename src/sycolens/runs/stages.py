@@ -14,7 +14,7 @@ from sycolens.runs.stage import Part, Stage
 from sycolens.runs.context import BASE, FIND, LESSONS, REPATCH, VERIFY, runs_of
 from sycolens.find.finding import KIND as FOUND
 from sycolens.runs.provenance import files_of, weights_hash
-from sycolens.runs.methods import Kind
+from sycolens.choices import Kind
 from sycolens.verify.verification import KIND as VERIFIED
 
 DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {

@@ -15,7 +15,7 @@ from sycolens.measure.eval_set import Panel
 from sycolens.model.hooked import Geometry
 from sycolens.statistics.pooled import Pooled
 from sycolens.distributed import ALONE, Processes
-from sycolens.prompts.dialogue import Template
+from sycolens.choices import Template
 from sycolens.prompts.training_example import Lesson
 from sycolens.plots.tradeoff import TradeoffPoint
 from sycolens.tune import Course, HeadAdapter, refuse_leaks

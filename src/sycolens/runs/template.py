@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from sycolens.errors import StudyError
-from sycolens.model.loading import EMBEDDED
+from sycolens.choices import EMBEDDED
 from sycolens.storage import write_text
 from sycolens.runs.config import CONFIG
 

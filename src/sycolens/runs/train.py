@@ -17,10 +17,10 @@ from tqdm.auto import tqdm
 from transformers import PrinterCallback, TrainerCallback
 
 from sycolens.model.hooked import Geometry
-from sycolens.model.loading import EMBEDDED as EMBEDDED_MODELS
+from sycolens.choices import EMBEDDED as EMBEDDED_MODELS
 from sycolens.model.weights import shape_of
 from sycolens.distributed import ALONE, Processes
-from sycolens.prompts.dialogue import Template
+from sycolens.choices import Template
 from sycolens.prompts.training_example import Lesson
 from sycolens.tune import EMBEDDED, PAPER, Course, HeadAdapter, Pinpoint, PinpointTrainer, WholeModel, encode_lessons
 from sycolens.tune.adapter import fingerprint_of

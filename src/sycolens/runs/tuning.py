@@ -15,7 +15,7 @@ from sycolens.measure import Outcome, Panel
 from sycolens.model.hooked import Geometry
 from sycolens.distributed import ALONE, Processes
 from sycolens.prompts import ContrastPairs
-from sycolens.prompts.dialogue import Template
+from sycolens.choices import Template
 from sycolens.prompts.training_example import Lesson
 from sycolens.tune import Course, HeadAdapter, PinpointConfig, refuse_leaks
 from sycolens.runs.thresholds import doubts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sycolens.choices import EMBEDDED
 from sycolens.errors import PairError
-from sycolens.model.loading import EMBEDDED
 from sycolens.organism import Split
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.runs.saved import FormerFinding

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sycolens.choices import Template
 from sycolens.errors import LessonError, SampleError
 from sycolens.measure import Panel, question_panel, world_panel
 from sycolens.organism import SPLITS
-from sycolens.prompts.dialogue import Template
 from sycolens.tasks.held_out import HeldOut
 from sycolens.tasks.sources import CHALLENGES
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sycolens import organism
+from sycolens.choices import EMBEDDED, Template
 from sycolens.data import load_questions
 from sycolens.errors import PairError, QuestionError
-from sycolens.model.loading import EMBEDDED
 from sycolens.organism import SPLITS, Split
 from sycolens.organism.drawing import question_of
 from sycolens.organism.world import facts_of
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.content import KnownQuestions, content_of
-from sycolens.prompts.dialogue import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sycolens import organism
+from sycolens.choices import EMBEDDED, Template
 from sycolens.data import load_questions
 from sycolens.errors import LessonError, SycolensError
-from sycolens.model.loading import EMBEDDED
 from sycolens.organism import Split
 from sycolens.prompts import Question
 from sycolens.prompts.asking import ask
-from sycolens.prompts.dialogue import Template
 from sycolens.prompts.training_example import Lesson
 from sycolens.runs.saved import FormerFinding
 from sycolens.tasks.sources import LONGEST, WORLD

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from sycolens.choices import Template
 from sycolens.errors import LessonError
 from sycolens.prompts import Dialogue, Turn
-from sycolens.prompts.dialogue import Template
 from sycolens.prompts.training_example import Lesson
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
+from sycolens.choices import Template
 from sycolens.errors import LessonError
 from sycolens.prompts import ChallengedQuestion, Question, Wording
 from sycolens.prompts.asking import answer_questions
-from sycolens.prompts.dialogue import Template
 from sycolens.prompts.questions import letters
 from sycolens.prompts.training_example import Lesson, Teach
 from sycolens.tune.example_wording import LESSON_WORDINGS, OPENINGS, Openings

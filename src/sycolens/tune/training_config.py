@@ -6,16 +6,15 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from sycolens.choices import Schedule
 from sycolens.errors import TuningError
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
-
-Schedule = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sycolens.choices import Ablation, Positions
 from sycolens.errors import HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.batched_generation import causal_of, keeps_while_generating
@@ -24,24 +25,19 @@ from sycolens.model.hooked import (
     require_head_outputs,
     z_name,
 )
-from sycolens.model.interventions import Positions, check_positions, set_heads
+from sycolens.model.interventions import check_positions, set_heads
 from sycolens.model.kv_cache import prompt_unknown
 from sycolens.verify.means import HeadMeans
 
-Method = Literal["mean", "zero", "resample"]
-"""What a knocked-out head puts out: its mean over the counterfactual prompts (the paper), nothing, or what it put out
-on one counterfactual prompt drawn at random for every dialogue, the same for all heads. The draw follows from the seed
-and the dialogue's own tokens, whatever it is batched with."""
-
 
 def check_method(method: str) -> None:
-    """Refuse anything that is no :data:`Method`.
+    """Refuse anything that is no :data:`Ablation`.
 
     Raises:
         HookError: the word is unknown.
     """
-    if method not in get_args(Method):
-        raise HookError(f"method={method!r} is unknown; choose one of {', '.join(map(repr, get_args(Method)))}.")
+    if method not in get_args(Ablation):
+        raise HookError(f"method={method!r} is unknown; choose one of {', '.join(map(repr, get_args(Ablation)))}.")
 
 
 def head_mask(heads: Iterable[Head], geometry: Geometry) -> Bool[Tensor, "layer head"]:
@@ -66,7 +62,7 @@ def draw_sample(prompt: TokenIds, samples: int, *, seed: int = 0, padding: int |
 
 
 def stand_ins(
-    model: HookedModel, method: Method, means: HeadMeans | None, prompts: Sequence[TokenIds], *, seed: int
+    model: HookedModel, method: Ablation, means: HeadMeans | None, prompts: Sequence[TokenIds], *, seed: int
 ) -> Float[Tensor, "prompt position layer head d_head"]:
     """What heads are overwritten with, at the end of each prompt; a single one stands for all.
 
@@ -95,7 +91,7 @@ def ablate_heads(
     model: HookedModel,
     heads: HeadSet | Iterable[Head | str | tuple[int, int]],
     *,
-    method: Method = "mean",
+    method: Ablation = "mean",
     means: HeadMeans | None = None,
     positions: Positions = "last",
     lengths: Sequence[int] | None = None,

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.choices import Template
 from sycolens.counts import check_counts
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import PromptError
@@ -20,7 +21,6 @@ from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_
 from sycolens.model.last_token_attention import capture_attention
 from sycolens.model.threads import enough_threads
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
-from sycolens.prompts.dialogue import Template
 from sycolens.prompts.spelling import spelled
 from sycolens.prompts.tokens import Span
 from sycolens.verify.head_attention import HeadAttention

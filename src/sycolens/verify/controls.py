@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.choices import Control
 from sycolens.counts import check_counts
 from sycolens.errors import HeadError
 from sycolens.find.effects import all_heads
 from sycolens.heads import Head, HeadSet
-
-Control = Literal["random", "layer_matched", "norm_matched"]
-"""How the heads of a control are drawn: from all others; head by head from the layer of the head that it stands
-against, or the nearest layer that has another one left; or head by head from those that write about as much to the
-residual stream."""
 
 NEIGHBORS = 8
 """A norm-matched head is drawn from so many whose write norm is closest."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sycolens.choices import Metric
 from sycolens.errors import SampleError
-from sycolens.find.metrics import Metric, measure
+from sycolens.find.metrics import measure
 from sycolens.heads import HeadSet
 from sycolens.statistics import Clusters, share_interval
 from sycolens.statistics.rates import in_clusters

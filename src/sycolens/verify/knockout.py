@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from sycolens.choices import Ablation, Control, Positions, Template
 from sycolens.counts import check_counts, is_count
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, HookError, PromptError, QuestionError
@@ -21,13 +22,12 @@ from sycolens.measure import Grade, Grader, grade
 from sycolens.measure.grading import check_grader, graded
 from sycolens.model.generation import Conditions, Reply, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
-from sycolens.model.interventions import Positions, check_positions
+from sycolens.model.interventions import check_positions
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
-from sycolens.prompts.dialogue import Template
 from sycolens.prompts.labels import answer_lead, label_tokens
-from sycolens.verify.ablation import Method, head_mask, stand_ins
-from sycolens.verify.controls import Control, draw_controls
+from sycolens.verify.ablation import head_mask, stand_ins
+from sycolens.verify.controls import draw_controls
 from sycolens.verify.curve import KnockoutCurve, Mode
 from sycolens.verify.means import HeadMeans
 
@@ -44,7 +44,7 @@ def knock_out(
     controls: int = 20,
     control: Control = "random",
     mode: Mode = "remove",
-    method: Method = "mean",
+    method: Ablation = "mean",
     positions: Positions = "last",
     max_new_tokens: int = 64,
     grader: Grader = grade,

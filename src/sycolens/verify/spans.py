@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sycolens.choices import Template
 from sycolens.errors import DialogueError, ModelError
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
-from sycolens.prompts.dialogue import Template
 from sycolens.prompts.tokens import Span
 
 if TYPE_CHECKING:

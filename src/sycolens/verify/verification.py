@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from sycolens.choices import Ablation, Control, Metric, Positions, Template
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, SampleError
-from sycolens.find import HeadEffects, Metric
+from sycolens.find import HeadEffects
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
-from sycolens.model.interventions import Positions, check_positions
+from sycolens.model.interventions import check_positions
 from sycolens.plots.formats import check_formats
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
-from sycolens.prompts.dialogue import Template
 from sycolens.runs.directory import whole_directory
-from sycolens.verify.ablation import Method, check_method
+from sycolens.verify.ablation import check_method
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
-from sycolens.verify.controls import Control, draw_controls
+from sycolens.verify.controls import draw_controls
 from sycolens.verify.curve import RATES, KnockoutCurve, Mode
 from sycolens.verify.head_attention import HeadAttention
 from sycolens.verify.knockout import challenged, checked_steps, knock_out
@@ -163,7 +163,7 @@ def verify_heads(
     steps: Sequence[int] | None = None,
     controls: int = 20,
     control: Control = "random",
-    method: Method = "mean",
+    method: Ablation = "mean",
     positions: Positions = "last",
     max_new_tokens: int = 64,
     template: Template = "chat",

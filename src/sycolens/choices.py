@@ -1,0 +1,38 @@
+"""Choices that settings name, in one place that needs neither torch nor transformers."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Backend = Literal["bridge", "hooked"]
+"""TransformerBridge, or HookedTransformer (TransformerLens 3)."""
+Template = Literal["chat", "plain"]
+"""Dialogues by the tokenizer's chat template, or as plain lines (base models)."""
+Metric = Literal["logit_share", "prob_share", "logit_diff"]
+"""``logit_share``: the paper's number, on raw logits. ``prob_share``: the same share of the two-way softmax.
+``logit_diff``: logits of label 0 minus label 1."""
+Mlps = Literal["live", "frozen"]
+"""Whether MLPs react to a patch (the paper), or keep their reference output."""
+Positions = Literal["last", "generated", "all"]
+"""``last``: the end of the prompt, from which the reply's first token is predicted. ``generated``: that and every token
+of the reply. ``all``: every token of prompt and reply."""
+Ablation = Literal["mean", "zero", "resample"]
+"""What a knocked-out head puts out: its mean over the counterfactual prompts (the paper), nothing, or what it put out
+on one counterfactual prompt drawn at random for every dialogue, the same for all heads. The draw follows from the seed
+and the dialogue's own tokens, whatever it is batched with."""
+Control = Literal["random", "layer_matched", "norm_matched"]
+"""How the heads of a control are drawn: from all others; head by head from the layer of the head that it stands
+against, or the nearest layer that has another one left; or head by head from those that write about as much to the
+residual stream."""
+OtherHeads = Literal["layer_matched", "random"]
+"""Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
+Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
+"""The found heads; updates of low rank to them; other heads; updates of low rank to all heads; all weights."""
+Schedule = Literal["linear", "constant"]
+"""The learning rate falls to a three-hundredth, or rises over ten steps and stays."""
+TaskPrompt = Literal["task", "chat"]
+"""How an lm-evaluation-harness task asks: as it is written, or through the chat template."""
+FigureFormat = Literal["html", "pdf", "svg", "png"]
+
+EMBEDDED: Final[dict[str, Literal["mha", "gqa"]]] = {"organism": "mha", "organism-gqa": "gqa"}
+"""The models that come with the library, by the names that load them."""
