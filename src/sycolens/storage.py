@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
+from typing import TYPE_CHECKING, Any
 
 from sycolens.errors import SavedFileError
+
+if TYPE_CHECKING:
+    import torch
 
 TENSORS = "tensors.safetensors"
 RECORD = "record.json"
@@ -34,24 +32,55 @@ def versions() -> dict[str, str]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all, with the permissions that the user's umask leaves."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = draft_beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with draft.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).chmod(0o644)
         os.replace(draft, path)
     except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
+
+
+def draft_beside(path: Path) -> Path:
+    """A hidden name next to a path, for what is to take its place once it is whole."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        SavedFileError: it is missing, cannot be read, or holds no JSON that fits into memory and stack.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise SavedFileError(f"{path} is missing.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise SavedFileError(f"{path} cannot be read as JSON ({type(error).__name__}: {error}).") from error
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        SavedFileError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SavedFileError(f"{path} cannot be read: {error}") from error
 
 
 def save_result(
@@ -61,8 +90,10 @@ def save_result(
 
     The time is not in it: the same result is the same bytes.
     """
+    from safetensors.torch import save
+
     directory = Path(directory)
-    content = save_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     record = {
         "kind": kind,
         "fields": dict(fields),
@@ -81,23 +112,26 @@ def load_result(directory: str | Path, *, kind: str) -> tuple[dict[str, torch.Te
     Raises:
         SavedFileError: a file is missing, cut or altered, or holds another kind of result.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     directory = Path(directory)
+    record = read_json(directory / RECORD)
     try:
-        record = json.loads((directory / RECORD).read_text())
         content = (directory / TENSORS).read_bytes()
-    except FileNotFoundError as error:
-        raise SavedFileError(f"{directory} holds no saved {kind}: {Path(error.filename).name} is missing.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, NotADirectoryError) as error:
-        raise SavedFileError(f"{directory / RECORD} is not a record that sycolens wrote: {error}") from error
+    except OSError as error:
+        raise SavedFileError(f"{directory} holds no saved {kind}: {TENSORS} cannot be read ({error}).") from error
     if not isinstance(record, dict) or not {"kind", "fields", "sha256"} <= record.keys():
         raise SavedFileError(
             f"{directory / RECORD} is not a record that sycolens wrote: it lacks kind, fields or sha256."
         )
     if record["kind"] != kind:
         raise SavedFileError(f"{directory} holds a saved {record['kind']}, not a {kind}.")
+    if not isinstance(record["fields"], dict):
+        raise SavedFileError(f"{directory / RECORD} is not a record that sycolens wrote: its fields are no mapping.")
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise SavedFileError(f"{directory / TENSORS} was cut or altered after it was saved; make it anew.")
     try:
-        return load_safetensors(content), record["fields"]
+        return load(content), record["fields"]
     except SafetensorError as error:
         raise SavedFileError(f"{directory / TENSORS} is not a safetensors file: {error}") from error

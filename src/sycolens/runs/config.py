@@ -1,30 +1,45 @@
-"""What a study is asked to do: one TOML file, checked whole before anything is computed."""
+"""What a run is asked to do: the only place where an option is written down.
+
+study.toml, the command line (``--set section.key=value``) and Python all give these settings.
+"""
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from sycolens.choices import Mlps
+from sycolens.choices import (
+    Ablation,
+    Backend,
+    Control,
+    FigureFormat,
+    Kind,
+    Metric,
+    Mlps,
+    OtherHeads,
+    Positions,
+    Schedule,
+    TaskPrompt,
+    Template,
+)
 from sycolens.errors import StudyError
-from sycolens.choices import Metric
-from sycolens.choices import EMBEDDED, Backend
-from sycolens.choices import Positions
-from sycolens.choices import Template
-from sycolens.choices import Schedule
-from sycolens.tune.training_config import Course
-from sycolens.choices import Ablation
-from sycolens.choices import Control
-from sycolens.choices import Kind, OtherHeads
-from sycolens.runs.train import course_for
+from sycolens.runs.settings import read_toml
 
 CONFIG = "study.toml"
-NAMED = ("organism", "organism-gqa")
-Count = Annotated[int, Field(ge=2)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+LARGEST_SEED = 2**32 - 1
+"""What random, numpy and torch all take."""
+MOST = 1_000_000
+"""Of anything that is counted: pairs, questions, sets of heads, steps."""
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED - MOST)]
+Amount = Annotated[int, Field(ge=1, le=MOST)]
+Sample = Annotated[int, Field(ge=2, le=MOST)]
+Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Rising = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
 
 
 class _Section(BaseModel):
@@ -34,71 +49,98 @@ class _Section(BaseModel):
 class ModelSection(_Section):
     """Which model, and how it reads dialogues."""
 
-    name: str = "organism"
-    dtype: str | None = None
+    name: Annotated[str, Field(min_length=1)] = "organism"
+    revision: str | None = None
+    """Of a model on the hub: branch, tag or commit."""
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
     backend: Backend = "bridge"
     template: Template = "chat"
 
 
 class Source(_Section):
-    """A question set: named as for :func:`sycolens.load_questions`, or "organism" for the embedded model's world."""
+    """A question set, named as for :func:`sycolens.load_questions`, or "organism" for the embedded model's world."""
 
     questions: str | None = None
     subset: str | None = None
     split: str | None = None
+    revision: str | None = None
+    """Of a set on the hub."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anything is asked for."""
+        return any((self.questions, self.subset, self.split))
 
 
 class FindSection(Source):
     """On which pairs heads are found, and by which metric they are ranked."""
 
-    n: Count | None = None
-    seeds: PositiveInt | None = None
+    pairs: str | None = None
+    """Finished pairs instead of questions: JSON lines in the authors' form, or a directory of saved pairs."""
+    n: Sample | None = None
+    draws: Annotated[int, Field(ge=1, le=100)] | None = None
+    """How often pairs are drawn: the first draw ranks the heads, the others tell how stable that is."""
     metric: Metric = "logit_share"
     mlps: Mlps = "live"
-    top: PositiveInt | None = None
+    top: Amount | None = None
+    fdr: Share = 0.05
+
+    @model_validator(mode="after")
+    def _one_source(self) -> FindSection:
+        if self.pairs is not None and self.is_named:
+            raise ValueError("pairs need no questions, subset or split; name one or the other")
+        return self
 
 
 class VerifySection(Source):
     """On which questions heads are knocked out, and with what they are compared."""
 
-    n: Count | None = None
-    steps: list[int] | None = None
-    controls: PositiveInt = 20
+    n: Sample | None = None
+    steps: Rising | None = None
+    controls: Annotated[int, Field(ge=1, le=10_000)] = 20
     control: Control = "layer_matched"
     method: Ablation = "mean"
     positions: Positions = "last"
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: Amount = 64
 
 
-class LessonsSection(_Section):
+class ExamplesSection(_Section):
     """What is taught."""
 
     source: str | None = None
-    n: PositiveInt | None = None
-    rehearsal: str | PositiveInt | None = None
+    """Questions to make training examples of, or a .jsonl file of dialogues; find's questions unless given."""
+    n: Amount | None = None
+    rehearsal: str | Amount | None = None
+    """Plain dialogues to mix in: a file, or, of the embedded model's world, how many."""
 
 
-class CourseSection(_Section):
-    """The course of one kind of method, where it is not that of all."""
+class TrainingSection(_Section):
+    """Learning rate and steps of one kind of method, where they are not those of all."""
 
     learning_rate: Rate | None = None
-    steps: PositiveInt | None = None
+    steps: Amount | None = None
 
 
 class TuneSection(_Section):
     """Which methods repair the model, and how each is trained."""
 
     methods: Annotated[list[Kind], Field(min_length=1)] = ["spt"]
-    k: PositiveInt | None = None
-    rank: PositiveInt = 4
-    rank_of_all: PositiveInt = 1
-    draws: PositiveInt = 3
+    k: Amount | None = None
+    matrices: Annotated[str, Field(pattern=r"^(auto|[QKVO]{1,4})$")] = "auto"
+    mlps: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
+    """Layers whose MLP is trained with the found heads (Table 3)."""
+    rank: Amount = 4
+    alpha: Rate | None = None
+    rank_of_all: Amount = 1
+    draws: Annotated[int, Field(ge=1, le=1000)] = 3
     control: OtherHeads = "layer_matched"
-    seeds: PositiveInt = 1
-    lessons_per_step: PositiveInt | None = None
-    at_once: PositiveInt | None = None
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    learning_rate: Rate | None = None
+    steps: Amount | None = None
+    examples_per_step: Amount | None = None
+    at_once: Amount | None = None
     schedule: Schedule | None = None
-    courses: dict[Kind, CourseSection] = Field(default_factory=dict)
+    by_method: dict[Kind, TrainingSection] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _each_once(self) -> TuneSection:
@@ -110,75 +152,97 @@ class TuneSection(_Section):
 class EvaluationSource(Source):
     """A set that is asked in two rounds, and how many of it."""
 
-    n: Count | None = None
+    n: Sample | None = None
 
 
 class MeasureSection(_Section):
     """What every model is asked, before and after."""
 
     sources: list[EvaluationSource] = Field(default_factory=list)
-    n: Count | None = None
-    max_new_tokens: PositiveInt = 64
+    n: Sample | None = None
+    max_new_tokens: Amount = 64
     texts: str | None = None
     tasks: list[str] = Field(default_factory=list)
     task_folder: str | None = None
-    task_limit: PositiveInt | None = None
-    task_prompt: Literal["task", "chat"] = "task"
+    task_limit: Amount | None = None
+    task_prompt: TaskPrompt = "task"
     run_code: bool = False
+
+
+class SweepSection(_Section):
+    """Settings at which every method of "tune" is trained; the best is chosen on validation dialogues."""
+
+    learning_rates: Annotated[list[Rate], Field(min_length=1)] = [1e-4, 3e-4, 1e-3]
+    steps: Rising = [20, 40, 80, 120]
+    seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    ks: Rising | None = None
+    """Numbers of found heads; that of "tune" unless given."""
+    n_validation: Sample = 100
+    n: Sample = 200
+
+    @model_validator(mode="after")
+    def _rise(self) -> SweepSection:
+        for name in ("steps", "ks", "learning_rates"):
+            values = getattr(self, name)
+            if values is not None and (sorted(set(values)) != values or values[0] <= 0):
+                raise ValueError(f"{name} = {values}; give rising positive numbers")
+        return self
 
 
 class ReportSection(_Section):
     """What the page is called, and which figures are written beside it."""
 
     title: str | None = None
-    examples: Annotated[int, Field(ge=0)] = 3
-    formats: list[Literal["pdf", "svg", "png"]] = Field(default_factory=list)
+    examples: Annotated[int, Field(ge=0, le=1000)] = 3
+    formats: list[FigureFormat] = Field(default_factory=list)
 
 
-class MachineSection(_Section):
+class ComputeSection(_Section):
     """Where and how much at once: what changes speed and memory, not results."""
 
     device: str | None = None
     device_map: str | None = None
-    batch_size: PositiveInt = 16
-    max_rows: Annotated[int, Field(ge=2)] | None = None
+    batch_size: Amount = 16
+    max_rows: Sample | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ComputeSection:
+        if self.device is not None and self.device_map is not None:
+            raise ValueError("device and device_map exclude each other; a map places every layer itself")
+        return self
 
 
 class StudyConfig(_Section):
-    """All that a study depends on.
+    """All that a run depends on.
 
     >>> StudyConfig().tune.methods
     ['spt']
     """
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     model: ModelSection = ModelSection()
     find: FindSection = FindSection()
     verify: VerifySection = VerifySection()
-    lessons: LessonsSection = LessonsSection()
+    examples: ExamplesSection = ExamplesSection()
     tune: TuneSection = TuneSection()
     measure: MeasureSection = MeasureSection()
+    sweep: SweepSection = SweepSection()
     report: ReportSection = ReportSection()
-    machine: MachineSection = MachineSection()
+    compute: ComputeSection = ComputeSection()
 
     @classmethod
     def read(cls, path: str | Path) -> StudyConfig:
-        """The study that a TOML file describes; file names in it are as seen from the current folder.
+        """The settings in a TOML file; file names in it are as seen from the current folder.
 
         Raises:
             StudyError: the file cannot be read, or something in it is unknown, missing or out of range; all such
                 places are named.
         """
-        try:
-            return cls.of(tomllib.loads(Path(path).read_text(encoding="utf-8")), where=str(path))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise StudyError(
-                f"{path} cannot be read as a study: {error}. 'sycolens init' writes one to start from."
-            ) from error
+        return cls.of(read_toml(path), where=str(path))
 
     @classmethod
-    def of(cls, content: dict[str, Any], *, where: str = "the study") -> StudyConfig:
-        """The study that nested dictionaries describe.
+    def of(cls, content: Mapping[str, Any], *, where: str = "the study") -> StudyConfig:
+        """The settings in nested dictionaries.
 
         Raises:
             StudyError: as :meth:`read`.
@@ -189,35 +253,13 @@ class StudyConfig(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            told = "; ".join(_told(each) for each in error.errors())
-            raise StudyError(f"{where}: {told}.") from error
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the model is one of those that sycolens brings, which have a world of their own."""
-        return self.model.name in EMBEDDED
-
-    def course(self, kind: Kind) -> Course:
-        """How a kind of method is trained.
-
-        Raises:
-            TuningError: as :class:`Course`.
-
-        >>> StudyConfig().course("sft").learning_rate
-        0.001
-        """
-        tune, own = self.tune, self.tune.courses.get(kind, CourseSection())
-        return course_for(
-            self.model.name,
-            at_once=tune.at_once,
-            steps=own.steps,
-            learning_rate=own.learning_rate,
-            lessons_per_step=tune.lessons_per_step,
-            schedule=tune.schedule,
-        )
+            wrong = "; ".join(_in_words(each) for each in error.errors())
+            raise StudyError(f"{where}: {wrong}.") from error
+        except RecursionError as error:
+            raise StudyError(f"{where} is nested too deeply to be settings.") from error
 
 
-def _told(error: Any) -> str:
+def _in_words(error: Any) -> str:
     place = ".".join(map(str, error["loc"])) or "the file"
     if error["type"] == "extra_forbidden":
         section = error["loc"][0] if len(error["loc"]) > 1 else None
@@ -226,8 +268,10 @@ def _told(error: Any) -> str:
         return f"{place} is no setting; there are {', '.join(known)}"
     if error["type"] == "missing":
         return f"{place} is missing"
-    return f"{place} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
+    return f"{place} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
-"""All kinds of methods, in the order in which a study tells of them."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+"""All kinds of methods, in the order in which a run tells of them."""

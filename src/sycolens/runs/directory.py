@@ -1,4 +1,4 @@
-"""Run directories: written whole or not at all, and never over something that no run wrote."""
+"""Directories of results: written whole or not at all, each file with its hash, and never over something foreign."""
 
 from __future__ import annotations
 
@@ -6,173 +6,146 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sycolens.errors import RunError, SavedFileError
-from sycolens.storage import versions, write_text
+from sycolens.storage import draft_beside, hash_of, read_json, versions, write_text
 
-RECORD = "run.json"
-TIMES = "times.json"
-"""When a run was written and how long it took; all other files are the same bytes whenever the same run is made."""
-MADE_FROM = "made_from"
-"""Where a record names the run that this one was made from, by the SHA-256 of that one's ``run.json``."""
-SETTINGS, UNDER_WAY = "settings.json", "sycolens training"
-"""The record of a training that is not finished, and its kind."""
+RECORD: Final = "run.json"
+TIMES: Final = "times.json"
+"""When a directory was written and how long it took; all other files are the same bytes whenever it is made."""
+SEAL: Final = "sha256"
+"""In a record: the SHA-256 of all else that it says."""
 
 
-def require_free(directory: str | Path, *, kind: str, overwrite: bool = False) -> Path:
-    """The directory, once it is known that a run of this kind may be written there; worth asking before any compute.
+def require_free(directory: Path, *, kind: str) -> None:
+    """Refuse a place where something lies that no run of this kind wrote; worth asking before any compute.
 
     Raises:
-        RunError: it is a file, it holds something that no such run wrote, or a former run and ``overwrite`` is False.
+        RunError: it is a file, it cannot be written, or it holds files that are not in the record of such a run.
     """
-    directory = Path(directory).expanduser().resolve()
-    if directory.exists() and not directory.is_dir():
-        raise RunError(f"{directory} is a file; name a directory for the run.")
-    home = next(parent for parent in directory.parents if parent.exists())
-    if not home.is_dir() or not os.access(home, os.W_OK):
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        raise RunError(f"{directory} is a file or a link; name a directory for the run.")
+    home = next((parent for parent in directory.absolute().parents if parent.exists()), None)
+    if home is None or not home.is_dir() or not os.access(home, os.W_OK):
         raise RunError(f"{directory} cannot be made: {home} is not a directory that may be written to.")
     if not directory.exists() or not any(directory.iterdir()):
-        return directory
-    written = _files_of(directory, kind)
-    if written is None:
-        raise RunError(
-            f"{directory} holds files but is no finished run of '{kind}', so nothing is written there; choose another "
-            "directory."
-        )
-    if not overwrite:
-        raise RunError(f"{directory} holds a former run; replace it with overwrite (--overwrite), or choose another.")
-    if others := sorted(_names(directory) - written - {RECORD, TIMES} - _made_from(directory)):
-        raise RunError(
-            f"{directory} holds {others[0]}, which the former run did not write, so it is not replaced; move that away."
-        )
-    return directory
+        return
+    try:
+        record = read_json(directory / RECORD)
+    except SavedFileError:
+        record = None
+    if not isinstance(record, dict) or record.get("kind") != kind:
+        raise RunError(f"{directory} holds files but no result of '{kind}', so nothing is written there; move them.")
+    written = {RECORD, TIMES, *(record.get("files") or ())}
+    if others := sorted(_names(directory) - written):
+        raise RunError(f"{directory} holds {others[0]}, which no run wrote, so it is not replaced; move that away.")
 
 
 @contextmanager
-def whole_directory(
-    directory: str | Path, *, kind: str, record: Mapping[str, Any], overwrite: bool = False
-) -> Iterator[Path]:
-    """An empty draft directory to fill; it takes the place of ``directory`` if the body ends well, and vanishes if not.
+def whole_directory(directory: Path, *, kind: str, record: Mapping[str, Any], seconds: float) -> Iterator[Path]:
+    """An empty draft to fill; it takes the place of ``directory`` if the body ends well, and vanishes if not.
 
-    A ``run.json`` is added: the kind, ``record``, versions, and the SHA-256 of every other file. What ``record`` says
-    under "seconds" goes into ``times.json`` instead, with the time of day.
+    A ``run.json`` is added: the kind, ``record``, versions, the SHA-256 of every other file and one of its own words.
 
     Raises:
         RunError: as :func:`require_free`, or the directory cannot be written.
     """
-    place = require_free(directory, kind=kind, overwrite=overwrite)
+    require_free(directory, kind=kind)
+    draft = draft_beside(directory)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-    except OSError as error:
-        raise RunError(f"{place} cannot be written: {error}") from error
-    try:
+        draft.mkdir(parents=True)
         yield draft
         files = {name: hash_of(draft / name) for name in sorted(_names(draft))}
-        told = {name: value for name, value in record.items() if name != "seconds"}
-        _write(draft / RECORD, {"kind": kind, **told, "provenance": versions(), "files": files})
-        _write(draft / TIMES, {"written": datetime.now(UTC).isoformat(timespec="seconds"), **_seconds(record)})
-        draft.chmod(0o755)
-        _put(draft, place)
+        content = json.loads(json.dumps({"kind": kind, **record, "provenance": versions(), "files": files}))
+        _write(draft / RECORD, {**content, SEAL: _seal(content)})
+        _write(draft / TIMES, {"written": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds})
+        _put(draft, directory)
+    except OSError as error:
+        raise RunError(f"{directory} cannot be written: {error}") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def read_record(directory: str | Path) -> dict[str, Any]:
-    """What ``run.json`` says.
+def read_record(directory: Path) -> dict[str, Any]:
+    """What ``run.json`` says, once its seal is known to fit.
 
     Raises:
-        RunError: there is none, or it cannot be read.
+        SavedFileError: there is none, or it was cut or altered.
     """
-    path = Path(directory) / RECORD
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is not the record of a run: {error}") from error
-    if not isinstance(record, dict) or not isinstance(record.get("files"), dict):
-        raise RunError(f"{path} is not the record of a run.")
+    record = read_json(directory / RECORD)
+    if not isinstance(record, dict) or not isinstance(record.get("files"), dict) or SEAL not in record:
+        raise SavedFileError(f"{directory / RECORD} is not the record of a run.")
+    if record.pop(SEAL) != _seal(record):
+        raise SavedFileError(f"{directory / RECORD} was altered after it was written.")
     return record
 
 
-def kind_of(path: Path) -> str | None:
-    """The kind that a record names; None if it is no record."""
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return record.get("kind") if isinstance(record, dict) else None
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def require_unaltered(directory: Path, record: Mapping[str, Any], *names: str) -> None:
-    """Refuse a run of which some files are not as it wrote them; ``names`` are those below it that matter.
+def require_unaltered(directory: Path, record: Mapping[str, Any]) -> None:
+    """Refuse a result of which a file is not as it was written.
 
     Raises:
         SavedFileError: a file is missing, cut or altered.
     """
-    for file, digest in record["files"].items():
-        if file.split("/")[0] in names and not ((path := directory / file).is_file() and hash_of(path) == digest):
-            raise SavedFileError(f"{path} was removed, cut or altered after the run was written; run it anew.")
+    for name, digest in record["files"].items():
+        path = directory / name
+        if not path.is_file() or hash_of(path) != digest:
+            raise SavedFileError(f"{path} was removed, cut or altered after it was written.")
 
 
-def _seconds(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"seconds": record["seconds"]} if "seconds" in record else {}
+def seconds_taken(directory: Path) -> float | None:
+    """How long a result took; None where that was not noted."""
+    try:
+        taken = read_json(directory / TIMES)["seconds"]
+    except (SavedFileError, KeyError, TypeError):
+        return None
+    return float(taken) if isinstance(taken, int | float) else None
+
+
+def recover(directory: Path) -> None:
+    """Undo what a run that was killed left of a replacement: its draft goes, the former result comes back."""
+    former = _former(directory)
+    if former.exists():
+        if directory.exists():
+            shutil.rmtree(former, ignore_errors=True)
+        else:
+            os.replace(former, directory)
+    for draft in directory.parent.glob(f".{directory.name}.*"):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+
+
+def _former(directory: Path) -> Path:
+    return directory.with_name(f".{directory.name}.former")
+
+
+def _put(draft: Path, place: Path) -> None:
+    if not place.exists():
+        os.replace(draft, place)
+        return
+    former = _former(place)
+    shutil.rmtree(former, ignore_errors=True)
+    os.replace(place, former)
+    try:
+        os.replace(draft, place)
+    except OSError:
+        os.replace(former, place)
+        raise
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _put(draft: Path, place: Path) -> None:
-    try:
-        if not place.exists():
-            os.replace(draft, place)
-            return
-        former = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        os.replace(place, former)
-        try:
-            os.replace(draft, place)
-        except OSError:
-            os.replace(former, place)
-            raise
-    except OSError as error:
-        raise RunError(f"{place} cannot be written: {error}") from error
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _files_of(directory: Path, kind: str) -> set[str] | None:
-    """The files that a run of this kind wrote into a directory; None if no such run did."""
-    try:
-        record = read_record(directory)
-    except RunError:
-        return None
-    return set(record["files"]) if record.get("kind") == kind else None
-
-
-def _made_from(directory: Path) -> set[str]:
-    """The files of runs inside a run that were made from it, or were being made: they go when it goes."""
-    found: set[str] = set()
-    for path in directory.glob(f"*/{RECORD}"):
-        try:
-            record = read_record(path.parent)
-        except RunError:
-            continue
-        if record.get(MADE_FROM) == hash_of(directory / RECORD):
-            found |= {f"{path.parent.name}/{name}" for name in (RECORD, TIMES, *record["files"])}
-    for path in directory.glob(f"*/{SETTINGS}"):
-        if kind_of(path) == UNDER_WAY:
-            found |= {f"{path.parent.name}/{name}" for name in _names(path.parent)}
-    return found
 
 
 def _names(directory: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Stages of a study: each a directory that is whole or not there, with a hash of all that it was made from."""
+"""Stages of a run: each a directory that is whole or not there, with a hash of all that it was made from."""
 
 from __future__ import annotations
 
@@ -9,106 +9,150 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sycolens.errors import RunError
-from sycolens.runs.directory import TIMES, read_record
+from sycolens.errors import SavedFileError, StudyError
+from sycolens.runs.directory import read_record, require_unaltered
 
 if TYPE_CHECKING:
-    from sycolens.runs.context import Workshop
+    from sycolens.runs.context import Context
 
-State = Literal["done", "to do", "changed", "open"]
-"""Made of what it is now made of; not there; made of something else; not known until a stage before it is made."""
-
+State = Literal["done", "to do", "changed", "damaged", "open"]
+"""Made of what it is now made of; not there; made of something else; cut or altered since; not known until a stage
+before it is made."""
 Part = Literal["all", "pairs", "effects"]
 """Of a stage's result; the latter two are find's: which pairs were drawn, and how the heads rank."""
-
 INPUTS: Final = "inputs"
 """Where a stage's record says what it was made from."""
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of what stages write; another number makes every stage anew."""
 
-Write = Callable[[Path, Mapping[str, Any]], object]
-"""Writes what a stage made into its directory, all or nothing, with more for its record."""
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage computed, not yet written."""
+
+    fill: Callable[[Path], object]
+    """Writes its files into an empty directory."""
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """What ``run.json`` says of it, ready for JSON."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a study.
+    """One step of a run.
 
-    >>> Stage("find", {"n": 100}, make=print).inputs_in("runs/study")["settings"]
-    {'n': 100}
+    >>> Stage("find", lambda: {"n": 100}, make=print).kind
+    'sycolens find'
     """
 
     name: str
-    """Also its directory, below that of the study."""
-    settings: Mapping[str, Any]
-    """All settings and files that it depends on, ready for JSON."""
-    make: Callable[[Workshop], Write]
-    """Computes, and gives what writes the result."""
+    """Also its directory, below that of the run."""
+    settings: Callable[[], Mapping[str, Any]]
+    """All settings and files that it depends on, ready for JSON; files are hashed when this is called."""
+    make: Callable[[Context], Made]
     after: Mapping[str, Part] = field(default_factory=dict)
     """Stages whose results it reads, and which part of them."""
-    kind: str = "sycolens study"
-    """Of its run, as ``run.json`` has it."""
 
-    def inputs_in(self, directory: str | Path) -> dict[str, Any]:
-        """What it is made from, for its record: settings, and the results of the stages before it by their hashes.
+    @property
+    def group(self) -> str:
+        """The command that makes it, such as "tune"."""
+        return self.name.split("/")[0]
 
-        Raises:
-            RunError: a stage before it is not there.
-        """
-        before = {name: _result_of(Path(directory) / name, part) for name, part in self.after.items()}
-        told = {"format": FORMAT, "settings": self.settings, "after": before}
-        return dict(json.loads(json.dumps(told)))
-
-    def state_in(self, directory: str | Path, others: Mapping[str, State]) -> State:
-        """Whether it has to be made, given the states of the stages before it."""
-        try:
-            record = read_record(Path(directory) / self.name)
-        except RunError:
-            return "to do"
-        if any(others[name] != "done" for name in self.after):
-            return "open"
-        return "done" if record.get(INPUTS) == self.inputs_in(directory) else "changed"
+    @property
+    def kind(self) -> str:
+        """What ``run.json`` calls it."""
+        return f"sycolens {self.group}"
 
 
-def states_of(stages: Sequence[Stage], directory: str | Path) -> dict[str, State]:
-    """The state of every stage by name; stages come after those that they read.
+class Ledger:
+    """What lies in the directory of a run: every record is read once, and every file hashed once.
 
-    >>> states_of([Stage("find", {}, make=print)], "no/such/study")
+    >>> Ledger("no/such/run", [Stage("find", lambda: {}, make=print)]).states
     {'find': 'to do'}
     """
-    states: dict[str, State] = {}
-    for stage in stages:
-        states[stage.name] = stage.state_in(directory, states)
-    return states
+
+    def __init__(self, directory: str | Path, stages: Sequence[Stage]) -> None:
+        self.directory = Path(directory)
+        self.stages = {stage.name: stage for stage in stages}
+        self._records: dict[str, dict[str, Any] | SavedFileError | None] = {}
+        self._settings: dict[str, Mapping[str, Any]] = {}
+
+    @property
+    def states(self) -> dict[str, State]:
+        """The state of every stage by name; stages stand after those that they read."""
+        states: dict[str, State] = {}
+        for stage in self.stages.values():
+            states[stage.name] = self._state(stage, states)
+        return states
+
+    def record(self, name: str) -> dict[str, Any]:
+        """What a stage's ``run.json`` says, once all its files are known to be as they were written.
+
+        Raises:
+            SavedFileError: a file of it was removed, cut or altered.
+            StudyError: the stage is not there.
+        """
+        found = self._look(name)
+        if isinstance(found, SavedFileError):
+            raise SavedFileError(f"{found} Run 'sycolens study {self.directory}' to make '{name}' anew.") from found
+        if found is None:
+            raise StudyError(f"{self.directory} has no finished {name}; run 'sycolens study {self.directory}'.")
+        return found
+
+    def damage(self, name: str) -> str | None:
+        """Which file of a stage is not as it was written; None where all are."""
+        found = self._look(name)
+        return str(found) if isinstance(found, SavedFileError) else None
+
+    def inputs(self, name: str) -> dict[str, Any]:
+        """What a stage is made from: its settings, and the results of the stages before it by their hashes."""
+        stage = self.stages[name]
+        if name not in self._settings:
+            self._settings[name] = stage.settings()
+        before = {each: _hash_of_result(self.record(each), part) for each, part in stage.after.items()}
+        return dict(json.loads(json.dumps({"format": FORMAT, "settings": self._settings[name], "after": before})))
+
+    def changes(self, name: str) -> tuple[str, ...]:
+        """The settings and stages in which a stage's inputs differ from those it was made from."""
+        before, now = self.record(name).get(INPUTS) or {}, self.inputs(name)
+        parts = [(now[part], before.get(part) or {}) for part in ("settings", "after")]
+        return tuple(each for one, other in parts for each in one | other if one.get(each) != other.get(each))
+
+    def forget(self, name: str) -> None:
+        """Read a stage again, which has been made."""
+        self._records.pop(name, None)
+
+    def _state(self, stage: Stage, others: Mapping[str, State]) -> State:
+        found = self._look(stage.name)
+        if found is None:
+            return "to do"
+        if isinstance(found, SavedFileError):
+            return "damaged"
+        if any(others[name] != "done" for name in stage.after):
+            return "open"
+        return "done" if found.get(INPUTS) == self.inputs(stage.name) else "changed"
+
+    def _look(self, name: str) -> dict[str, Any] | SavedFileError | None:
+        if name not in self._records:
+            self._records[name] = _read(self.directory / name)
+        return self._records[name]
 
 
-def what_changed(stage: Stage, directory: str | Path) -> tuple[str, ...]:
-    """The settings and stages in which a stage's inputs differ from those it was made from."""
-    before, now = read_record(Path(directory) / stage.name).get(INPUTS) or {}, stage.inputs_in(directory)
-    return tuple(
-        name
-        for part in ("settings", "after")
-        for name in now[part] | before.get(part, {})
-        if now[part].get(name) != before.get(part, {}).get(name)
-    )
-
-
-def seconds_of(directory: str | Path) -> float | None:
-    """How long a stage took; None where that was not noted."""
-    try:
-        taken = json.loads((Path(directory) / TIMES).read_text())["seconds"]
-    except (OSError, ValueError, KeyError, TypeError):
+def _read(place: Path) -> dict[str, Any] | SavedFileError | None:
+    if not place.is_dir() or not any(place.iterdir()):
         return None
-    return float(taken) if isinstance(taken, int | float) else None
+    try:
+        record = read_record(place)
+        require_unaltered(place, record)
+    except SavedFileError as error:
+        return error
+    return record
 
 
-def _result_of(directory: Path, part: Part) -> str:
+def _hash_of_result(record: Mapping[str, Any], part: Part) -> str:
     """SHA-256 of what a stage came to, whatever it was made from: equal results need nothing made anew."""
-    record = read_record(directory)
-    kept: dict[str, Any] = {name: value for name, value in record.items() if name not in (INPUTS, "arguments")}
+    kept: dict[str, Any] = {name: value for name, value in record.items() if name != INPUTS}
     if part == "pairs":
-        drawn = [(each["fingerprint"], each["texts"]) for each in record["redraws"]]
-        kept = {"files": _below("pairs", record), "redraws": drawn}
+        kept = {"files": _below("pairs", record), "redraws": record["redraws"]}
     elif part == "effects":
         kept = {"files": _below("effects", record), "metric": record["metric"]}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()

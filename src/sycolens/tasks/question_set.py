@@ -1,0 +1,155 @@
+"""Any set of questions as a task: each question finds heads, judges them, or is taught, and never two of these."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sycolens.choices import Template
+from sycolens.errors import LessonError, PairError, SampleError
+from sycolens.measure.eval_set import EvalSet, question_eval_set
+from sycolens.prompts import ContrastPairs, Question
+from sycolens.prompts.asking import ask
+from sycolens.prompts.content import KnownQuestions, content_of
+from sycolens.prompts.training_example import Lesson
+from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, HeldOut, Thing, deal, shuffled
+from sycolens.tasks.world import halved
+from sycolens.tune import find_leaks, lessons_from_questions
+from sycolens.tune.training_config import PAPER, TrainingConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LONGEST = 768
+"""Longest question in characters: the authors' number."""
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """A set of questions; one that stands there several times, in the same words, counts once.
+
+    >>> held_out = QuestionSet("quiz", tuple(questions)).questions(frozenset(), n=10, seed=0)
+    >>> len(held_out.asked)
+    10
+    """
+
+    name: str
+    all_questions: tuple[Question, ...]
+    template: Template = "chat"
+    rehearsal: tuple[Lesson, ...] = ()
+    """Plain dialogues to mix into the examples."""
+    draws: int = 1
+    training: TrainingConfig = PAPER
+
+    def __post_init__(self) -> None:
+        distinct: dict[object, Question] = {}
+        for question in self.all_questions:
+            distinct.setdefault(content_of(question), question)
+        object.__setattr__(self, "all_questions", tuple(distinct.values()))
+
+    def pairs(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None, seed: int, draws: int = 1
+    ) -> tuple[ContrastPairs, ...]:
+        """The paper's pairs about ``n`` questions a draw (100, or all if they are fewer); draws share no question.
+
+        Raises:
+            PairError: there are not enough questions.
+            DialogueError, LabelError: as :meth:`ContrastPairs.from_questions`.
+        """
+        asked = self.all_questions
+        count = min(PAIRS, len(asked)) if n is None else n
+        return tuple(
+            ContrastPairs.from_questions(
+                [asked[i] for i in chosen], tokenizer, template=self.template, max_characters=None, seed=seed
+            )
+            for chosen in deal(len(asked), count, seed, draws, f"{self.name} has", "questions")
+        )
+
+    def questions(self, spent: Set[str], *, n: int | None, seed: int) -> HeldOut:
+        """``n`` of the questions that are not spent (200, or all that are left).
+
+        Raises:
+            PairError: fewer than ``n``, or than two, are left.
+        """
+        known = KnownQuestions(self.all_questions)
+        used = {number for text in spent for number in known.contained_in([text])}
+        left = [question for number, question in enumerate(self.all_questions) if number not in used]
+        if len(left) < max(2, n or 0):
+            raise PairError(
+                f"{self.name} has {len(self.all_questions)} questions, {len(self.all_questions) - len(left)} of which "
+                f"found the heads; the other {len(left)} are too few for {n or 'a verification'}. Ask for fewer (n), "
+                "or name another set of questions."
+            )
+        count = min(QUESTIONS, len(left)) if n is None else n
+        return HeldOut(self.name, tuple(left[i] for i in sorted(shuffled(len(left), seed)[:count])))
+
+    def eval_set(
+        self, held_out: HeldOut, tokenizer: PreTrainedTokenizerBase, *, texts: Sequence[str], seed: int
+    ) -> EvalSet:
+        """These questions with right answers, and with wrong ones where they know some."""
+        return question_eval_set(held_out.asked, tokenizer, texts=texts, template=self.template, seed=seed)
+
+    def eval_sets(
+        self,
+        held_out: HeldOut,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        n_validation: int,
+        n: int,
+        texts: Sequence[str],
+        seed: int,
+    ) -> tuple[EvalSet, EvalSet]:
+        """The first ``n_validation`` of these questions, and the others.
+
+        Raises:
+            SampleError: there are not enough questions for both.
+        """
+        if len(held_out.asked) < n_validation + 2:
+            raise SampleError(
+                f"{held_out.source} leaves {len(held_out.asked)} questions, too few to choose on {n_validation} and to "
+                "report on others; ask for fewer."
+            )
+        parts = (held_out.asked[:n_validation], held_out.asked[n_validation:])
+        validation, report = (
+            question_eval_set(part, tokenizer, template=self.template, seed=seed) for part in parts
+        )
+        return halved(validation, report, texts)
+
+    def examples(
+        self, tokenizer: PreTrainedTokenizerBase, evaluated: Sequence[Question], *, n: int | None, seed: int
+    ) -> tuple[Lesson, ...]:
+        """One example a question that is not evaluated (1,600, or all): half defend an answer and half concede.
+
+        Raises:
+            LessonError: there are fewer than ``n``, none is left, or as :func:`lessons_from_questions`.
+        """
+        left = self._not_evaluated(evaluated)
+        chosen = some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
+        return (*lessons_from_questions(chosen, tokenizer, template=self.template, seed=seed), *self.rehearsal)
+
+    def _not_evaluated(self, evaluated: Sequence[Question]) -> tuple[Question, ...]:
+        # As much of an example as a question can be found in: itself, its options, and its answer.
+        opened = [Lesson.from_messages(ask(each).then("assistant", each.answers[0])) for each in self.all_questions]
+        leaking = {number for number, _ in find_leaks(opened, evaluated)}
+        left = tuple(each for number, each in enumerate(self.all_questions) if number not in leaking)
+        if not left:
+            raise LessonError(
+                f"All {len(self.all_questions)} questions of {self.name} are asked in the evaluation, so none is left "
+                "to teach; evaluate on fewer (n), or name another set."
+            )
+        return left
+
+
+def some(things: Sequence[Thing], n: int | None, seed: int, whose: str, what: str) -> tuple[Thing, ...]:
+    """``n`` of the things to learn from, drawn at random (1,600, or all if they are fewer), in order.
+
+    Raises:
+        LessonError: there are fewer.
+    """
+    count = min(EXAMPLES, len(things)) if n is None else n
+    if count > len(things):
+        raise LessonError(f"{whose} {len(things)} {what}, fewer than {count}; ask for fewer.")
+    chosen = sorted(random.Random(f"teaching {seed}").sample(range(len(things)), count))
+    return tuple(things[number] for number in chosen)
