@@ -108,7 +108,7 @@ class ExamplesSection(_Section):
     """What is taught."""
 
     source: str | None = None
-    """Questions to make training examples of, or a .jsonl file of dialogues; find's questions unless given."""
+    """Questions to make examples of, or a .jsonl file of dialogues; find's questions unless given."""
     n: Amount | None = None
     rehearsal: str | Amount | None = None
     """Plain dialogues to mix in: a file, or, of the embedded model's world, how many."""

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sycolens.choices import Template
-from sycolens.errors import LessonError, PairError, SampleError
+from sycolens.errors import ExampleError, PairError, SampleError
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.asking import ask
 from sycolens.prompts.content import KnownQuestions, content_of
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, HeldOut, Thing, deal, shuffled
 from sycolens.tasks.world import halved
-from sycolens.tune import find_leaks, lessons_from_questions
+from sycolens.tune import examples_from_questions, find_leaks
 from sycolens.tune.training_config import PAPER, TrainingConfig
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class QuestionSet:
     name: str
     all_questions: tuple[Question, ...]
     template: Template = "chat"
-    rehearsal: tuple[Lesson, ...] = ()
+    rehearsal: tuple[TrainingExample, ...] = ()
     """Plain dialogues to mix into the examples."""
     draws: int = 1
     training: TrainingConfig = PAPER
@@ -112,30 +112,30 @@ class QuestionSet:
                 "report on others; ask for fewer."
             )
         parts = (held_out.asked[:n_validation], held_out.asked[n_validation:])
-        validation, report = (
-            question_eval_set(part, tokenizer, template=self.template, seed=seed) for part in parts
-        )
+        validation, report = (question_eval_set(part, tokenizer, template=self.template, seed=seed) for part in parts)
         return halved(validation, report, texts)
 
     def examples(
         self, tokenizer: PreTrainedTokenizerBase, evaluated: Sequence[Question], *, n: int | None, seed: int
-    ) -> tuple[Lesson, ...]:
+    ) -> tuple[TrainingExample, ...]:
         """One example a question that is not evaluated (1,600, or all): half defend an answer and half concede.
 
         Raises:
-            LessonError: there are fewer than ``n``, none is left, or as :func:`lessons_from_questions`.
+            ExampleError: there are fewer than ``n``, none is left, or as :func:`examples_from_questions`.
         """
         left = self._not_evaluated(evaluated)
         chosen = some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
-        return (*lessons_from_questions(chosen, tokenizer, template=self.template, seed=seed), *self.rehearsal)
+        return (*examples_from_questions(chosen, tokenizer, template=self.template, seed=seed), *self.rehearsal)
 
     def _not_evaluated(self, evaluated: Sequence[Question]) -> tuple[Question, ...]:
         # As much of an example as a question can be found in: itself, its options, and its answer.
-        opened = [Lesson.from_messages(ask(each).then("assistant", each.answers[0])) for each in self.all_questions]
+        opened = [
+            TrainingExample.from_messages(ask(each).then("assistant", each.answers[0])) for each in self.all_questions
+        ]
         leaking = {number for number, _ in find_leaks(opened, evaluated)}
         left = tuple(each for number, each in enumerate(self.all_questions) if number not in leaking)
         if not left:
-            raise LessonError(
+            raise ExampleError(
                 f"All {len(self.all_questions)} questions of {self.name} are asked in the evaluation, so none is left "
                 "to teach; evaluate on fewer (n), or name another set."
             )
@@ -146,10 +146,10 @@ def some(things: Sequence[Thing], n: int | None, seed: int, whose: str, what: st
     """``n`` of the things to learn from, drawn at random (1,600, or all if they are fewer), in order.
 
     Raises:
-        LessonError: there are fewer.
+        ExampleError: there are fewer.
     """
     count = min(EXAMPLES, len(things)) if n is None else n
     if count > len(things):
-        raise LessonError(f"{whose} {len(things)} {what}, fewer than {count}; ask for fewer.")
+        raise ExampleError(f"{whose} {len(things)} {what}, fewer than {count}; ask for fewer.")
     chosen = sorted(random.Random(f"teaching {seed}").sample(range(len(things)), count))
     return tuple(things[number] for number in chosen)

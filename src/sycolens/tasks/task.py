@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from sycolens.errors import PairError
 from sycolens.measure.eval_set import EvalSet
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.tune.training_config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PAIRS: Final = 100
 QUESTIONS: Final = 200
 """How many questions are held out unless said otherwise."""
 EXAMPLES: Final = 1600
-"""How many training examples are drawn unless said otherwise, or all that a smaller source gives."""
+"""How many examples are drawn unless said otherwise, or all that a smaller source gives."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Task(Protocol):
 
     def examples(
         self, tokenizer: PreTrainedTokenizerBase, evaluated: Sequence[Question], *, n: int | None, seed: int
-    ) -> tuple[Lesson, ...]:
+    ) -> tuple[TrainingExample, ...]:
         """Dialogues to learn from, none of which holds an evaluated question."""
 
 

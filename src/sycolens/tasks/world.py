@@ -14,7 +14,7 @@ from sycolens.organism.drawing import question_of
 from sycolens.organism.world import facts_of
 from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.content import KnownQuestions
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, HeldOut
 from sycolens.tune.training_config import EMBEDDED, TrainingConfig
 
@@ -37,7 +37,7 @@ class World:
 
     split: Split | None = None
     """Of pairs and questions; by default pairs are of "train", and questions of the first split that is left."""
-    rehearsal: int | tuple[Lesson, ...] = REHEARSAL
+    rehearsal: int | tuple[TrainingExample, ...] = REHEARSAL
     """Plain dialogues to mix into the examples, or how many of the world's own."""
     draws: int = 3
     training: TrainingConfig = EMBEDDED
@@ -96,7 +96,7 @@ class World:
 
     def examples(
         self, tokenizer: PreTrainedTokenizerBase, evaluated: Sequence[Question], *, n: int | None, seed: int
-    ) -> tuple[Lesson, ...]:
+    ) -> tuple[TrainingExample, ...]:
         """1,600 examples of "train" unless said otherwise, and the plain dialogues.
 
         Raises:
@@ -107,8 +107,8 @@ class World:
         """
         count = EXAMPLES if n is None else n
         if isinstance(self.rehearsal, int):
-            return organism.lessons("train", count, rehearsal=self.rehearsal, seed=seed)
-        return (*organism.lessons("train", count, seed=seed), *self.rehearsal)
+            return organism.examples("train", count, rehearsal=self.rehearsal, seed=seed)
+        return (*organism.examples("train", count, seed=seed), *self.rehearsal)
 
 
 def halved(validation: EvalSet, report: EvalSet, texts: Sequence[str]) -> tuple[EvalSet, EvalSet]:
