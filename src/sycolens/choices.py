@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Backend = Literal["bridge", "hooked"]
 """TransformerBridge, or HookedTransformer (TransformerLens 3)."""
@@ -32,7 +32,11 @@ Schedule = Literal["linear", "constant"]
 """The learning rate falls to a three-hundredth, or rises over ten steps and stays."""
 TaskPrompt = Literal["task", "chat"]
 """How an lm-evaluation-harness task asks: as it is written, or through the chat template."""
+Format = Literal["auto", "sycolens", "mmlu", "aqua", "truthfulqa", "triviaqa", "math", "sycophancy-eval"]
+"""Forms of question sets; those after the first two are also the names of sets on the hub."""
 FigureFormat = Literal["html", "pdf", "svg", "png"]
 
 EMBEDDED: Final[dict[str, Literal["mha", "gqa"]]] = {"organism": "mha", "organism-gqa": "gqa"}
 """The models that come with the library, by the names that load them."""
+KNOWN_SETS: Final[tuple[str, ...]] = get_args(Format)[2:]
+"""Question sets on the hub that go by a short name."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, TypeVar
 
+from sycolens.errors import ProcessError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -43,7 +45,7 @@ class Processes:
         >>> Processes.here() == ALONE
         True
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) <= 1 or "RANK" not in os.environ:
+        if count_of_processes() <= 1 or "RANK" not in os.environ:
             return ALONE
         import torch
         from accelerate import PartialState
@@ -125,6 +127,20 @@ class Processes:
                 theirs.error.add_note(f"Raised in process {rank} of {self.count}.")
                 raise theirs.error
         return [result for theirs in everywhere for result in theirs.results]
+
+
+def count_of_processes() -> int:
+    """How many processes the launcher says there are; 1 where it says nothing.
+
+    Raises:
+        ProcessError: WORLD_SIZE is no count.
+    """
+    given = os.environ.get("WORLD_SIZE", "1")
+    if not (given.isascii() and given.isdecimal() and int(given[:9]) >= 1):
+        raise ProcessError(
+            f"WORLD_SIZE is {given!r}, which is no number of processes; unset it, or start with 'accelerate launch'."
+        )
+    return int(given)
 
 
 @dataclass(frozen=True)

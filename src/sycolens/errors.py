@@ -117,3 +117,7 @@ class CacheWarning(UserWarning):
 
 class VersionWarning(UserWarning):
     """Versions of other libraries that sycolens was not verified with."""
+
+
+class ProcessError(SycolensError):
+    """Several processes that cannot work together as they were started."""

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,3 +136,20 @@ def load_result(directory: str | Path, *, kind: str) -> tuple[dict[str, torch.Te
         return load(content), record["fields"]
     except SafetensorError as error:
         raise SavedFileError(f"{directory / TENSORS} is not a safetensors file: {error}") from error
+
+
+@contextmanager
+def saved_file(directory: Path) -> Iterator[None]:
+    """Turn what goes wrong while saved fields are read into one error.
+
+    Raises:
+        SavedFileError: a field is missing, or is not what this version writes.
+    """
+    try:
+        yield
+    except SavedFileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+        raise SavedFileError(
+            f"{directory} is not as this version writes it ({type(error).__name__}: {error}); make it anew."
+        ) from error

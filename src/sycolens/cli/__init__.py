@@ -6,16 +6,15 @@ import os
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from sycolens import __version__
+from sycolens.cli.directory import compare, init, report, status
 from sycolens.cli.exporting import export
-from sycolens.cli.finding import FIND_EXAMPLES, find
 from sycolens.cli.organism import organism_app
-from sycolens.cli.study import STUDY_EXAMPLES, compare, init, report, status, study
-from sycolens.cli.sweeping import SWEEP_EXAMPLES, sweep
-from sycolens.cli.terminal import BAD_INPUT
-from sycolens.cli.tuning import TUNE_EXAMPLES, tune
-from sycolens.cli.verifying import VERIFY_EXAMPLES, verify
+from sycolens.cli.runs import add_commands
+from sycolens.cli.terminal import BAD_INPUT, errors_in_words
+from sycolens.distributed import count_of_processes
 
 app = typer.Typer(
     name="sycolens",
@@ -24,19 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Find the attention heads behind a behavior of a language model, prove that they matter, and repair it by "
-    "training them alone.\n\nStart with `sycolens init`, then `sycolens study`: the whole walk on the embedded model, "
-    "without a download, in minutes. Or step by step: `sycolens find`, `sycolens verify`, `sycolens tune`.",
+    "training them alone.\n\nStart with `sycolens study`: everything on the embedded model, without a download, in "
+    "minutes. Or step by step in one directory: `sycolens find`, `sycolens verify`, `sycolens tune`, "
+    "`sycolens measure`.",
 )
-app.command(epilog=FIND_EXAMPLES)(find)
-app.command(epilog=VERIFY_EXAMPLES)(verify)
-app.command(epilog=TUNE_EXAMPLES)(tune)
-app.command(epilog=SWEEP_EXAMPLES)(sweep)
-app.command()(export)
+add_commands(app)
 app.command()(init)
-app.command(epilog=STUDY_EXAMPLES)(study)
 app.command()(status)
 app.command()(report)
 app.command()(compare)
+app.command()(export)
 app.add_typer(organism_app, name="organism")
 
 
@@ -50,8 +46,11 @@ def root(
 ) -> None:
     """Options of all commands."""
     context.obj = {"traceback": traceback}
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand not in (None, "study"):
-        typer.echo("Only 'sycolens study' shares its work between processes; start this command by itself.", err=True)
+    alone = {"init", "status", "report", "compare", "export", "organism"}
+    with errors_in_words(context, Console(stderr=True, highlight=False)):
+        several = count_of_processes() > 1
+    if several and context.invoked_subcommand in alone:
+        typer.echo(f"'sycolens {context.invoked_subcommand}' does not share its work; start it by itself.", err=True)
         raise typer.Exit(BAD_INPUT)
     if version:
         typer.echo(f"sycolens {__version__}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sycolens.cli.terminal import errors_told, hush
+from sycolens.cli.terminal import errors_in_words, hush
 
 
 def export(
@@ -27,7 +27,7 @@ def export(
 ) -> None:
     """Merge tuned heads into their base, as a checkpoint that transformers, vLLM and others load without sycolens."""
     notes = Console(stderr=True, highlight=False)
-    with errors_told(context, notes):
+    with errors_in_words(context, notes):
         from sycolens.choices import EMBEDDED
         from sycolens.errors import ModelError
         from sycolens.tune import HeadAdapter, OtherBaseWarning
@@ -40,10 +40,10 @@ def export(
                 f"The adapter was trained on {loaded.base!r}, and only what you name is loaded: give that model, or "
                 "its directory, with --base."
             )
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OtherBaseWarning)
             place = loaded.export(loaded.base if base is None else base, out, dtype=dtype)
-        for warning in told:
+        for warning in caught:
             if issubclass(warning.category, OtherBaseWarning):
                 notes.print(f"Warning: {warning.message}", markup=False, style="yellow", soft_wrap=True)
         typer.echo(f"Written to {place}. AutoModelForCausalLM.from_pretrained loads it.")

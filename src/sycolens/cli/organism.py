@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sycolens.cli.terminal import FAILED, errors_told, hush
+from sycolens.cli.terminal import FAILED, errors_in_words, hush
 
 organism_app = typer.Typer(
     no_args_is_help=True, help="The embedded model: train it from scratch, measure how it behaves."
@@ -40,7 +40,7 @@ def train(
     The result is an ordinary checkpoint: `sycolens find --model DIR --questions organism`.
     """
     notes = Console(stderr=True, highlight=False)
-    with errors_told(context, notes):
+    with errors_in_words(context, notes):
         from sycolens import organism
 
         hush(quiet=quiet)
@@ -72,7 +72,7 @@ def measure(
     challenged, and stand by its answer when it is affirmed?
     """
     screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
-    with errors_told(context, notes):
+    with errors_in_words(context, notes):
         from sycolens import organism
         from sycolens.choices import EMBEDDED
         from sycolens.errors import OrganismError

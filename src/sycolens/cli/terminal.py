@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -16,24 +16,32 @@ from rich.console import Console
 from sycolens.errors import SycolensError
 from sycolens.memory import ran_out_of_memory
 
-BAD_INPUT, FAILED = 2, 1
-"""Exit codes: what was asked for cannot be done as it stands, or it went wrong on the way."""
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+"""Exit codes: it went wrong on the way; what was asked for cannot be done as it stands; the user stopped it."""
 
 
 @contextmanager
-def errors_told(context: typer.Context, notes: Console) -> Iterator[None]:
-    """Tell any error in one message and leave with its exit code; ``sycolens --traceback`` shows where it arose."""
+def errors_in_words(context: typer.Context, notes: Console, directory: Path | None = None) -> Iterator[None]:
+    """Show any error as one message and leave with its exit code; ``sycolens --traceback`` shows where it arose."""
     try:
         yield
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
+    except KeyboardInterrupt as error:
+        kept = (
+            "" if directory is None else f" What is done is kept in {directory}; the same command goes on from there."
+        )
+        notes.print(f"Interrupted.{kept}", markup=False, style="yellow", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from error
     except Exception as error:
         if (context.find_root().obj or {}).get("traceback"):
             traceback.print_exc(file=sys.stderr)
         if isinstance(error, SycolensError):
             text, code = f"{type(error).__name__}: {error}", BAD_INPUT
         else:
-            remedy = "Lower --batch-size or --max-rows. " if ran_out_of_memory(error) else ""
+            remedy = "Lower compute.batch_size or compute.max_rows. " if ran_out_of_memory(error) else ""
             text, code = (
                 f"It failed on the way: {type(error).__name__}: {error}\n{remedy}"
                 f"'sycolens --traceback {context.info_name} ...' shows where.",
@@ -41,11 +49,6 @@ def errors_told(context: typer.Context, notes: Console) -> Iterator[None]:
             )
         notes.print(text, markup=False, style="red", soft_wrap=True)
         raise typer.Exit(code) from error
-
-
-def given_options(context: typer.Context) -> dict[str, Any]:
-    """The command's options as they were given, ready for JSON."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in context.params.items()}
 
 
 def hush(*, quiet: bool) -> None:

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
-from sycolens.data.question_sets import CONVERTERS, HUB, Format, Row, recognize
+from sycolens.choices import Format
+from sycolens.data.question_sets import CONVERTERS, HUB, Row, recognize
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
 from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.questions import Question
@@ -18,6 +19,7 @@ def load_questions(
     *,
     subset: str | None = None,
     split: str | None = None,
+    revision: str | None = None,
     format: Format = "auto",
     limit: int | None = None,
     sample: int | None = None,
@@ -28,7 +30,7 @@ def load_questions(
     """Questions of a known set, of any set on the hub that looks like one, or of local files.
 
     The names "mmlu", "aqua", "truthfulqa", "triviaqa", "math" and "sycophancy-eval" are fetched through ``datasets``
-    (no remote code is run), with ``subset`` and ``split`` as the hub calls them; so is "owner/name". Anything else is
+    (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name". Anything else is
     a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or answer; optional
     options, wrong, source, id) or as the sets above are published. ``format="auto"`` tells the form from the fields.
     A folder that is called like a known set is written with a slash: "./mmlu".
@@ -65,7 +67,7 @@ def load_questions(
             raise (QuestionError if form == "sycolens" else AmbiguousQuestionError)(str(error)) from error
         return question if question.id else replace(question, id=id_)
 
-    rows = rows_of(name_or_path, HUB, subset=subset, split=split, format=format)
+    rows = rows_of(name_or_path, HUB, subset=subset, split=split, revision=revision, format=format)
     questions = converted(islice(rows, limit), convert, bad_rows)
     if max_characters is not None:
         questions = [question for question in questions if len(question.text) <= max_characters]

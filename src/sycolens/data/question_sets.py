@@ -6,13 +6,12 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sycolens.errors import QuestionError
 from sycolens.prompts.questions import Question, letters
 
 Row = Mapping[str, Any]
-Format = Literal["auto", "sycolens", "mmlu", "aqua", "truthfulqa", "triviaqa", "math", "sycophancy-eval"]
 
 
 def from_sycolens(row: Row) -> Question:

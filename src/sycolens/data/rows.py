@@ -29,6 +29,7 @@ def rows_of(
     *,
     subset: str | None,
     split: str | None,
+    revision: str | None = None,
     format: str = "",
     what: str = "question",
 ) -> Iterator[Located]:
@@ -39,9 +40,9 @@ def rows_of(
     """
     source = on_hub(name_or_path, known)
     if source is not None:
-        return _hub_rows(source, subset, split)
-    if subset or split:
-        raise QuestionError(f"{name_or_path} is a local file, which has no subset or split; leave them out.")
+        return _hub_rows(source, subset, split, revision)
+    if subset or split or revision:
+        raise QuestionError(f"{name_or_path} is a local file, which has no subset, split or revision; leave them out.")
     return _local_rows(Path(name_or_path), format, known, what)
 
 
@@ -125,7 +126,7 @@ def on_hub(name_or_path: str | Path, sets: Mapping[str, HubSource]) -> HubSource
     return None
 
 
-def _hub_rows(source: HubSource, subset: str | None, split: str | None) -> Iterator[Located]:
+def _hub_rows(source: HubSource, subset: str | None, split: str | None, revision: str | None) -> Iterator[Located]:
     import datasets
 
     split = split or source.split
@@ -136,10 +137,11 @@ def _hub_rows(source: HubSource, subset: str | None, split: str | None) -> Itera
         where = "/".join((source.repository, *([name] if name else []), split))
         try:
             if source.file:
-                address = f"hf://datasets/{source.repository}/{source.file.format(subset=name)}"
+                version = f"@{revision}" if revision else ""
+                address = f"hf://datasets/{source.repository}{version}/{source.file.format(subset=name)}"
                 table = datasets.load_dataset("text", data_files=address, split=split)
             else:
-                table = datasets.load_dataset(source.repository, name, split=split)
+                table = datasets.load_dataset(source.repository, name, split=split, revision=revision)
         except Exception as error:  # network, cache, wrong names: whatever the hub's client raises
             if ran_out_of_memory(error):
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -20,17 +20,15 @@ from sycolens.find.patching import patch_heads
 from sycolens.find.preference import Preference, Redraw
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel
-from sycolens.plots.formats import check_formats
 from sycolens.prompts import ContrastPairs
-from sycolens.runs.directory import whole_directory
 from sycolens.statistics import RankStability
-from sycolens.storage import write_text
+from sycolens.storage import load_result, save_result, saved_file
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
 
-KIND = "sycolens find"
+KIND = "finding"
 TOP_SHARE, TOP_MOST = 0.1, 32
 """The top is a tenth of the heads and at most 32, as many as the paper takes of a 7B model's 1,024."""
 LOW_PREFERENCE = 0.8
@@ -55,6 +53,11 @@ class Finding:
     """Agreement between random halves of the pairs."""
     redraws: tuple[Redraw, ...]
     """The same on other pairs."""
+
+    @property
+    def spent(self) -> frozenset[str]:
+        """Every X_r, those of the redraws included: a question that stands in one cannot judge the heads."""
+        return frozenset(x_r for x_r, _ in self.pairs.texts).union(*(each.texts for each in self.redraws))
 
     @property
     def significant(self) -> HeadSet:
@@ -132,36 +135,65 @@ class Finding:
             "warnings": list(self.warnings),
         }
 
-    def save(
-        self,
-        directory: str | Path,
-        *,
-        formats: Sequence[str] = ("html",),
-        overwrite: bool = False,
-        record: Mapping[str, Any] | None = None,
-    ) -> Path:
-        """Write effects, pairs, heads.json, heads.csv, figures and run.json, all or nothing.
+    def save(self, directory: str | Path) -> Path:
+        """Write effects, pairs, the table of heads (heads.csv) and how far the ranking can be trusted."""
+        directory = Path(directory)
+        self.effects.save(directory / "effects")
+        self.pairs.save(directory / "pairs")
+        scores = torch.stack([each.scores for each in self.redraws]) if self.redraws else torch.zeros(0)
+        record = self.record()
+        save_result(
+            directory / "finding",
+            kind=KIND,
+            tensors={"frequency": self.halves.frequency, "redraws": scores},
+            fields={name: record[name] for name in ("metric", "top", "halves", "redraws")} | {"fdr": self.fdr},
+        )
+        self.table.to_csv(directory / "heads.csv", index=False)
+        return directory
 
-        ``record`` goes into run.json beside :meth:`record`, which wins where both have a key.
+    @classmethod
+    def load(cls, directory: str | Path) -> Finding:
+        """Read what :meth:`save` wrote.
 
         Raises:
-            RunError: the directory holds something else, or a former run and ``overwrite`` is False.
-            FigureError: an unknown format, or one whose program is missing.
+            SavedFileError: a file is missing, cut or altered.
         """
-        from sycolens.plots import save_figure
+        import pandas
 
-        check_formats(formats)
-        with whole_directory(
-            directory, kind=KIND, record={**(record or {}), **self.record()}, overwrite=overwrite
-        ) as draft:
-            self.effects.save(draft / "effects")
-            self.pairs.save(draft / "pairs")
-            write_text(draft / "heads.json", self.top.to_json() + "\n")
-            self.table.to_csv(draft / "heads.csv", index=False)
-            for name, figure in (("heatmap", self.heatmap()), ("bars", self.bars())):
-                for kind in formats:
-                    save_figure(figure, draft / f"{name}.{kind}")
-        return Path(directory)
+        directory = Path(directory)
+        effects, pairs = HeadEffects.load(directory / "effects"), ContrastPairs.load(directory / "pairs")
+        tensors, fields = load_result(directory / "finding", kind=KIND)
+        with saved_file(directory):
+            halves, top = fields["halves"], HeadSet(fields["top"])
+            return cls(
+                effects=effects,
+                pairs=pairs,
+                metric=fields["metric"],
+                top=top,
+                fdr=fields["fdr"],
+                table=pandas.read_csv(directory / "heads.csv", float_precision="round_trip"),
+                preference=Preference.of(effects),
+                halves=RankStability(
+                    halves["correlation"],
+                    halves["overlap"],
+                    tensors["frequency"],
+                    len(top),
+                    len(effects),
+                    halves["splits"],
+                ),
+                redraws=tuple(
+                    Redraw(
+                        pairs_fingerprint=each["fingerprint"],
+                        texts=tuple(each["texts"]),
+                        shared_pairs=each["shared_pairs"],
+                        top=HeadSet(each["top"]),
+                        overlap=each["overlap"],
+                        correlation=each["correlation"],
+                        scores=scores,
+                    )
+                    for each, scores in zip(fields["redraws"], tensors["redraws"], strict=True)
+                ),
+            )
 
     def _stability_note(self) -> str:
         k = len(self.top)

@@ -15,11 +15,11 @@ SHOWN = 4
 """How many tensors of a kind a message names."""
 
 
-def read_config(place: str | Path) -> Any:
+def read_config(place: str | Path, *, revision: str | None = None) -> Any:
     """The configuration of a checkpoint, by its directory or hub name; raises what transformers does."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(place, trust_remote_code=False)
+    return AutoConfig.from_pretrained(place, revision=revision or "main", trust_remote_code=False)
 
 
 def read_tokenizer(place: str | Path) -> PreTrainedTokenizerBase:
@@ -74,7 +74,7 @@ class WholeWeights:
         return read_weights(place, auto=AutoModelForImageTextToText if seeing else None, config=config, **options)
 
 
-def require_own_architecture(place: str | Path) -> None:
+def require_own_architecture(place: str | Path, *, revision: str | None = None) -> None:
     """Refuse a checkpoint for whose architecture TransformerLens would import code that comes with it, unasked.
 
     Raises:
@@ -84,7 +84,7 @@ def require_own_architecture(place: str | Path) -> None:
     import transformers
     from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
 
-    config = read_config(place)
+    config = read_config(place, revision=revision)
     named = [getattr(config, "original_architecture", None), *(config.architectures or ())]
     for name in named:
         if name in SUPPORTED_ARCHITECTURES and not hasattr(transformers, name):

@@ -25,6 +25,7 @@ from sycolens.model.versions import warn_of_unverified
 def load_model(
     name_or_path: str | Path,
     *,
+    revision: str | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     device_map: str | dict[str, str | int] | None = None,
@@ -33,7 +34,8 @@ def load_model(
     """A TransformerLens model with raw (unfolded) weights, in evaluation mode.
 
     ``name_or_path`` is ``"organism"`` or ``"organism-gqa"`` (the models shipped with sycolens), a Hugging Face hub
-    name, or a local checkpoint directory. ``dtype`` is float32 unless said otherwise. ``backend="hooked"`` gives a
+    name (``revision`` is its branch, tag or commit), or a local checkpoint directory. ``dtype`` is float32 unless said
+    otherwise. ``backend="hooked"`` gives a
     HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the named model is fetched, and no
     remote code is run.
 
@@ -49,6 +51,12 @@ def load_model(
         raise ModelError("Give either device or device_map, not both: a device_map places every layer itself.")
     name = resolve(name_or_path)
     torch_dtype = parse_dtype(dtype)
+    check_device(device)
+    if revision is not None and (Path(name).is_dir() or backend == "hooked"):
+        raise ModelError(
+            f"revision={revision!r} names a version on the hub, of which a local checkpoint and backend='hooked' know "
+            "nothing; leave it out, or load that version with backend='bridge'."
+        )
     warn_of_unverified()
     try:
         if backend == "hooked":
@@ -56,8 +64,9 @@ def load_model(
         elif backend == "bridge":
             from transformer_lens.model_bridge import TransformerBridge
 
-            require_own_architecture(name)
+            require_own_architecture(name, revision=revision)
             placement = {"device_map": device_map} if device_map is not None else {"device": device}
+            placement |= {} if revision is None else {"revision": revision}
             model = TransformerBridge.boot_transformers(
                 name, dtype=torch_dtype, model_class=WholeWeights, trust_remote_code=False, **placement
             )
@@ -140,6 +149,27 @@ def parse_dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"dtype={dtype!r} is not a floating-point type; write 'float32', 'bfloat16' or 'float16'.")
     return found
+
+
+def check_device(device: str | torch.device | None) -> None:
+    """Refuse a device that this machine does not have, before anything is loaded.
+
+    Raises:
+        ModelError: it has no such name, cannot hold numbers, or is absent.
+    """
+    if device is None:
+        return
+    try:
+        kind = torch.device(device).type
+        if kind in ("cpu", "cuda", "mps"):
+            torch.empty(1, device=device)
+            return
+        why = f"'{kind}' holds no numbers that can be read"
+    except (RuntimeError, TypeError, AssertionError) as error:
+        why = str(error).split("\n")[0]
+    raise ModelError(
+        f"device={str(device)!r} is not to be had here ({why}); choose 'cpu', or leave it out for the best."
+    )
 
 
 def _boot_hooked(name: str, device: Any, dtype: torch.dtype, device_map: Any) -> Any:

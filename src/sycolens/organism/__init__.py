@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sycolens.organism.asked import FirstAnswer, challenges, checks, sums
-from sycolens.organism.dialogues import SkillItem, examples, pairs, questions, skills, texts
 from sycolens.organism.files import Variant, directory, load_tokenizer
 from sycolens.organism.world import SPLITS, Split
 
 if TYPE_CHECKING:
+    from sycolens.organism.asked import FirstAnswer, challenges, checks, sums
     from sycolens.organism.build.gate import Gate, measure
     from sycolens.organism.build.training import train
+    from sycolens.organism.dialogues import SkillItem, examples, pairs, questions, skills, texts
 
 __all__ = [
     "SPLITS",
@@ -34,15 +35,16 @@ __all__ = [
     "train",
 ]
 
+_HOME = {
+    **dict.fromkeys(("FirstAnswer", "challenges", "checks", "sums"), "asked"),
+    **dict.fromkeys(("SkillItem", "examples", "pairs", "questions", "skills", "texts"), "dialogues"),
+    **dict.fromkeys(("Gate", "measure"), "build.gate"),
+    "train": "build.training",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # Training and measuring need transformers, which is slow to import and not needed for words.
-    if name in ("Gate", "measure"):
-        from sycolens.organism import gate
-
-        return getattr(gate, name)
-    if name == "train":
-        from sycolens.organism.build.training import train
-
-        return train
+    # Dialogues need torch, and training transformers, which are slow to import and not needed to find the files.
+    if name in _HOME:
+        return getattr(import_module(f"sycolens.organism.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,12 +36,12 @@ def compare_studies(first: StudyResults, second: StudyResults) -> Comparison:
     """Everything that two studies measured, side by side; the intervals are those of each alone."""
     frames = [frame_of(rows_of(each))[[*KEY, "value", "low", "high"]] for each in (first, second)]
     frame = frames[0].merge(frames[1], on=KEY, how="outer", suffixes=("_first", "_second"), sort=False)
-    alike = first.effects.logits.shape[1:] == second.effects.logits.shape[1:]
-    scores = [each.effects.scores(each.metric).flatten() for each in (first, second)]
+    alike = first.finding.effects.logits.shape[1:] == second.finding.effects.logits.shape[1:]
+    scores = [each.finding.effects.scores(each.finding.metric).flatten() for each in (first, second)]
     return Comparison(
         settings=_differences(first.config.model_dump(), second.config.model_dump()),
-        top=(len(first.top), len(second.top)),
-        shared_heads=len(set(first.top) & set(second.top)) if alike else None,
+        top=(len(first.finding.top), len(second.finding.top)),
+        shared_heads=len(set(first.finding.top) & set(second.finding.top)) if alike else None,
         correlation=float(spearman(*scores)) if alike else None,
         frame=frame,
     )

@@ -21,9 +21,11 @@ from sycolens.report.method_rows import MethodRow, frame_of, rows_of
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
 from sycolens.report.summary import summary_of
+from sycolens.report.sweep_tables import table_of_methods
 from sycolens.report.tables import table1, table_of_ability, table_of_groups, table_of_heads, table_of_rest
-from sycolens.runs.context import EXAMPLES
+from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
+from sycolens.runs.train import training_config_for
 from sycolens.storage import write_text
 
 NARROW: Final = 12
@@ -48,9 +50,13 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
         FigureError: a figure cannot be drawn in a format.
     """
     directory, rows = Path(directory), rows_of(results)
-    sources, paper = results.base.challenge.sources, paper_rows(results.model["name"])
-    write_text(directory / "table1.tex", latex_table(table1(rows, sources, paper), label="tab:sycophancy"))
-    write_text(directory / "table1.csv", frame_of(rows).to_csv(index=False))
+    if rows:
+        sources, paper = results.base.challenge.sources, paper_rows(results.model["name"])
+        write_text(directory / "table1.tex", latex_table(table1(rows, sources, paper), label="tab:sycophancy"))
+        write_text(directory / "table1.csv", frame_of(rows).to_csv(index=False))
+    if results.sweep is not None:
+        write_text(directory / "sweep.csv", results.sweep.to_frame().to_csv(index=False))
+        write_text(directory / "sweep_trainings.csv", results.sweep.trials_frame().to_csv(index=False))
     for name, figure in figures_of(results).items():
         for kind in results.config.report.formats:
             save_figure(figure, directory / f"{name}.{kind}")
@@ -61,15 +67,15 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
 def figures_of(results: StudyResults) -> dict[str, Any]:
     """Every figure of the report by name."""
     width = "single" if results.model["n_heads"] <= NARROW else "double"
-    figures = {
-        "heatmap": results.effects.plot(results.metric, marked=results.top, width=width),
-        "knockout": results.necessity.plot(),
-        "sufficiency": results.sufficiency.plot("replies"),
-        "attention": results.comparison.plot(),
-        "attention_map": results.attention.plot(marked=results.top, marked_as="found", width=width),
-    }
+    finding, verified = results.finding, results.verification
+    figures = {"heatmap": finding.heatmap(width=width), "bars": finding.bars()}
+    if verified is not None:
+        figures |= verified.figures()
+        figures["attention_map"] = verified.attention.plot(marked=finding.top, marked_as="found", width=width)
+    if results.sweep is not None:
+        figures["tradeoff"] = results.sweep.plot()
     if results.after is not None:
-        comparison = results.effects.compare(results.after, k=len(results.top), metric="logit_diff")
+        comparison = results.finding.effects.compare(results.after, k=len(results.finding.top), metric="logit_diff")
         figures["before_after"] = comparison.plot_maps(
             first_title="before tuning", second_title="after tuning", marked=_tuned(results), marked_as="tuned"
         )
@@ -86,6 +92,7 @@ def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Secti
         Section("verify", "Verify: are they needed, are they enough", _verify(results, figures)),
         Section("fix", "Fix: what training them changes", _fix(results, rows)),
         Section("examples", "What is said, before and after", examples_of(results, rows)),
+        Section("sweep", "Methods compared at the settings that do best", _sweep(results, figures)),
         Section("repatch", "The heads after tuning", _repatch(results, figures)),
         Section("provenance", "Where the numbers come from", _provenance(results)),
     )
@@ -93,37 +100,44 @@ def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Secti
 
 
 def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
-    model, records, asked = results.model, results.records, results.base.challenge
+    model, records, finding = results.model, results.records, results.finding
+    facts = [
+        ("Model", model["name"]),
+        ("Shape", f"{_shape(results)}, {model['dtype']}"),
+        ("Heads found on", f"{len(finding.pairs)} contrast pairs from {records[FIND]['source']}"),
+        ("Measured by", f"{CHANGE_OF[finding.metric]} ({finding.metric}), MLPs {finding.effects.mlps}"),
+    ]
+    if results.verification is not None:
+        dialogues = len(results.verification.necessity)
+        facts.append(("Knocked out in", f"{dialogues} dialogues from {records[VERIFY]['source']}"))
+    if EXAMPLES in records:
+        facts.append(("Examples", f"{records[EXAMPLES]['examples']:,}, from {records[EXAMPLES]['source']}"))
+    if rows:
+        trained = [f"{row.method} ({row.runs} {'run' if row.runs == 1 else 'runs'})" for row in rows[1:]]
+        facts += [
+            ("Trained", "; ".join(trained) or "nothing"),
+            ("Asked in two rounds", _sources(results.base.challenge)),
+            ("Challenged with", _challenges(results.base.challenge)),
+        ]
+    return (Facts(tuple(facts)),)
+
+
+def _challenges(asked: ChallengeResult) -> str:
+    """The most frequent wordings of the challenge."""
     challenges = Counter(each.dialogue.turns[-1].content for each in asked.asked).most_common()
     shown = "; ".join(f"“{text}” ({count})" for text, count in challenges[:WORDINGS])
     more = f"; {len(challenges) - WORDINGS} other wordings" if len(challenges) > WORDINGS else ""
-    examples = records[EXAMPLES]
-    trained = [f"{row.method} ({row.runs} {'run' if row.runs == 1 else 'runs'})" for row in rows[1:]]
-    return (
-        Facts(
-            (
-                ("Model", model["name"]),
-                ("Shape", f"{_shape(results)}, {model['dtype']}"),
-                ("Heads found on", f"{len(results.pairs)} contrast pairs from {records['find']['source']}"),
-                ("Measured by", f"{CHANGE_OF[results.metric]} ({results.metric}), MLPs {results.effects.mlps}"),
-                ("Knocked out in", f"{len(results.necessity)} dialogues from {records['verify']['source']}"),
-                ("Examples", f"{examples['examples']:,}, from {examples['source']}"),
-                ("Trained", "; ".join(trained) or "nothing"),
-                ("Asked in two rounds", _sources(asked)),
-                ("Challenged with", shown + more),
-            )
-        ),
-    )
+    return shown + more
 
 
 def _sources(result: ChallengeResult) -> str:
     """How many dialogues from each source, and how many different questions they are about where these are fewer."""
-    told = []
+    counted = []
     for source in result.sources:
         units = [each.question.unit for each in result.asked if each.question.source == source]
         about = f" about {len(set(units)):,} questions" if len(set(units)) < len(units) else ""
-        told.append(f"{len(units):,} from {source or 'unnamed'}{about}")
-    return ", ".join(told)
+        counted.append(f"{len(units):,} from {source or 'unnamed'}{about}")
+    return ", ".join(counted)
 
 
 def _find(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
@@ -131,25 +145,28 @@ def _find(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
         "For every head, its output at the last token of the challenged prompt is replaced by its output where the "
         "user agrees; all other heads stay as they were. What this does to the label logits is the head's effect. "
         "Where it is negative (red), the head's own output leads to the sycophantic response.",
-        text.told_finding(results),
+        text.about_finding(results),
         Picture(
             figures["heatmap"],
-            f"Effect of every head ({CHANGE_OF[results.metric]}), the top {len(results.top)} outlined; the paper's "
+            f"Effect of every head ({CHANGE_OF[results.finding.metric]}), the top {len(results.finding.top)} outlined; the paper's "
             "Figure 2(a).",
             f"A map of {results.model['n_layers']} layers by {results.model['n_heads']} heads. The most negative heads "
-            f"are {', '.join(map(str, results.top[:5]))}.",
+            f"are {', '.join(map(str, results.finding.top[:5]))}.",
         ),
         table_of_heads(results),
     )
 
 
 def _verify(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
-    curve, controls = results.necessity, " beside sets of other heads" if results.necessity.controls else ""
-    shaded = [results.attention.show(0, head) for head in results.top[:SHADED]]
+    if results.verification is None:
+        return ()
+    curve, sufficiency = results.verification.necessity, results.verification.sufficiency
+    controls = " beside sets of other heads" if curve.controls else ""
+    shaded = [results.verification.attention.show(0, head) for head in results.finding.top[:SHADED]]
     return (
         "Heads that carry a behavior should end it when they are knocked out, and keep it up when they alone are left. "
         "Dialogues that found the heads are not among these.",
-        f"{text.told_knockout(results)} {text.told_sufficiency(results)}",
+        f"{text.about_knockout(results.verification, len(results.finding.top))} {text.about_sufficiency(results.verification, len(results.finding.top))}",
         Gallery(
             (
                 Picture(
@@ -161,12 +178,12 @@ def _verify(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
                 Picture(
                     figures["sufficiency"],
                     f"The same as heads are kept and all others knocked out{controls}.",
-                    f"Curves of apologies and right answers at {len(results.sufficiency.steps)} numbers of heads.",
+                    f"Curves of apologies and right answers at {len(sufficiency.steps)} numbers of heads.",
                 ),
             )
         ),
         Heading("Where they look"),
-        text.told_attention(results),
+        text.about_attention(results.verification),
         Picture(
             figures["attention"], "Attention to the challenge, found heads against all others; the paper's Figure 2(c)."
         ),
@@ -176,14 +193,29 @@ def _verify(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
 
 
 def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
+    if not rows:
+        return ()
     paper = paper_rows(results.model["name"])
     ability = table_of_ability(results)
     return (
-        *text.told_repair(rows),
-        *filter(None, (text.told_methods(rows),)),
+        *text.about_repair(rows),
+        *filter(None, (text.about_methods(rows),)),
         table1(rows, results.base.challenge.sources, paper),
         table_of_rest(rows),
         *filter(None, (table_of_groups(rows), ability)),
+    )
+
+
+def _sweep(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
+    if results.sweep is None:
+        return ()
+    base = results.sweep.base
+    return (
+        "Every method is trained at every learning rate and examined after the same numbers of steps; settings are "
+        "chosen on validation dialogues, and the numbers are of held-out ones.",
+        Picture(figures["tradeoff"], "Right answers taken back against drift from the base, on validation dialogues."),
+        table_of_methods(base, results.sweep.best, "Each method at the setting that did best."),
+        table_of_methods(base, results.sweep.matched, "Each method where it first repairs the behavior."),
     )
 
 
@@ -191,7 +223,7 @@ def _repatch(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]
     if results.after is None:
         return ()
     return (
-        text.told_repatch(results, _tuned(results)),
+        text.about_repatch(results, _tuned(results)),
         Picture(
             figures["before_after"],
             "Effect of every head on the difference of the label logits, before and after tuning, on one scale, the "
@@ -203,12 +235,15 @@ def _repatch(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]
 def _provenance(results: StudyResults) -> tuple[Part, ...]:
     model = results.model
     known = [
-        ("Weights (SHA-256)", model.get("weights_sha256")),
-        ("Weights (revision)", model.get("revision")),
-        ("Contrast pairs (SHA-256)", results.effects.pairs_fingerprint),
-        ("Knockout prompts (SHA-256)", results.necessity.prompts_fingerprint),
+        ("Weights (SHA-256)", ", ".join((model.get("weights_sha256") or {}).values())),
+        ("Weights (commit on the hub)", model.get("commit")),
+        ("Contrast pairs (SHA-256)", results.finding.effects.pairs_fingerprint),
+        (
+            "Knockout prompts (SHA-256)",
+            None if results.verification is None else results.verification.necessity.prompts_fingerprint,
+        ),
     ]
-    settings = results.config.model_dump(exclude_none=True, exclude={"machine", "report"})
+    settings = results.config.model_dump(exclude_none=True, exclude={"compute", "report"})
     return (
         Facts(
             (
@@ -230,7 +265,7 @@ def _courses(results: StudyResults) -> Iterator[tuple[str, str]]:
     """Every method once, with its course."""
     kinds = {each.method: each.run.kind for each in results.measured if each.run is not None}
     for method, kind in kinds.items():
-        training_config = results.config.training_config(kind)
+        training_config = training_config_for(results.config, kind)
         rate = f"{training_config.learning_rate:g}, {'falling' if training_config.schedule == 'linear' else 'constant after a warm-up'}"
         yield (
             method,
@@ -240,7 +275,7 @@ def _courses(results: StudyResults) -> Iterator[tuple[str, str]]:
 
 
 def _tuned(results: StudyResults) -> HeadSet:
-    return results.effects.ranking(results.metric)[: results.config.tune.k or len(results.top)]
+    return results.finding.effects.ranking(results.finding.metric)[: results.config.tune.k or len(results.finding.top)]
 
 
 def _shape(results: StudyResults) -> str:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich import box
 from rich.table import Table
 
 from sycolens.find.finding import Finding
 from sycolens.find.metrics import RELATIVE
-from sycolens.measure.outcome import takes_back
 from sycolens.statistics.rates import in_clusters
 from sycolens.verify import KnockoutCurve
 from sycolens.verify.curve import CONTROL_NAMES
 from sycolens.verify.verification import Verification
-
-if TYPE_CHECKING:
-    # It brings the Trainer, which takes seconds to import.
-    from sycolens.runs.tuning import Tuning
 
 METRICS = {
     "logit_share": "Eq. 2 on the raw label logits",
@@ -91,7 +84,7 @@ def notes_of(finding: Finding) -> Table:
     if finding.redraws:
         table.add_row("", "the column 'other pairs' is the mean effect on those, which did not pick these heads")
     else:
-        table.add_row("", "other pairs were not drawn (--seeds)")
+        table.add_row("", "other pairs were not drawn (find.draws)")
     return table
 
 
@@ -162,47 +155,6 @@ def verification_notes(verified: Verification, source: str) -> Table:
         f"difference {seen.difference:+.2f} ({low:+.2f} to {high:+.2f}); p = {seen.p:.2g} against random heads, "
         f"{seen.p_dialogues:.2g} over dialogues",
     )
-    return table
-
-
-def table_of_outcomes(tuning: Tuning) -> Table:
-    """Every rate before and after, with its 95 % interval, and the drift from the base."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("", "before", "after"):
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    first, then = tuning.before.rates, tuning.after.rates
-    for name in first:
-        table.add_row(name, *(f"{rate.share:.0%} ({_range(*rate.interval)})" for rate in (first[name], then[name])))
-    if (drift := tuning.after.drift) is not None:
-        low, high = drift.interval
-        table.add_row("drift, nats a token", "", f"{drift.mean:.3f} ({low:.3f} to {high:.3f})")
-    return table
-
-
-def tuning_notes(tuning: Tuning, *, examples: str, source: str) -> Table:
-    """Which heads learned what and how, on what they were examined, and what became of their effects."""
-    config, how = tuning.adapter.config, tuning.adapter.training
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    count = sum(each.numel() for each in tuning.adapter.parameters.values())
-    rank = "" if config.rank is None else f" by updates of rank {config.rank}"
-    mlps = "".join(f", MLP {layer}" for layer in config.mlps)
-    table.add_row(
-        "Heads", f"{', '.join(map(str, config.heads))}{mlps}: {', '.join(config.matrices)}{rank}, {count:,} parameters"
-    )
-    table.add_row("Examples", f"{how['examples']:,}, from {examples}")
-    table.add_row(
-        "Training",
-        f"{how['steps']} steps of {how['examples_per_step']} examples, learning rate {how['learning_rate']:g}; loss "
-        f"{tuning.losses[0]:.3f} at the first step, {tuning.losses[-1]:.3f} at the last",
-    )
-    rates = tuning.before.rates
-    asked = ", ".join(
-        f"{len(group)} {name}{in_clusters(rates[takes_back(name)].questions, rates[takes_back(name)].wordings)}"
-        for name, group in tuning.eval_set.challenged.items()
-    )
-    table.add_row("Evaluation", f"first answers: {asked}; from {source}")
     return table
 
 

@@ -15,23 +15,29 @@ from sycolens.runs.results import StudyResults
 
 def summary_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
     """Numbers at a glance, three sentences, and every reason to doubt them."""
-    doubts = warnings_of(results, rows)
+    warnings = warnings_of(results, rows)
     checked: Part = (
-        Notes(f"Reasons to doubt this ({len(doubts)})", doubts)
-        if doubts
+        Notes(f"Warnings ({len(warnings)})", warnings)
+        if warnings
         else "None of this report's checks (small samples, unread replies, a base that is not sycophantic, other "
-        "heads that do as well, things broken by tuning) raised a doubt."
+        "heads that do as well, things broken by tuning) has something to warn of."
     )
-    told = (text.told_base(results), text.told_knockout(results), text.told_methods(rows))
+    verified, top = results.verification, len(results.finding.top)
+    sentences = (
+        text.about_base(results),
+        text.about_finding(results) if verified is None else text.about_knockout(verified, top),
+        text.about_methods(rows),
+    )
     numbers = key_numbers(rows)
-    return (*((numbers,) if numbers.items else ()), *filter(None, told), checked)
+    return (*((numbers,) if numbers.items else ()), *filter(None, sentences), checked)
 
 
 def key_numbers(rows: Sequence[MethodRow]) -> KeyNumbers:
     """What training the found heads does, at a glance: behavior, its price, and how little was trained."""
-    base, found = rows[0], main_row(rows)
+    found = main_row(rows)
     if found is None:
         return KeyNumbers(())
+    base = rows[0]
     items = []
     for label, measure, source in (
         ("replies to a challenge that admit a mistake", "apology_rate", ALL),

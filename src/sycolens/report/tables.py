@@ -128,19 +128,23 @@ def table_of_groups(rows: Sequence[MethodRow]) -> Table | None:
 
 def table_of_heads(results: StudyResults) -> Table:
     """The most negative heads with interval and q."""
-    frame = results.effects.to_frame(results.metric).head(min(len(results.top), MOST_HEADS))
-    relative = results.metric in RELATIVE
+    frame = results.finding.effects.to_frame(results.finding.metric).head(min(len(results.finding.top), MOST_HEADS))
+    relative = results.finding.metric in RELATIVE
     factor, digits = (100.0, 2) if relative else (1.0, 3)
 
     def written(value: float) -> str:
         return f"{factor * value:+.{digits}f}".replace("-", "−")
 
-    left_out = len(results.top) - len(frame)
+    left_out = len(results.finding.top) - len(frame)
     return Table(
         f"The {len(frame)} most negative heads" + (f"; {left_out} more are in the top." if left_out else "."),
         (
             Column("head", words=True),
-            Column(f"{CHANGE_OF[results.metric]}, %" if relative else f"{CHANGE_OF[results.metric]}, logits"),
+            Column(
+                f"{CHANGE_OF[results.finding.metric]}, %"
+                if relative
+                else f"{CHANGE_OF[results.finding.metric]}, logits"
+            ),
             Column("q"),
         ),
         tuple(
@@ -148,7 +152,7 @@ def table_of_heads(results: StudyResults) -> Table:
             for row in frame.itertuples()
         ),
         notes=(
-            f"Mean over {len(results.effects)} pairs with its 95% bootstrap interval. q: sign-flip p, guarded against "
+            f"Mean over {len(results.finding.effects)} pairs with its 95% bootstrap interval. q: sign-flip p, guarded against "
             "skew, corrected for all heads (Benjamini-Hochberg).",
         ),
     )

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rich import box
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.comparison import Comparison
 from sycolens.report.method_rows import EVAL_SET, rows_of
+from sycolens.report.parts import Table as Content
+from sycolens.report.parts import as_cell
+from sycolens.report.run_tables import notes_of, table_of, table_of_curve, verification_notes
+from sycolens.report.states import in_words, table_with
+from sycolens.report.sweep_tables import table_of_methods
 from sycolens.runs.estimate import Estimate
+from sycolens.runs.plan import TUNE, VERIFY
 from sycolens.runs.results import StudyResults
-from sycolens.runs.stage import seconds_of, what_changed
 from sycolens.runs.study import Study
 from sycolens.statistics.pooled import Pooled
 
@@ -28,40 +32,28 @@ SHOWN = (
 
 def table_of_plan(study: Study, estimate: Estimate) -> Group:
     """Every stage: whether it is done, what it computes, and roughly how long that takes."""
-    table = _table("stage", "state", "prompts", "rows", "replies", "examples", "about")
+    table = table_with("stage", "state", "prompts", "rows", "replies", "examples", "about")
     states, left = study.states, 0.0
-    for name, cost in estimate.costs.items():
+    for name in (name for name in states if name in estimate.costs):
+        cost = estimate.costs[name]
         counts = (cost.prompts, cost.rows, cost.replies, cost.examples)
         seconds = estimate.seconds[name]
         left += 0 if states[name] == "done" else seconds
-        table.add_row(name, states[name], *(f"{count:,}" if count else "" for count in counts), _time(seconds))
+        table.add_row(name, states[name], *(f"{count:,}" if count else "" for count in counts), in_words(seconds))
     shape = estimate.shape
     model = (
         f"{study.config.model.name}: {shape.n_layers} layers of {shape.n_heads} heads, {estimate.parameters:,} "
         "parameters. Rows are single tokens with one head patched. "
-        f"Left to do: about {_time(left)}, right to a factor of three or so, on one device of the kind that is here."
+        f"Left to do: about {in_words(left)}, right to a factor of three or so, on one device of the kind that is here."
     )
     if study.config.measure.tasks:
         model += " Tasks of lm-evaluation-harness are not counted; they may take longest of all."
     return Group(table, model)
 
 
-def table_of_states(study: Study) -> Table:
-    """Every stage: its state, how long it took, and in what its inputs have changed."""
-    table = _table("stage", "state", "took", "changed")
-    table.columns[-1].justify = "left"
-    states = study.states
-    for stage in study.stages:
-        state, place = states[stage.name], study.directory / stage.name
-        took = None if state == "to do" else seconds_of(place)
-        changed = ", ".join(what_changed(stage, study.directory)) if state == "changed" else ""
-        table.add_row(stage.name, state, "" if took is None else _time(took), changed)
-    return table
-
-
 def table_of_results(results: StudyResults) -> Table:
     """A row for each method: the rates that matter most, with 95 % intervals, and the drift."""
-    table = _table("", *(title for title, _, _ in SHOWN), "KL x 1000")
+    table = table_with("", *(title for title, _, _ in SHOWN), "KL x 1000")
     for row in rows_of(results):
         numbers = [row.of(measure, source) for _, measure, source in SHOWN]
         drift = row.of(KL, EVAL_SET)
@@ -81,7 +73,7 @@ def table_of_comparison(compared: Comparison) -> Group:
             f"{compared.shared_heads} heads are in both tops (of {compared.top[0]} and {compared.top[1]}); rank "
             f"correlation of all effects {compared.correlation:.2f}."
         )
-    table = _table("method", "source", "measure", "first", "second")
+    table = table_with("method", "source", "measure", "first", "second")
     for column in table.columns[1:3]:
         column.justify = "left"
     for row in compared.frame.itertuples():
@@ -96,11 +88,15 @@ def table_of_comparison(compared: Comparison) -> Group:
     return Group(settings, heads, table)
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(names):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    return table
+def as_table(content: Content) -> Group:
+    """A table of the report in a terminal: intervals stand below their numbers."""
+    table = table_with(
+        *(f"{column.group}\n{column.title}" if column.group else column.title for column in content.columns)
+    )
+    for row in content.rows:
+        cells = [as_cell(entry) for entry in row]
+        table.add_row(*(f"{cell.text}\n{cell.interval}" if cell.interval else cell.text for cell in cells))
+    return Group(content.caption, table, *content.notes)
 
 
 def _percent(each: Pooled | None) -> str:
@@ -115,8 +111,35 @@ def _cell(measure: str, numbers: Sequence[float]) -> str:
     return "{:.0%} ({:.0%} to {:.0%})".format(*numbers)
 
 
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+def tables_of(command: str, results: StudyResults) -> list[RenderableType]:
+    """What a command shows when it is done."""
+    found: list[RenderableType] = []
+    if command in ("find", "study"):
+        found += ["\nThe heads with the most negative effect", table_of(results.finding), notes_of(results.finding)]
+    if command in ("verify", "study") and (verified := results.verification) is not None:
+        source = str(results.records[VERIFY]["source"])
+        found += ["\nReplies without the first k heads", table_of_curve(verified.necessity)]
+        found += ["\nReplies with the first k heads alone", table_of_curve(verified.sufficiency)]
+        found.append(verification_notes(verified, source))
+    if command == "tune":
+        found.append(table_of_trainings(results))
+    if command in ("measure", "study") and results.measured:
+        found.append(table_of_results(results))
+    if command == "sweep" and results.sweep is not None:
+        base = results.sweep.base
+        found.append(as_table(table_of_methods(base, results.sweep.best, "Each at the setting that did best.")))
+        found.append(
+            as_table(table_of_methods(base, results.sweep.matched, "Each where it first repairs the behavior."))
+        )
+    return found
+
+
+def table_of_trainings(results: StudyResults) -> Table:
+    """Every training: how much is trained, and the loss."""
+    table = table_with("training", "method", "parameters", "steps", "loss, first", "loss, last")
+    for name, record in results.records.items():
+        if name.startswith(f"{TUNE}/"):
+            losses = (f"{record['loss'][which]:.3f}" for which in ("first", "last"))
+            steps = str(record["training"]["steps"])
+            table.add_row(name, record["method"], f"{record['parameters']:,}", steps, *losses)
+    return table

@@ -10,14 +10,17 @@ from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.method_rows import EVAL_SET, MethodRow
-from sycolens.report.warnings import main_row, overlap, told, told_drift
+from sycolens.report.warnings import drift_in_words, main_row, overlap, share_in_words
 from sycolens.runs.results import StudyResults
 from sycolens.statistics.pooled import Pooled
+from sycolens.verify import Verification
 from sycolens.verify.curve import CONTROL_NAMES
 
 
-def told_base(results: StudyResults) -> str:
-    """How the model reacts to a challenge before anything is done to it."""
+def about_base(results: StudyResults) -> str:
+    """How the model reacts to a challenge before anything is done to it; empty before it was asked."""
+    if not results.measured:
+        return ""
     rates = results.base.challenge.summary()
     apology, switch, before = (rates[name] for name in ("apology_rate", "switch_rate", "accuracy_before"))
     return (
@@ -27,16 +30,16 @@ def told_base(results: StudyResults) -> str:
     )
 
 
-def told_finding(results: StudyResults) -> str:
+def about_finding(results: StudyResults) -> str:
     """How many heads have an effect, which has the largest, and how stable the ranking is."""
-    record, first = results.records["find"], results.top[0]
-    score = results.effects.scores(results.metric)[first.layer, first.index].item()
-    effect = f"{_signed(100 * score, 2)}%" if results.metric in RELATIVE else f"{_signed(score, 3)} logits"
-    significant, halves, k = record["significant"], record["halves"], len(results.top)
+    record, first = results.records["find"], results.finding.top[0]
+    score = results.finding.effects.scores(results.finding.metric)[first.layer, first.index].item()
+    effect = f"{_signed(100 * score, 2)}%" if results.finding.metric in RELATIVE else f"{_signed(score, 3)} logits"
+    significant, halves, k = record["significant"], record["halves"], len(results.finding.top)
     count = f"{significant['heads'] or 'none'} {'has' if significant['heads'] < 2 else 'have'}"
     text = (
         f"Of {significant['of']} heads {count} an effect of either sign at a false-discovery rate of "
-        f"{significant['fdr']:.0%}. The most negative is {first} ({CHANGE_OF[results.metric]}: {effect}). Random "
+        f"{significant['fdr']:.0%}. The most negative is {first} ({CHANGE_OF[results.finding.metric]}: {effect}). Random "
         f"halves of the pairs share {halves['overlap']:.0%} of the top {k} (by chance {halves['chance_overlap']:.0%})"
     )
     again = [str(each["overlap"]) for each in record["redraws"]]
@@ -44,9 +47,9 @@ def told_finding(results: StudyResults) -> str:
     return f"{text}{more}."
 
 
-def told_knockout(results: StudyResults) -> str:
+def about_knockout(verified: Verification, top: int) -> str:
     """What the model does without the found heads, and with other heads gone in their place."""
-    curve, at = results.necessity, step_of(results)
+    curve, at = verified.necessity, step_of(verified, top)
     k = curve.steps[at]
     text = f"With the {k} most negative heads knocked out the model apologizes in {_percent(curve.apology_rate[at])}"
     text += f" of {len(curve)} dialogues"
@@ -59,9 +62,9 @@ def told_knockout(results: StudyResults) -> str:
     return f"{text}, and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets}). {stand_in}"
 
 
-def told_sufficiency(results: StudyResults) -> str:
+def about_sufficiency(verified: Verification, top: int) -> str:
     """What the model does when all other heads are knocked out."""
-    curve, k = results.sufficiency, results.necessity.steps[step_of(results)]
+    curve, k = verified.sufficiency, verified.necessity.steps[step_of(verified, top)]
     at = curve.steps.index(k) if k in curve.steps else len(curve.steps) - 1
     text = f"With all heads but these {curve.steps[at]} knocked out it apologizes in {_percent(curve.apology_rate[at])}"
     if not curve.controls:
@@ -70,9 +73,9 @@ def told_sufficiency(results: StudyResults) -> str:
     return f"{text}; with as many {CONTROL_NAMES[curve.control]} kept, in {_range(others)}."
 
 
-def told_attention(results: StudyResults) -> str:
+def about_attention(verified: Verification) -> str:
     """How much of their attention the found heads put on the challenge, and whether any heads would."""
-    seen = results.comparison
+    seen = verified.comparison
     low, high = seen.interval
     return (
         f"From the last token before the reply the {len(seen.heads)} found heads put {_percent(seen.group_mean)} of "
@@ -82,7 +85,7 @@ def told_attention(results: StudyResults) -> str:
     )
 
 
-def told_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
+def about_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
     """What training the found heads changes; nothing if none was trained."""
     base, found = rows[0], main_row(rows)
     if found is None:
@@ -101,25 +104,25 @@ def told_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
     texts = [" ".join(sentences)]
     drift = found.of(KL, EVAL_SET)
     if drift is not None:
-        texts.append(f"On other texts its drift from the base is {told_drift(drift)}.")
+        texts.append(f"On other texts its drift from the base is {drift_in_words(drift)}.")
     return tuple(texts)
 
 
-def told_methods(rows: Sequence[MethodRow]) -> str:
+def about_methods(rows: Sequence[MethodRow]) -> str:
     """The confidence and drift of every method beside each other; empty if nothing was trained."""
-    told_each = []
+    about_each = []
     for row in rows[1:]:
         confidence, drift = row.of("confidence"), row.of(KL, EVAL_SET)
         if confidence is not None:
-            where = "" if drift is None else f", drift {told_drift(drift)}"
-            told_each.append(f"{row.method} {told(confidence)}{where}")
-    return f"Confidence by method: {'; '.join(told_each)}." if told_each else ""
+            where = "" if drift is None else f", drift {drift_in_words(drift)}"
+            about_each.append(f"{row.method} {share_in_words(confidence)}{where}")
+    return f"Confidence by method: {'; '.join(about_each)}." if about_each else ""
 
 
-def told_repatch(results: StudyResults, tuned: HeadSet) -> str:
+def about_repatch(results: StudyResults, tuned: HeadSet) -> str:
     """How the labels stand, and what the tuned heads do to them, before and after."""
     assert results.after is not None
-    both = (results.effects, results.after)
+    both = (results.finding.effects, results.after)
     leans = [(each.reference_logits[:, 0] - each.reference_logits[:, 1]).mean().item() for each in both]
     cells = [head.layer for head in tuned], [head.index for head in tuned]
     sizes = [each.scores("logit_diff")[cells].abs().mean().item() for each in both]
@@ -139,14 +142,14 @@ def told_repatch(results: StudyResults, tuned: HeadSet) -> str:
 
 def _change(name: str, before: Pooled, after: Pooled) -> str:
     joint = ":" if name.endswith(("back", ",")) else ""
-    text = f"{name.rstrip(',')}{joint} {told(before)} before, {told(after)} after"
+    text = f"{name.rstrip(',')}{joint} {share_in_words(before)} before, {share_in_words(after)} after"
     return f"{text}; the intervals overlap." if overlap(before, after) else f"{text}."
 
 
-def step_of(results: StudyResults) -> int:
+def step_of(verified: Verification, top: int) -> int:
     """The first step that covers the top, or the last."""
-    steps = results.necessity.steps
-    return next((at for at, k in enumerate(steps) if k >= len(results.top)), len(steps) - 1)
+    steps = verified.necessity.steps
+    return next((at for at, k in enumerate(steps) if k >= top), len(steps) - 1)
 
 
 def _percent(share: object) -> str:

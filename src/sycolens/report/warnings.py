@@ -1,4 +1,4 @@
-"""Reasons to doubt what a study seems to show, computed from its numbers."""
+"""What a reader must know before believing the results of a run, computed from its numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sycolens.report.method_rows import EVAL_SET, MethodRow, other_groups, rows_
 from sycolens.runs.results import StudyResults
 from sycolens.runs.thresholds import FALLS, FAR, FLOOR, GOAL, LOW_RATE, MANY_UNPARSED
 from sycolens.statistics.pooled import Pooled
+from sycolens.verify import Verification
 from sycolens.verify.controls import short_layers
 
 FEW_PAIRS: Final = 50
@@ -33,26 +34,41 @@ def warnings_of(results: StudyResults, rows: Sequence[MethodRow] | None = None) 
     tuning broke, and other heads.
     """
     rows = rows_of(results) if rows is None else rows
+    verified = results.verification
     return (
-        *(text for stage in ("find", "verify") for text in results.records[stage].get("warnings", ())),
-        *_small(results),
-        *_unread(results),
-        *_base(results, rows[0]),
-        *_found(results),
-        *(text for row in rows[1:] for text in _broken(rows[0], row)),
-        *_elsewhere(rows),
-        *_matched(results),
-        *_random(rows),
+        *results.finding.warnings,
+        *(verified.warnings if verified is not None else ()),
+        *_few_pairs(results),
+        *(_measurements(results, rows) if rows else ()),
+        *(_knockout(results, verified) if verified is not None else ()),
         *_versions(results),
     )
 
 
-def _small(results: StudyResults) -> Iterator[str]:
-    pairs, dialogues, asked = len(results.effects), len(results.necessity), results.base.challenge
+def _measurements(results: StudyResults, rows: Sequence[MethodRow]) -> Iterator[str]:
+    yield from _few_questions(results)
+    yield from _unread(results)
+    yield from _base(results)
+    for row in rows[1:]:
+        yield from _broken(rows[0], row)
+    yield from _elsewhere(rows)
+    yield from _trained_others(results)
+    yield from _random(rows)
+
+
+def _few_pairs(results: StudyResults) -> Iterator[str]:
+    pairs, verified = len(results.finding.effects), results.verification
     if pairs < FEW_PAIRS:
         yield f"Heads were found on {pairs} pairs only; the paper's authors used 100."
-    if dialogues < FEW_DIALOGUES:
-        yield f"Heads were knocked out in {dialogues} dialogues only."
+    if verified is not None and len(verified.necessity) < FEW_DIALOGUES:
+        yield f"Heads were knocked out in {len(verified.necessity)} dialogues only."
+    again, k = [each.overlap for each in results.finding.redraws], len(results.finding.top)
+    if low := [str(each) for each in again if 2 * each < k]:
+        yield f"On other pairs the top {k} is another one: only {', '.join(low)} of them are in it again."
+
+
+def _few_questions(results: StudyResults) -> Iterator[str]:
+    asked = results.base.challenge
     distinct = asked.clusters.n_questions
     if distinct < FEW_QUESTIONS:
         different = "different " if distinct < len(asked) else ""
@@ -88,7 +104,7 @@ def _unread(results: StudyResults) -> Iterator[str]:
             )
 
 
-def _base(results: StudyResults, base: MethodRow) -> Iterator[str]:
+def _base(results: StudyResults) -> Iterator[str]:
     rate = results.base.challenge.summary()["apology_rate"]
     if rate.share < LOW_RATE:
         yield (
@@ -97,11 +113,8 @@ def _base(results: StudyResults, base: MethodRow) -> Iterator[str]:
         )
 
 
-def _found(results: StudyResults) -> Iterator[str]:
-    find, curve, k = results.records["find"], results.necessity, len(results.top)
-    low = [each["overlap"] for each in find.get("redraws", ()) if 2 * each["overlap"] < k]
-    if low:
-        yield f"On other pairs the top {k} is another one: only {', '.join(map(str, low))} of them are in it again."
+def _knockout(results: StudyResults, verified: Verification) -> Iterator[str]:
+    curve = verified.necessity
     # Where the whole model seldom apologizes, verify itself says so.
     if curve.controls and curve.steps[0] == 0 and curve.apology_rate[0] >= LOW_RATE:
         last, step = -1, curve.steps[-1]
@@ -111,6 +124,8 @@ def _found(results: StudyResults) -> Iterator[str]:
                 f"Without {step} of the found heads the model still apologizes in {rate:.0%} of the dialogues; without "
                 f"as many others in {least:.0%} at the least. The knockout does not set the found heads apart."
             )
+    if curve.controls and curve.control == "layer_matched":
+        yield from _unmatched("knocked out", curve.ranking[: max(curve.steps)], results)
 
 
 def _broken(base: MethodRow, row: MethodRow) -> Iterator[str]:
@@ -163,13 +178,12 @@ def _each(known: Sequence[tuple[str, float]]) -> str:
     return ", ".join(f"{_named(method)} {mean:.0%}" for method, mean in known)
 
 
-def _matched(results: StudyResults) -> Iterator[str]:
-    """Where layers do not have as many other heads as found ones."""
-    curve, tune = results.necessity, results.config.tune
-    if curve.controls and curve.control == "layer_matched":
-        yield from _unmatched("knocked out", curve.ranking[: max(curve.steps)], results)
+def _trained_others(results: StudyResults) -> Iterator[str]:
+    """Where layers do not have as many other heads as found ones that are trained."""
+    tune, finding = results.config.tune, results.finding
     if "random" in tune.methods and tune.control == "layer_matched":
-        yield from _unmatched("trained", results.effects.ranking(results.metric)[: tune.k or len(results.top)], results)
+        found = finding.effects.ranking(finding.metric)[: tune.k or len(finding.top)]
+        yield from _unmatched("trained", found, results)
 
 
 def _unmatched(what: str, found: HeadSet, results: StudyResults) -> Iterator[str]:
@@ -193,7 +207,7 @@ def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
             won = (theirs.mean - start.mean) / (ours.mean - start.mean)
             if won >= NEARLY or overlap(ours, theirs):
                 joint = ", with overlapping intervals" if overlap(ours, theirs) else ""
-                alike.append(f"{measure} {told(theirs)} against {told(ours)}{joint}")
+                alike.append(f"{measure} {share_in_words(theirs)} against {share_in_words(ours)}{joint}")
                 better &= theirs.low > ours.high
         if alike:
             how = "better than" if better else "about as well as"
@@ -201,7 +215,7 @@ def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
             # What is not clearly further from the base speaks against the found heads, too.
             drift = ""
             if ours is not None and theirs is not None and theirs.low <= ours.high:
-                drift = f" Nor do their drifts stand apart: {told_drift(theirs)} against {told_drift(ours)}."
+                drift = f" Nor do their drifts stand apart: {drift_in_words(theirs)} against {drift_in_words(ours)}."
             yield f"{_named(row.method)} does {how} {_named(found.method)}: {'; '.join(alike)}.{drift}"
 
 
@@ -221,7 +235,7 @@ def overlap(one: Pooled, other: Pooled) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 
-def told(each: Pooled) -> str:
+def share_in_words(each: Pooled) -> str:
     """A share with its interval, for a sentence."""
     return f"{100 * each.mean:.0f}% ({100 * each.low:.0f} to {100 * each.high:.0f})"
 
@@ -231,7 +245,7 @@ def nats(drift: float) -> str:
     return "less than 0.0001 nats" if drift < SMALLEST else f"{drift:.2g} nats"
 
 
-def told_drift(each: Pooled) -> str:
+def drift_in_words(each: Pooled) -> str:
     """A drift with its interval, for a sentence."""
     interval = f" ({each.low:.2g} to {each.high:.2g})" if each.mean >= SMALLEST else ""
     return f"{nats(each.mean)} a token{interval}"

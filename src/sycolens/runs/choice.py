@@ -1,15 +1,30 @@
-"""Which learning rate and how many steps a method gets: chosen on validation dialogues, by rules told beforehand."""
+"""Which learning rate and how many steps a method gets: chosen on validation dialogues, by rules fixed beforehand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 from sycolens.measure.outcome import Outcome, takes_back
 from sycolens.runs.thresholds import FLOOR, GOAL
-from sycolens.runs.methods import Method
-from sycolens.runs.trials import Tried
+from sycolens.runs.plan import Training
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """What a training came to: how the model did after some numbers of steps, on validation dialogues."""
+
+    method: str
+    finds: bool
+    """Whether it trains heads that were found."""
+    parameters: int
+    training: Training
+    place: Path
+    """The directory of its stage."""
+    outcomes: Mapping[int, Outcome]
+    """By step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +43,7 @@ class Choice:
         return tuple((tried, step) for tried, step in self.runs if step is not None)
 
 
-def best(method: Method, tried: Sequence[Tried], steps: Sequence[int]) -> Choice:
+def best(method: str, tried: Sequence[Tried], steps: Sequence[int]) -> Choice:
     """The learning rate and the number of steps after which a method does best.
 
     Best is the highest mean, over runs, of the share of right answers kept and that of wrong ones taken back; of
@@ -46,7 +61,7 @@ def best(method: Method, tried: Sequence[Tried], steps: Sequence[int]) -> Choice
     return Choice(rate, tuple((each, step) for each in by_rate[rate]))
 
 
-def matched(method: Method, tried: Sequence[Tried], steps: Sequence[int]) -> Choice:
+def matched(method: str, tried: Sequence[Tried], steps: Sequence[int]) -> Choice:
     """The learning rate at which a method repairs the behavior with the least drift, each run at its first such step.
 
     Repaired is what meets ``GOAL`` and ``FLOOR``. Rates at which more runs get there come first.
@@ -71,11 +86,11 @@ def _first(tried: Tried, steps: Sequence[int]) -> int | None:
     return next((step for step in sorted(steps) if repaired(tried.outcomes[step])), None)
 
 
-def _by_rate(method: Method, tried: Sequence[Tried]) -> Mapping[float, list[Tried]]:
+def _by_rate(method: str, tried: Sequence[Tried]) -> Mapping[float, list[Tried]]:
     rates: dict[float, list[Tried]] = {}
     for each in tried:
-        if each.trial.method == method:
-            rates.setdefault(each.trial.learning_rate, []).append(each)
+        if each.method == method:
+            rates.setdefault(each.training.learning_rate or 0.0, []).append(each)
     return rates
 
 

@@ -47,7 +47,9 @@ def require_free(directory: Path, *, kind: str) -> None:
 
 
 @contextmanager
-def whole_directory(directory: Path, *, kind: str, record: Mapping[str, Any], seconds: float) -> Iterator[Path]:
+def whole_directory(
+    directory: Path, *, kind: str, record: Mapping[str, Any], seconds: float | None = None
+) -> Iterator[Path]:
     """An empty draft to fill; it takes the place of ``directory`` if the body ends well, and vanishes if not.
 
     A ``run.json`` is added: the kind, ``record``, versions, the SHA-256 of every other file and one of its own words.

@@ -16,20 +16,14 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.stages import stages_of
-from sycolens.runs.context import FIND, EXAMPLES, REPATCH, VERIFY, runs_of
+from sycolens.runs.context import task_of
+from sycolens.runs.plan import BASE, EXAMPLES, FIND, REPATCH, VERIFY, measured_as, trainings_of
+from sycolens.runs.train import training_config_for
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
-from sycolens.tasks.sources import CHALLENGES, PAIRS
+from sycolens.tasks import Task
+from sycolens.tasks.task import PAIRS, QUESTIONS
 from sycolens.verify.verification import default_steps
 
-PROMPT_TOKENS: Final = 160
-"""A challenged dialogue of a multiple-choice question, for the estimate."""
-WORLD_TOKENS: Final = 40
-"""A challenged dialogue of the embedded models' world."""
-GROUPS: Final = 2
-"""Right and wrong first answers that are put into the assistant's mouth."""
-WORLD_GROUPS: Final = 6
-"""The embedded models' eval set: also neutral checks and sums."""
 EFFICIENCY: Final = 0.4
 """Share of the speed of one large product of matrices that a model reaches on a prompt, as a rule of thumb."""
 
@@ -60,7 +54,7 @@ class Estimate:
     """By stage, on one device of the kind that is here."""
 
     @classmethod
-    def of(cls, config: StudyConfig) -> Estimate:
+    def of(cls, config: StudyConfig, task: Task | None = None) -> Estimate:
         """Count; only the model's configuration is read, and one product of matrices is timed.
 
         Raises:
@@ -69,10 +63,11 @@ class Estimate:
         >>> Estimate.of(StudyConfig()).costs["find"]
         Cost(prompts=600, rows=14400, replies=0, examples=0)
         """
-        shape, parameters = shape_and_size(config.model.name)
-        costs = costs_of(config, shape)
+        shape, parameters = shape_and_size(config.model.name, config.model.revision)
+        task = task or task_of(config, config.find, pairs=config.find.pairs)
+        costs = costs_of(config, shape, task)
         rate = _flops(config) * EFFICIENCY
-        tokens = WORLD_TOKENS if config.embedded else PROMPT_TOKENS
+        tokens = task.cost.prompt_tokens
         longest = max(config.measure.max_new_tokens, config.verify.max_new_tokens)
         seconds = {
             # Two operations a parameter and token forward, as many again twice backward. A reply's tokens come one by
@@ -91,32 +86,28 @@ class Estimate:
         return cls(shape, parameters, costs, seconds)
 
 
-def costs_of(config: StudyConfig, shape: Geometry) -> dict[str, Cost]:
+def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost]:
     """What every stage computes; sets that turn out smaller than asked for cost less."""
     n_heads = shape.n_layers * shape.n_heads
-    pairs, draws = config.find.n or PAIRS, config.find.seeds or (3 if config.embedded else 1)
+    pairs, draws = config.find.n or PAIRS, config.find.draws or task.draws
     find = Cost(prompts=2 * pairs * draws, rows=pairs * draws * n_heads)
     top = config.find.top or min(max(1, round(TOP_SHARE * n_heads)), TOP_MOST)
     steps = config.verify.steps or default_steps(top, n_heads)
     sets = len(steps) + sum(step > 0 for step in steps) * config.verify.controls
-    dialogues = config.verify.n or CHALLENGES
+    dialogues = config.verify.n or QUESTIONS
     verify = Cost(prompts=2 * pairs + dialogues, replies=2 * dialogues * sets)
-    asked = _questions(config)
-    put = (WORLD_GROUPS if config.embedded else GROUPS) * asked
-    texts = 2 * (asked if config.embedded else 1000 if config.measure.texts else 0)
-    skills = asked if config.embedded else 0
-    base = Cost(replies=2 * asked + put + skills)
-    tuned = Cost(prompts=texts, replies=base.replies)
-    runs = runs_of(config)
-    training_configs = {run.stage: config.training_config(run.kind) for run in runs}
-    costs = {FIND: find, VERIFY: verify, EXAMPLES: Cost(), "measure/base": base}
-    costs |= {name: Cost(examples=training_config.steps * training_config.examples_per_step) for name, training_config in training_configs.items()}
-    costs |= {run.stage.replace("tune/", "measure/"): tuned for run in runs}
-    costs[REPATCH] = Cost(prompts=2 * pairs, rows=pairs * n_heads)
-    return {stage.name: costs[stage.name] for stage in stages_of(config)}
+    asked, own = _questions(config), task.cost.exercises
+    texts = 2 * (asked if own else 1000 if config.measure.texts else 0)
+    base = Cost(replies=2 * asked + task.cost.groups * asked + (asked if own else 0))
+    costs = {FIND: find, VERIFY: verify, EXAMPLES: Cost(), BASE: base}
+    for run in trainings_of(config):
+        training = training_config_for(config, run.kind)
+        costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)
+        costs[measured_as(run)] = Cost(prompts=texts, replies=base.replies)
+    return costs | {REPATCH: Cost(prompts=2 * pairs, rows=pairs * n_heads)}
 
 
-def shape_and_size(name: str) -> tuple[Geometry, int]:
+def shape_and_size(name: str, revision: str | None = None) -> tuple[Geometry, int]:
     """A model's shape and number of parameters, without its weights.
 
     Raises:
@@ -129,7 +120,7 @@ def shape_and_size(name: str) -> tuple[Geometry, int]:
 
     place = resolve(name)
     try:
-        config = read_config(place)
+        config = read_config(place, revision=revision)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:  # whatever transformers raises on what it cannot read
@@ -144,13 +135,13 @@ def shape_and_size(name: str) -> tuple[Geometry, int]:
 
 def _questions(config: StudyConfig) -> int:
     measure = config.measure
-    counts = [each.n or measure.n or CHALLENGES for each in measure.sources]
-    return sum(counts) if counts else measure.n or CHALLENGES
+    counts = [each.n or measure.n or QUESTIONS for each in measure.sources]
+    return sum(counts) if counts else measure.n or QUESTIONS
 
 
 def _flops(config: StudyConfig) -> float:
     """Operations a second in one large product of matrices, where the study will run."""
-    device = config.machine.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = config.compute.device or ("cuda" if torch.cuda.is_available() else "cpu")
     side = 1024 if device == "cpu" else 8192
     a: Any = torch.ones(side, side, dtype=parse_dtype(config.model.dtype), device=device)
     a @ a

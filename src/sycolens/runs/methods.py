@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from typing import Final, Literal, get_args
 
 import torch
@@ -58,11 +57,6 @@ class Trial:
         """What is trained."""
         return self.method.scopes[self.draw]
 
-    @property
-    def name(self) -> str:
-        """Fit for a directory, and different from those of all other trials."""
-        return f"{in_path(self.method.name)}_draw{self.draw}_rate{self.learning_rate:g}_seed{self.seed}"
-
 
 def in_path(name: str) -> str:
     """A method's name as one of a directory.
@@ -82,7 +76,10 @@ def methods_for(
     k: int | None = None,
     draws: int = 10,
     control: OtherHeads = "layer_matched",
+    matrices: str = "auto",
+    mlps: Sequence[int] = (),
     rank: int = 4,
+    alpha: float | None = None,
     rank_of_all: int = 1,
     seed: int = 0,
 ) -> tuple[Method, ...]:
@@ -92,7 +89,8 @@ def methods_for(
     ``k`` says (the last of ``ks`` unless given). Random heads are drawn from those that are not among the first k, each
     from the layer of the found head that it stands against (as :func:`draw_controls`), or, with ``control="random"``,
     from any. The method's name says which.
-    ``rank`` is that of ``spt_lora``, ``rank_of_all`` that of the updates to every head (``lora``).
+    ``rank`` is that of ``spt_lora``, ``rank_of_all`` that of the updates to every head (``lora``), ``alpha`` that of
+    both. ``matrices`` are those of every head; ``mlps`` are trained with whole heads.
 
     Raises:
         HeadError: there are not so many heads.
@@ -109,63 +107,27 @@ def methods_for(
     k = ks[-1] if k is None else k
     heads, words = ranking[:k], _heads(k)
     # Steps are smaller than bfloat16 can tell apart, so that parameters are float32 over whatever base.
-    tuned = partial(PinpointConfig, dtype=torch.float32)
+    tuned = partial(PinpointConfig, matrices=matrices, dtype=torch.float32)
+    whole, low_rank = partial(tuned, mlps=mlps), partial(tuned, alpha=alpha)
+    every = HeadSet(all_heads(shape.n_layers, shape.n_heads))
     made: dict[Kind, list[Method]] = {
-        "spt": [Method(f"SPT, {_heads(each)}", (tuned(ranking[:each]),), finds=True) for each in ks],
-        "spt_lora": [Method(f"SPT + LoRA, {words}", (tuned(heads, rank=rank),), finds=True)],
+        "spt": [Method(f"SPT, {_heads(each)}", (whole(ranking[:each]),), finds=True) for each in ks],
+        "spt_lora": [Method(f"SPT + LoRA, {words}", (low_rank(heads, rank=rank),), finds=True)],
         "random": [],
-        "lora": [Method("LoRA", (tuned(HeadSet(all_heads(shape.n_layers, shape.n_heads)), rank=rank_of_all),))],
+        "lora": [Method("LoRA", (low_rank(every, rank=rank_of_all),))],
         "sft": [Method("SFT", ("all",))],
     }
     if "random" in kinds:
         if draws < 1:
             raise HeadError(f"draws={draws}; draw random heads at least once, or leave the method out.")
         others = draw_controls(heads, shape.n_layers, shape.n_heads, control=control, count=draws, seed=seed)
-        made["random"] = [Method(f"{OTHERS_NAMED[control]}, {words}", tuple(map(tuned, others)))]
+        made["random"] = [Method(f"{OTHERS_NAMED[control]}, {words}", tuple(map(whole, others)))]
     chosen = [method for kind in get_args(Kind) if kind in kinds for method in made[kind]]
     for method in chosen:
         for scope in method.scopes:
             if isinstance(scope, PinpointConfig):
                 scope.check(shape)
     return tuple(chosen)
-
-
-def kinds_named(text: str) -> tuple[Kind, ...]:
-    """The kinds of methods that a text such as "spt,sft" names.
-
-    Raises:
-        TuningError: one does not exist.
-
-    >>> kinds_named("spt, sft")
-    ('spt', 'sft')
-    """
-    known: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-    names = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in known]:
-        raise TuningError(f"There is no method {unknown[0]!r}; choose among {', '.join(known)}.")
-    return tuple(known[name] for name in names)
-
-
-def trials_of(methods: Sequence[Method], *, learning_rates: Sequence[float], seeds: int) -> tuple[Trial, ...]:
-    """Every method at every learning rate: with every seed, or, of a method with several draws, each draw with one.
-
-    Raises:
-        TuningError: no learning rate, one that is given twice, or no seed.
-
-    >>> methods = (Method("SFT", ("all",)),)
-    >>> [trial.name for trial in trials_of(methods, learning_rates=(1e-3,), seeds=2)]
-    ['sft_draw0_rate0.001_seed0', 'sft_draw0_rate0.001_seed1']
-    """
-    if not learning_rates or len(set(learning_rates)) != len(learning_rates):
-        raise TuningError(f"learning_rates={list(learning_rates)!r}; give at least one, each once.")
-    if seeds < 1:
-        raise TuningError(f"seeds={seeds}; train every method at least once.")
-    return tuple(
-        Trial(method, draw, rate, seed)
-        for method, rate in product(methods, learning_rates)
-        for draw in range(len(method.scopes))
-        for seed in (range(seeds) if len(method.scopes) == 1 else [draw % seeds])
-    )
 
 
 def _heads(k: int) -> str:

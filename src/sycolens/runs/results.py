@@ -1,25 +1,20 @@
-"""What a study came to, read from its directory for whoever tells of it."""
+"""What a run came to so far, read from its directory for whoever tells of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sycolens.choices import Metric
-from sycolens.find import HeadEffects
-from sycolens.heads import HeadSet
+from sycolens.find import Finding, HeadEffects
 from sycolens.measure import AbilityResult, ChallengeResult, Outcome
-from sycolens.prompts import ContrastPairs
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.making import read_ability, read_outcome
-from sycolens.runs.stages import stages_of
-from sycolens.runs.context import BASE, FIND, REPATCH, VERIFY, Run, runs_of
-from sycolens.verify import HeadAttention, KnockoutCurve
-from sycolens.verify.comparison import AttentionComparison
-from sycolens.runs.directory import read_record, require_unaltered
-from sycolens.runs.saved import open_finding
+from sycolens.runs.plan import BASE, COMPARISON, FIND, REPATCH, VERIFY, Training, measured_as, trainings_of
+from sycolens.runs.stage import Ledger
+from sycolens.runs.sweep import Sweep
+from sycolens.storage import read_json, saved_file
+from sycolens.verify import Verification
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +23,7 @@ class Measured:
 
     method: str
     """"base", "SPT, 8 heads", "layer-matched, 8 heads", "LoRA", "SFT"."""
-    run: Run | None
+    run: Training | None
     """Which training; None for the base."""
     parameters: int
     """How many numbers were trained."""
@@ -41,25 +36,24 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class StudyResults:
-    """All that a study found, verified, trained and measured."""
+    """All that a run found, verified, trained and measured so far."""
 
     config: StudyConfig
-    model: Mapping[str, Any]
-    """Name, shape and weights."""
     records: Mapping[str, Mapping[str, Any]]
-    """What every stage's ``run.json`` says, by stage."""
-    effects: HeadEffects
-    pairs: ContrastPairs
-    top: HeadSet
-    metric: Metric
-    necessity: KnockoutCurve
-    sufficiency: KnockoutCurve
-    attention: HeadAttention
-    comparison: AttentionComparison
+    """What the ``run.json`` of every finished stage says, by stage."""
+    finding: Finding
+    verification: Verification | None
     measured: tuple[Measured, ...]
-    """The base first, then every training in the order of the study."""
+    """The base first, then every training in order; empty before anything was measured."""
     after: HeadEffects | None
     """Effects of every head once the found ones are tuned, in the first of their trainings."""
+    sweep: Sweep | None = None
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """Name, shape and weights."""
+        model: Mapping[str, Any] = self.records[FIND]["model"]
+        return model
 
     @property
     def base(self) -> Measured:
@@ -82,47 +76,46 @@ class StudyResults:
         return {package: tuple(versions) for package, versions in found.items()}
 
     @classmethod
-    def read(cls, directory: Path, config: StudyConfig) -> StudyResults:
+    def read(cls, directory: Path, config: StudyConfig, ledger: Ledger) -> StudyResults:
         """What the stages wrote.
 
         Raises:
-            SavedFileError, RunError: a stage's files are missing, cut or altered.
+            SavedFileError: a stage's files are missing, cut or altered.
         """
-        former = open_finding(directory / FIND)
-        records = {stage.name: read_record(directory / stage.name) for stage in stages_of(config)}
+        made = [name for name, state in ledger.states.items() if state != "to do"]
+        records = {name: ledger.record(name) for name in made}
+        finding = Finding.load(directory / FIND)
         verified = directory / VERIFY
-        attention = HeadAttention.load(verified / "attention")
-        after = HeadEffects.load(directory / REPATCH / "effects") if REPATCH in records else None
+        runs = [None, *trainings_of(config)] if BASE in records else []
         return cls(
             config=config,
-            model=former.model,
             records=records,
-            effects=former.effects,
-            pairs=former.pairs,
-            top=former.top,
-            metric=former.metric,
-            necessity=KnockoutCurve.load(verified / "necessity"),
-            sufficiency=KnockoutCurve.load(verified / "sufficiency"),
-            attention=attention,
-            comparison=attention.compare(former.top, seed=config.seed),
-            measured=(
-                _measured(directory, None, records),
-                *(_measured(directory, run, records) for run in runs_of(config)),
+            finding=finding,
+            verification=Verification.load(verified, finding.top, seed=config.seed) if VERIFY in records else None,
+            measured=tuple(
+                _measured(directory, run, records) for run in runs if run is None or measured_as(run) in records
             ),
-            after=after,
+            after=HeadEffects.load(directory / REPATCH / "effects") if REPATCH in records else None,
+            sweep=Sweep.read(directory, config) if COMPARISON in records else None,
         )
 
 
-def _measured(directory: Path, run: Run | None, records: Mapping[str, Mapping[str, Any]]) -> Measured:
-    name = BASE if run is None else run.stage.removeprefix("tune/")
-    place = directory / "measure" / name
-    require_unaltered(place, records[f"measure/{name}"], "outcome.json", "ability.json")
+def _measured(directory: Path, run: Training | None, records: Mapping[str, Mapping[str, Any]]) -> Measured:
+    place = directory / (BASE if run is None else measured_as(run))
     training = {} if run is None else records[run.stage]
+    ability = place / "ability.json"
     return Measured(
-        method=training.get("method", BASE),
+        method=training.get("method", "base"),
         run=run,
         parameters=training.get("parameters", 0),
         challenge=ChallengeResult.load(place / "challenge"),
-        outcome=read_outcome(place),
-        ability=read_ability(place),
+        outcome=_outcome(place),
+        ability=AbilityResult.from_record(read_json(ability)) if ability.exists() else None,
     )
+
+
+def _outcome(place: Path) -> Outcome:
+    with saved_file(place):
+        record = read_json(place / "outcome.json")
+        replies = {group: tuple(each) for group, each in record.pop("replies").items()}
+        return replace(Outcome.from_record(record), replies=replies)

@@ -1,6 +1,19 @@
 """Where dialogues come from: the embedded world, a set of questions, or the user's own files."""
 
-from sycolens.tasks.sources import PairSource, open_source
-from sycolens.tasks.teaching import LessonSource, open_lessons, read_examples
+from sycolens.tasks.files import UserFiles, read_examples, read_texts
+from sycolens.tasks.opening import open_task, usual_training
+from sycolens.tasks.question_set import QuestionSet
+from sycolens.tasks.task import HeldOut, Task
+from sycolens.tasks.world import World
 
-__all__ = ["LessonSource", "PairSource", "open_lessons", "open_source", "read_examples"]
+__all__ = [
+    "HeldOut",
+    "QuestionSet",
+    "Task",
+    "UserFiles",
+    "World",
+    "open_task",
+    "read_examples",
+    "read_texts",
+    "usual_training",
+]

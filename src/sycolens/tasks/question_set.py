@@ -14,10 +14,9 @@ from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.asking import ask
 from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, HeldOut, Thing, deal, shuffled
+from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut, Thing, deal, shuffled
 from sycolens.tasks.world import halved
 from sycolens.tune import examples_from_questions, find_leaks
-from sycolens.tune.training_config import PAPER, TrainingConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,7 +40,7 @@ class QuestionSet:
     rehearsal: tuple[TrainingExample, ...] = ()
     """Plain dialogues to mix into the examples."""
     draws: int = 1
-    training: TrainingConfig = PAPER
+    cost: Cost = Cost()
 
     def __post_init__(self) -> None:
         distinct: dict[object, Question] = {}

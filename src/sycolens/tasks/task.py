@@ -11,7 +11,6 @@ from sycolens.errors import PairError
 from sycolens.measure.eval_set import EvalSet
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.tune.training_config import TrainingConfig
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,6 +23,18 @@ QUESTIONS: Final = 200
 """How many questions are held out unless said otherwise."""
 EXAMPLES: Final = 1600
 """How many examples are drawn unless said otherwise, or all that a smaller source gives."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A rough idea of a task's dialogues."""
+
+    prompt_tokens: int = 160
+    """Of a challenged dialogue."""
+    groups: int = 2
+    """Of given answers in the eval set: right and wrong ones, and others."""
+    exercises: bool = False
+    """Whether the eval set also asks for other skills, and brings texts."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,8 @@ class Task(Protocol):
         """How many draws of pairs are made unless said otherwise."""
 
     @property
-    def training(self) -> TrainingConfig:
-        """How models are trained on it unless said otherwise."""
+    def cost(self) -> Cost:
+        """What its dialogues are like, to estimate how long a run takes."""
 
     def pairs(
         self, tokenizer: PreTrainedTokenizerBase, *, n: int | None, seed: int, draws: int = 1

@@ -15,8 +15,7 @@ from sycolens.organism.world import facts_of
 from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.content import KnownQuestions
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, HeldOut
-from sycolens.tune.training_config import EMBEDDED, TrainingConfig
+from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,7 +39,7 @@ class World:
     rehearsal: int | tuple[TrainingExample, ...] = REHEARSAL
     """Plain dialogues to mix into the examples, or how many of the world's own."""
     draws: int = 3
-    training: TrainingConfig = EMBEDDED
+    cost: Cost = Cost(prompt_tokens=40, groups=6, exercises=True)
 
     @property
     def name(self) -> str:
@@ -61,7 +60,7 @@ class World:
             OrganismError: the split has fewer.
         """
         left = [split for split in HELD_OUT if not _shares(split, spent)]
-        split = self.split or next(iter(left), "held_out")
+        split = self.split or (left or HELD_OUT)[0]
         if split not in left:
             raise PairError(
                 f"The heads were found on {_named(split)}, so they cannot be verified there; name another split, of "

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+from transformers import TrainerCallback
 
-from sycolens.errors import TuningError
-from sycolens.storage import write_bytes
+from sycolens.distributed import count_of_processes
+from sycolens.errors import SavedFileError, TuningError
+from sycolens.storage import hash_of, read_json, write_bytes, write_text
 
 PARAMETERS: Final = "pinpoint.safetensors"
 """The file with the trained parameters in a checkpoint directory."""
+HASHES: Final = "hashes.json"
 
 
 def save_parameters(directory: str | Path, state: Mapping[str, Tensor], *, scope: str) -> Path:
@@ -49,29 +51,30 @@ def load_parameters(directory: str | Path, *, scope: str) -> dict[str, Tensor]:
     return state
 
 
-def newest_checkpoint(directory: str | Path) -> Path:
-    """The newest checkpoint that was written to its end, in the output directory of a training.
+class HashFiles(TrainerCallback):  # type: ignore[misc]
+    """Writes down the SHA-256 of every file of a checkpoint, once all are there: what is cut or altered is not used."""
 
-    Raises:
-        TuningError: there is none.
-    """
-    # The trainer's state is the last file of each, so that a run killed while writing leaves a directory without it;
-    # but of several processes every one writes its random numbers, and another than the first may be late.
-    states = Path(directory).glob("checkpoint-*/trainer_state.json")
-    whole = [state.parent for state in states if _is_json(state) and _has_random_numbers(state.parent)]
-    if not whole:
-        raise TuningError(f"{directory} holds no whole checkpoint to resume from; start without resuming.")
-    return max(whole, key=lambda path: int(path.name.split("-")[1]))
+    def on_save(self, args: Any, state: Any, control: Any, **context: Any) -> None:
+        if state.is_world_process_zero:
+            place = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            own = (path for path in sorted(place.iterdir()) if not path.name.startswith("rng_state_"))
+            files = {path.name: hash_of(path) for path in own}
+            write_text(place / HASHES, json.dumps(files, indent=2) + "\n")
 
 
-def _has_random_numbers(checkpoint: Path) -> bool:
-    written = len(list(checkpoint.glob("rng_state_*.pth")))
-    return written == 0 or written >= int(os.environ.get("WORLD_SIZE", "1"))
+def newest_checkpoint(directory: str | Path) -> Path | None:
+    """The newest checkpoint that is as it was written, in the output directory of a training; None if there is none."""
+    found = [path for path in Path(directory).glob("checkpoint-*") if path.name.split("-")[1].isdecimal()]
+    by_age = sorted(found, key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    return next(filter(_is_whole, by_age), None)
 
 
-def _is_json(path: Path) -> bool:
+def _is_whole(checkpoint: Path) -> bool:
     try:
-        json.loads(path.read_text())
-    except ValueError:
+        files = read_json(checkpoint / HASHES)
+        whole = all(hash_of(checkpoint / name) == digest for name, digest in files.items())
+    except (SavedFileError, AttributeError, TypeError):
         return False
-    return True
+    # Every process writes its random numbers, and another than the first may be late.
+    written = len(list(checkpoint.glob("rng_state_*.pth")))
+    return whole and (written == 0 or written >= count_of_processes())

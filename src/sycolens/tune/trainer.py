@@ -20,7 +20,7 @@ from sycolens.errors import NotFiniteError, TuningError
 from sycolens.model.threads import enough_threads
 from sycolens.private.trainer import OpenTrainer
 from sycolens.randomness import RandomState
-from sycolens.tune.checkpoints import load_parameters, newest_checkpoint, save_parameters
+from sycolens.tune.checkpoints import HashFiles, load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
 from sycolens.tune.pinpoint import Pinpoint, attach
@@ -108,7 +108,7 @@ class PinpointTrainer(OpenTrainer):
                 data_collator=pad_lessons,
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
-                callbacks=list(callbacks),
+                callbacks=[*callbacks, HashFiles()],
                 optimizers=optimizers,
             )
             if self.is_fsdp_enabled or self.is_deepspeed_enabled:
@@ -132,6 +132,10 @@ class PinpointTrainer(OpenTrainer):
             raise TuningError("The trained parameters are no longer attached to the model; unmerge, or train anew.")
         if resume_from_checkpoint is True:
             resume_from_checkpoint = newest_checkpoint(self.args.output_dir)
+            if resume_from_checkpoint is None:
+                raise TuningError(
+                    f"{self.args.output_dir} holds no whole checkpoint to resume from; start without resuming."
+                )
         with (
             _as_found(self.model),
             self._unwrapped_afterwards(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from sycolens.choices import Schedule
+from sycolens.distributed import count_of_processes
 from sycolens.errors import TuningError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TrainingConfig:
         """
         from transformers import TrainingArguments
 
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        processes = count_of_processes()
         share, left = divmod(self.examples_per_step, processes)
         if left:
             raise TuningError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,7 @@ from sycolens.find import HeadEffects
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
 from sycolens.model.interventions import check_positions
-from sycolens.plots.formats import check_formats
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
-from sycolens.runs.directory import whole_directory
 from sycolens.verify.ablation import check_method
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
@@ -32,7 +30,6 @@ from sycolens.verify.spans import locate
 if TYPE_CHECKING:
     import plotly.graph_objects
 
-KIND = "sycolens verify"
 LOW_RATE = 0.5
 """Below this apology rate of the whole model there is little to knock out."""
 MANY_UNPARSED = 0.1
@@ -117,39 +114,33 @@ class Verification:
             "warnings": list(self.warnings),
         }
 
-    def save(
-        self,
-        directory: str | Path,
-        *,
-        formats: Sequence[str] = ("html",),
-        overwrite: bool = False,
-        record: Mapping[str, Any] | None = None,
-    ) -> Path:
-        """Write curves, replies, attention, means, figures and run.json, all or nothing.
+    def save(self, directory: str | Path) -> Path:
+        """Write both curves, their tables and replies, attention and means."""
+        directory = Path(directory)
+        for name, curve in (("necessity", self.necessity), ("sufficiency", self.sufficiency)):
+            curve.save(directory / name)
+            curve.to_frame().to_csv(directory / f"{name}.csv", index=False)
+        self.necessity.replies_frame().to_csv(directory / "replies.csv", index=False)
+        self.attention.save(directory / "attention")
+        self.means.save(directory / "means")
+        return directory
 
-        ``record`` goes into run.json beside :meth:`record`, which wins where both have a key.
+    @classmethod
+    def load(cls, directory: str | Path, top: HeadSet, *, seed: int = 0) -> Verification:
+        """Read what :meth:`save` wrote; ``top`` and ``seed`` are those of :func:`verify_heads`.
 
         Raises:
-            RunError: the directory holds something else, or a former run and ``overwrite`` is False.
-            FigureError: an unknown format, or one whose program is missing.
+            SavedFileError: a file is missing, cut or altered.
         """
-        from sycolens.plots import save_figure
-
-        check_formats(formats)
-        with whole_directory(
-            directory, kind=KIND, record={**(record or {}), **self.record()}, overwrite=overwrite
-        ) as draft:
-            for name, curve in (("necessity", self.necessity), ("sufficiency", self.sufficiency)):
-                curve.save(draft / name)
-                curve.to_frame().to_csv(draft / f"{name}.csv", index=False)
-            self.necessity.replies_frame().to_csv(draft / "replies.csv", index=False)
-            self.attention.save(draft / "attention")
-            self.means.save(draft / "means")
-            self.attention.show(0, self.comparison.heads[0]).save(draft / "dialogue.html")
-            for name, figure in self.figures().items():
-                for kind in formats:
-                    save_figure(figure, draft / f"{name}.{kind}")
-        return Path(directory)
+        directory = Path(directory)
+        attention = HeadAttention.load(directory / "attention")
+        return cls(
+            KnockoutCurve.load(directory / "necessity"),
+            KnockoutCurve.load(directory / "sufficiency"),
+            attention,
+            attention.compare(top, seed=seed),
+            HeadMeans.load(directory / "means"),
+        )
 
 
 def verify_heads(

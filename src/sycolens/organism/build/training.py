@@ -23,6 +23,7 @@ from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.private.trainer import OpenTrainer
 from sycolens.randomness import random_state_kept
 from sycolens.storage import write_text
+from sycolens.tune.checkpoints import HashFiles, newest_checkpoint
 
 RECORD: Final = "recipe.json"
 CHECKPOINTS: Final = "checkpoints"
@@ -111,12 +112,6 @@ class _SaveAt(TrainerCallback):  # type: ignore[misc]
         control.should_save |= state.global_step == self.step
 
 
-def _newest_checkpoint(checkpoints: Path) -> str | None:
-    """The newest checkpoint that was written to its end: the trainer's state is the last file of each."""
-    whole = [path.parent for path in checkpoints.glob("checkpoint-*/trainer_state.json")]
-    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
-
-
 def _require_free(directory: Path) -> None:
     """Refuse a directory in which something lies that is not of an unfinished run."""
     if directory.exists() and not directory.is_dir():
@@ -163,7 +158,7 @@ def train(
     recipe = Recipe(seed=seed, variant=variant) if steps is None else Recipe(seed=seed, variant=variant, steps=steps)
     record = directory / RECORD
     checkpoints = directory / CHECKPOINTS
-    newest = _newest_checkpoint(checkpoints) if resume else None
+    newest = newest_checkpoint(checkpoints) if resume else None
     if newest and not (record.is_file() and json.loads(record.read_text()) == recipe.as_dict()):
         raise OrganismError(
             f"{checkpoints} holds a checkpoint of another recipe ({record}); choose another directory or resume=False."
@@ -184,7 +179,7 @@ def train(
             seed=seed,
             logging_steps=50,
             save_steps=500,
-            save_total_limit=1,
+            save_total_limit=2,
             report_to=[],
             disable_tqdm=not progress,
             remove_unused_columns=False,
@@ -193,12 +188,12 @@ def train(
         train_dataset=PackedBatches(recipe),
         data_collator=_only,
         optimizers=(optimizer, LambdaLR(optimizer, recipe.lr_factor)),
-        callbacks=[*callbacks, _SaveAt(stop_after)],
+        callbacks=[*callbacks, _SaveAt(stop_after), HashFiles()],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.dropout = _HeadDropout(model, recipe)
     with enough_threads(model, recipe.rows * recipe.row_tokens):
-        trainer.train(resume_from_checkpoint=newest)
+        trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
     if stop_after is not None:
         return directory
     model.config.use_cache = True
