@@ -14,6 +14,8 @@ from sycolens.runs.results import Measured, StudyResults
 
 def examples_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
     """The first questions asked, in turn one that the base has right at first and one that it has not."""
+    if not results.measured:
+        return ()
     chosen = list(_chosen(results.base.challenge, results.config.report.examples))
     if not chosen:
         return ()
