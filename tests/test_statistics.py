@@ -296,7 +296,9 @@ def test_stability_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyP
 # --- hypergeometric_tail ---
 
 
-@pytest.mark.parametrize("overlap, k, n_total", [(0, 5, 10), (3, 5, 10), (5, 5, 5), (20, 64, 1600), (64, 64, 1600)])
+@pytest.mark.parametrize(
+    ("overlap", "k", "n_total"), [(0, 5, 10), (3, 5, 10), (5, 5, 5), (20, 64, 1600), (64, 64, 1600)]
+)
 def test_hypergeometric_tail_counts_the_lists_that_share_as_many(overlap: int, k: int, n_total: int) -> None:
     lists = sum(math.comb(k, i) * math.comb(n_total - k, k - i) for i in range(overlap, k + 1))
     assert hypergeometric_tail(overlap, k, n_total) == pytest.approx(

@@ -13,6 +13,7 @@ from sycolens.find.metrics import CHANGE_OF
 from sycolens.heads import HeadSet
 from sycolens.measure import ChallengeResult
 from sycolens.plots import save_figure
+from sycolens.report import text
 from sycolens.report.examples import examples_of
 from sycolens.report.html import report_page
 from sycolens.report.latex import latex_table
@@ -21,7 +22,6 @@ from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
 from sycolens.report.summary import summary_of
 from sycolens.report.tables import table1, table_of_ability, table_of_groups, table_of_heads, table_of_rest
-from sycolens.report import text
 from sycolens.runs.context import LESSONS
 from sycolens.runs.results import StudyResults
 from sycolens.storage import write_text

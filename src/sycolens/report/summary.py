@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
+from sycolens.report import text
 from sycolens.report.method_rows import PANEL, MethodRow
 from sycolens.report.parts import KeyNumber, KeyNumbers, Notes, Part
 from sycolens.report.warnings import SMALLEST, main_row, warnings_of
-from sycolens.report import text
 from sycolens.runs.results import StudyResults
 
 
