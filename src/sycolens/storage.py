@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -18,8 +19,13 @@ from safetensors.torch import save as save_safetensors
 
 from sycolens.errors import SavedFileError
 
+if TYPE_CHECKING:
+    import pandas
+
 TENSORS = "tensors.safetensors"
 RECORD = "record.json"
+# What a model wrote may begin like a formula. A text that is a plain number, such as the answer "-5", is harmless.
+_FORMULA: Final = re.compile(r"^(?=\s*[=+\-@])(?!\s*[+-]?[\d.]+(?:[eE][+-]?\d+)?\s*$)")
 
 
 def versions() -> dict[str, str]:
@@ -52,6 +58,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def write_csv(path: Path, frame: pandas.DataFrame) -> None:
+    """Write a table as CSV, whole or not at all, without its index.
+
+    A text that a spreadsheet would run as a formula, since it begins with ``=``, ``+``, ``-`` or ``@`` (after spaces),
+    gets an apostrophe in front; numbers stay as they are.
+    """
+    write_text(path, frame.replace(_FORMULA, "'", regex=True).to_csv(index=False))
 
 
 def save_result(

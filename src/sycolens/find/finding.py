@@ -23,7 +23,7 @@ from sycolens.plots.formats import check_formats
 from sycolens.prompts import ContrastPairs
 from sycolens.runs.directory import whole_directory
 from sycolens.statistics import RankStability
-from sycolens.storage import write_text
+from sycolens.storage import write_csv, write_text
 
 if TYPE_CHECKING:
     import pandas
@@ -156,7 +156,7 @@ class Finding:
             self.effects.save(draft / "effects")
             self.pairs.save(draft / "pairs")
             write_text(draft / "heads.json", self.top.to_json() + "\n")
-            self.table.to_csv(draft / "heads.csv", index=False)
+            write_csv(draft / "heads.csv", self.table)
             for name, figure in (("heatmap", self.heatmap()), ("bars", self.bars())):
                 for kind in formats:
                     save_figure(figure, draft / f"{name}.{kind}")

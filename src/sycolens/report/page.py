@@ -24,7 +24,7 @@ from sycolens.report.summary import summary_of
 from sycolens.report.tables import table1, table_of_ability, table_of_groups, table_of_heads, table_of_rest
 from sycolens.runs.context import LESSONS
 from sycolens.runs.results import StudyResults
-from sycolens.storage import write_text
+from sycolens.storage import write_csv, write_text
 
 NARROW: Final = 12
 """Maps of no more heads a layer are drawn for one column."""
@@ -50,7 +50,7 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
     directory, rows = Path(directory), rows_of(results)
     sources, paper = results.base.challenge.sources, paper_rows(results.model["name"])
     write_text(directory / "table1.tex", latex_table(table1(rows, sources, paper), label="tab:sycophancy"))
-    write_text(directory / "table1.csv", frame_of(rows).to_csv(index=False))
+    write_csv(directory / "table1.csv", frame_of(rows))
     for name, figure in figures_of(results).items():
         for kind in results.config.report.formats:
             save_figure(figure, directory / f"{name}.{kind}")

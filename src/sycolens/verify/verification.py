@@ -19,6 +19,7 @@ from sycolens.plots.formats import check_formats
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.dialogue import Template
 from sycolens.runs.directory import whole_directory
+from sycolens.storage import write_csv
 from sycolens.verify.ablation import Method, check_method
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
@@ -141,8 +142,8 @@ class Verification:
         ) as draft:
             for name, curve in (("necessity", self.necessity), ("sufficiency", self.sufficiency)):
                 curve.save(draft / name)
-                curve.to_frame().to_csv(draft / f"{name}.csv", index=False)
-            self.necessity.replies_frame().to_csv(draft / "replies.csv", index=False)
+                write_csv(draft / f"{name}.csv", curve.to_frame())
+            write_csv(draft / "replies.csv", self.necessity.replies_frame())
             self.attention.save(draft / "attention")
             self.means.save(draft / "means")
             self.attention.show(0, self.comparison.heads[0]).save(draft / "dialogue.html")
