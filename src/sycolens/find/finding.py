@@ -21,7 +21,6 @@ from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel
 from sycolens.plots.formats import check_formats
 from sycolens.prompts import ContrastPairs
-from sycolens.runs.directory import whole_directory
 from sycolens.statistics import RankStability
 from sycolens.storage import write_csv, write_text
 
@@ -148,6 +147,7 @@ class Finding:
             FigureError: an unknown format, or one whose program is missing.
         """
         from sycolens.plots import save_figure
+        from sycolens.runs.directory import whole_directory
 
         check_formats(formats)
         with whole_directory(

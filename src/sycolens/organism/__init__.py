@@ -38,7 +38,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Training and measuring need transformers, which is slow to import and not needed for words.
     if name in ("Gate", "measure"):
-        from sycolens.organism import gate
+        from sycolens.organism.build import gate
 
         return getattr(gate, name)
     if name == "train":

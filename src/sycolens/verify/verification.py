@@ -18,7 +18,6 @@ from sycolens.model.interventions import Positions, check_positions
 from sycolens.plots.formats import check_formats
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.dialogue import Template
-from sycolens.runs.directory import whole_directory
 from sycolens.storage import write_csv
 from sycolens.verify.ablation import Method, check_method
 from sycolens.verify.attention import attend_to
@@ -135,6 +134,7 @@ class Verification:
             FigureError: an unknown format, or one whose program is missing.
         """
         from sycolens.plots import save_figure
+        from sycolens.runs.directory import whole_directory
 
         check_formats(formats)
         with whole_directory(
