@@ -136,7 +136,7 @@ def _has_figure(part: Part) -> bool:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("sycolens.plots"),
+        loader=PackageLoader("sycolens.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
