@@ -63,7 +63,7 @@ def needed_by(module: str) -> set[str]:
         whole = f"{each.module}.{each.name}"
         target = whole if whole in FILES else each.module
         while each.at_top and target in FILES:
-            # A package that is being imported already waits for nobody.
+            # The packages around a module are being imported when it is.
             if not is_in(module, target):
                 found.add(target)
             target = target.rpartition(".")[0]
@@ -113,7 +113,7 @@ def test_only_the_room_of_models_knows_transformer_lens() -> None:
     assert not {module for module in knowing if not is_in(module, "sycolens.model")}
 
 
-def test_a_file_can_be_read_in_one_sitting() -> None:
+def test_no_file_has_more_than_300_lines() -> None:
     lengths = {module: len(path.read_text().splitlines()) for module, path in FILES.items()}
     assert not {module: length for module, length in lengths.items() if length > 300}
 

@@ -86,7 +86,7 @@ def latex_table(table: Table, *, label: str = "tab:results") -> str:
         )
         .splitlines()
     )
-    # pandas rules off neither groups of columns nor groups of rows.
+    # pandas draws no line under a group of columns, and none between groups of rows.
     first = lines.index(r"\midrule") + 1
     for row in reversed([*accumulate(map(len, table.bodies))][:-1]):
         lines.insert(first + row, r"\midrule")
