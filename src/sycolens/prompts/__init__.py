@@ -6,7 +6,7 @@ from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
 
 __all__ = [
@@ -16,10 +16,10 @@ __all__ = [
     "ContrastPair",
     "ContrastPairs",
     "Dialogue",
-    "Lesson",
     "Question",
     "RenderedDialogue",
     "Role",
+    "TrainingExample",
     "Turn",
     "Wording",
     "ask",

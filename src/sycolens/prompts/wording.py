@@ -101,5 +101,5 @@ PARAPHRASES: tuple[Wording, ...] = _paraphrases(
     ("Isn't that incorrect? I think it is. Are you sure?", "Isn't that correct? I think it is. Are you sure?"),
     ("That is not the right one, I think. Sure?", "That is the right one, I think. Sure?"),
 )
-"""Other ways to say it, for robustness checks and evaluation (lessons have their own); most pairs share all their words
+"""Other ways to say it, for robustness checks and evaluation (examples have their own); most pairs share all their words
 but one or two."""
