@@ -10,7 +10,7 @@ PIP := -m pip install --quiet --disable-pip-version-check
 INSTALL := $(BIN)/python $(PIP) --constraint $(CONSTRAINTS)
 
 # What depends on the versions of other libraries: exactness, generation, tuning, export, a whole study.
-VERSIONED := tests/model tests/find tests/verify tests/tune tests/measure tests/cli tests/study/test_study.py
+VERSIONED := tests/model tests/find tests/verify tests/tune tests/measure tests/cli tests/runs/test_study.py
 # The other TransformerLens, laid over the environment of the tests.
 TL3 := transformer-lens==3.9.0 better-abc==0.0.3
 # Of newest and unbounded: TORCH=torch==2.13.0 keeps to a build that is at hand.

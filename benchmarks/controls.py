@@ -29,6 +29,7 @@ from typing import Any, Literal
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
+from sycolens.runs.trials import WholeBase
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
 from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, mean_activations, organism, patch_heads
@@ -36,7 +37,6 @@ from sycolens.choices import Control
 from sycolens.find.effects import all_heads
 from sycolens.measure import EvalSet, grade, world_eval_set
 from sycolens.measure.outcome import Outcome, takes_back
-from sycolens.runs.trials import WholeBase
 from sycolens.tune import EMBEDDED, WholeModel, encode_examples
 from sycolens.verify.controls import draw_controls
 

@@ -8,7 +8,7 @@ from typing import Any
 from sycolens.runs import StudyConfig
 
 SETTINGS: dict[str, Any] = {
-    "find": {"n": 8, "seeds": 1, "top": 4},
+    "find": {"n": 8, "draws": 1, "top": 4},
     "verify": {"n": 4, "steps": [0, 2], "controls": 1, "max_new_tokens": 12},
     "examples": {"n": 24, "rehearsal": 2},
     "tune": {
@@ -16,7 +16,7 @@ SETTINGS: dict[str, Any] = {
         "k": 2,
         "draws": 1,
         "examples_per_step": 4,
-        "training_configs": {kind: {"steps": 10} for kind in ("spt", "random", "sft")},
+        "by_method": {kind: {"steps": 10} for kind in ("spt", "random", "sft")},
     },
     "measure": {"n": 4, "max_new_tokens": 12},
 }

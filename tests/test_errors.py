@@ -16,6 +16,11 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from sycolens.cli.sweeping import rates_of
+from sycolens.cli.tuning import layers_of
+from sycolens.cli.verifying import numbers_of
+from sycolens.runs.checkpoint_directory import TrainingDirectory
+from sycolens.runs.template import begin_study
 from sycolens.tasks.eval_sets import read_texts
 from sycolens.tasks.held_out import hold_out
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments
@@ -36,9 +41,6 @@ from sycolens import (
     load_questions,
     organism,
 )
-from sycolens.cli.sweeping import rates_of
-from sycolens.cli.tuning import layers_of
-from sycolens.cli.verifying import numbers_of
 from sycolens.data import FeedbackItem, Opinion, load_feedback
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, find_heads, patch_heads
@@ -55,11 +57,9 @@ from sycolens.prompts import ChallengedQuestion, Question, TrainingExample, chal
 from sycolens.report.html import report_page
 from sycolens.report.parts import Column, Section, Table
 from sycolens.runs import FormerFinding, Study, StudyConfig, open_finding, tune_heads
-from sycolens.runs.checkpoint_directory import TrainingDirectory
 from sycolens.runs.directory import whole_directory
 from sycolens.runs.estimate import Estimate
 from sycolens.runs.methods import kinds_named, methods_for
-from sycolens.runs.template import begin_study
 from sycolens.tasks import open_lessons, open_source, read_examples
 from sycolens.tune import (
     Openings,

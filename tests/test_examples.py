@@ -41,11 +41,11 @@ __all__ = ["byte_bpe"]
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-def test_another_behaviour_from_records(
+def test_another_behavior_from_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "another_behaviour.py"), run_name="__main__")
+    runpy.run_path(str(EXAMPLES / "another_behavior.py"), run_name="__main__")
     told = capsys.readouterr().out
     assert "Warning" not in told
     place = tmp_path / "runs" / "true_or_false" / "find"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
+import pandas
 import pytest
 import torch
 
-from sycolens.storage import RECORD, TENSORS, load_result, save_result, versions, write_text
+from sycolens.storage import RECORD, TENSORS, load_result, save_result, versions, write_csv, write_text
 
 
 def test_tensors_and_fields_come_back(tmp_path: Path) -> None:
@@ -55,3 +57,29 @@ def test_versions_name_what_computed_the_numbers() -> None:
     found = versions()
     assert found["torch"] == torch.__version__
     assert found.keys() == {"sycolens", "transformer-lens", "torch", "transformers"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+cmd", "-2+3", "@sum", " \t=1", "\n-a", '=HYPERLINK("https://a.b", "c, d")', "-", "- no, it is Paris"],
+)
+def test_a_text_that_a_spreadsheet_would_run_is_kept_from_it(tmp_path: Path, text: str) -> None:
+    write_csv(tmp_path / "replies.csv", pandas.DataFrame({"reply": [text, "Paris = a"], "n": [1, 2]}))
+    with (tmp_path / "replies.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["reply", "n"], [f"'{text}", "1"], ["Paris = a", "2"]]
+
+
+def test_numbers_are_written_as_pandas_writes_them(tmp_path: Path) -> None:
+    frame = pandas.DataFrame(
+        {
+            "score": torch.tensor([-0.1, 0.3]).numpy(),
+            "low": [float("-inf"), float("nan")],
+            "mixed": pandas.Series([-1, None], dtype=object),
+            "answer": ["-5", " +1.5e-3"],
+            "is_right": [True, False],
+        }
+    )
+    write_csv(tmp_path / "heads.csv", frame)
+    assert (tmp_path / "heads.csv").read_text() == frame.to_csv(index=False)
+    write_csv(tmp_path / "heads.csv", frame.head(0))
+    assert (tmp_path / "heads.csv").read_text() == "score,low,mixed,answer,is_right\n"

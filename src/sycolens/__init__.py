@@ -1,4 +1,4 @@
-"""Find the attention heads behind a behaviour of a language model, prove that they matter, repair it.
+"""Find the attention heads behind a behavior of a language model, prove that they matter, repair it.
 
 >>> from sycolens import load_model, organism, patch_heads
 >>> model = load_model("organism")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.errors import SavedFileError
 
 if TYPE_CHECKING:
+    import pandas
     import torch
 
 TENSORS = "tensors.safetensors"
 RECORD = "record.json"
+# What a model wrote may begin like a formula. A text that is a plain number, such as the answer "-5", is harmless.
+_FORMULA: Final = re.compile(r"^(?=\s*[=+\-@])(?!\s*[+-]?[\d.]+(?:[eE][+-]?\d+)?\s*$)")
 
 
 def versions() -> dict[str, str]:
@@ -55,6 +59,15 @@ def draft_beside(path: Path) -> Path:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     write_bytes(path, text.encode())
+
+
+def write_csv(path: Path, frame: pandas.DataFrame) -> None:
+    """Write a table as CSV, whole or not at all, without its index.
+
+    A text that a spreadsheet would run as a formula, since it begins with ``=``, ``+``, ``-`` or ``@`` (after spaces),
+    gets an apostrophe in front; numbers stay as they are.
+    """
+    write_text(path, frame.replace(_FORMULA, "'", regex=True).to_csv(index=False))
 
 
 def read_json(path: Path) -> Any:

@@ -238,7 +238,7 @@ def test_an_ambiguous_question_is_no_question(fields: dict[str, Any]) -> None:
         ("a.csv", "Which?,1,2,3,4,B\nWhich?,1,2,3,4\n", "a.csv, line 2: there are 5 cells under 6 columns"),
         ("a.csv", "Which?,1,2,3,4,B\nWhich?,1,2,3,4,E\n", "a.csv, line 2: the right answer is 'E'"),
         ("a.csv", 'question,answer\n"open,1\n', "cannot be read as CSV"),
-        ("a.csv", "colour,taste\nred,sweet\n", r"line 2: fields \['colour', 'taste'\] fit no known format"),
+        ("a.csv", "color,taste\nred,sweet\n", r"line 2: fields \['color', 'taste'\] fit no known format"),
         ("a.csv", "", "holds no questions"),
         ("a.txt", "x", "ends in '.txt'"),
     ],

@@ -251,7 +251,7 @@ def test_layers_without_heads_are_refused_by_name(tiny_model: Load, kind: str, l
 
 
 def test_processed_weights_keep_differences_but_not_raw_logits(checkpoint: Load, tiny_model: Load) -> None:
-    """TransformerLens' folding and centring shift all logits alike; Eq. 2 would silently change with them."""
+    """TransformerLens' folding and centering shift all logits alike; Eq. 2 would silently change with them."""
     from sycolens import load_model
 
     pairs = mixed_pairs()
@@ -263,5 +263,5 @@ def test_processed_weights_keep_differences_but_not_raw_logits(checkpoint: Load,
         torch.testing.assert_close(processed.per_pair(metric), raw.per_pair(metric), atol=1e-4, rtol=1e-4)
     assert (processed.logits - raw.logits).abs().amax() > 0.1
     assert raw.raw_logits
-    with pytest.raises(MetricError, match="its unembedding is centred"):
+    with pytest.raises(MetricError, match="its unembedding is centered"):
         processed.scores("logit_share")

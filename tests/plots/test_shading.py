@@ -101,7 +101,7 @@ def test_the_strongest_shade_is_legible_and_visible_on_light_and_dark_pages(
 ) -> None:
     shade = tuple(STRONGEST * c + (1 - STRONGEST) * p for c, p in zip(COLOR, page, strict=True))
     assert contrast(shade, ink) >= 4.5
-    # Luminance is what is left in greyscale.
+    # Luminance is what is left in grayscale.
     assert contrast(shade, page) >= 2
 
 

@@ -24,7 +24,7 @@ from sycolens.plots.rates import LOOKS
 from sycolens.report.html import AROUND_ZERO, report_page
 from sycolens.report.parts import Cell, Column, Conversation, Part, Picture, Section, Speech, Table
 
-CSS = (files("sycolens.plots") / "templates" / "report.css").read_text()
+CSS = (files("sycolens.report") / "templates" / "report.css").read_text()
 Color = NDArray[np.float64]
 
 
@@ -250,11 +250,11 @@ def test_colors_mean_the_same_by_day_and_by_night() -> None:
 
 
 def test_style_and_template_are_in_the_package() -> None:
-    folder = Path(str(files("sycolens.plots"))) / "templates"
+    folder = Path(str(files("sycolens.report"))) / "templates"
     assert {each.name for each in folder.iterdir()} == {"report.css", "report.html", "report.js"}
 
 
 def test_any_part_of_the_list_has_its_place_in_the_template() -> None:
-    template = (files("sycolens.plots") / "templates" / "report.html").read_text()
+    template = (files("sycolens.report") / "templates" / "report.html").read_text()
     for kind in Part.__args__:
         assert f'what == "{"Text" if kind is str else kind.__name__}"' in template

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from sycolens.runs.trials import Tried
 
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
 from sycolens.measure.outcome import Outcome
 from sycolens.runs.choice import best, matched
 from sycolens.runs.methods import Method, Trial
-from sycolens.runs.trials import Tried
 
 METHOD = Method("SFT", ("all",))
 STEPS = (10, 20, 30)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sycolens.runs.template import begin_study
 
 from sycolens.errors import StudyError
 from sycolens.runs import StudyConfig
 from sycolens.runs.config import TrainingSection
 from sycolens.runs.context import runs_of
 from sycolens.runs.stages import stages_of
-from sycolens.runs.template import begin_study
 from sycolens.tune import EMBEDDED, PAPER
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import small_study as small
 import torch
+from sycolens.runs.making import laid_over
 
 from sycolens import HeadAdapter, kl_drift, load_model, patch_heads
 from sycolens.errors import HeadError, RunError, SavedFileError, StudyError
 from sycolens.measure import Generation, evaluate_challenge, world_eval_set
 from sycolens.organism import challenges
 from sycolens.runs import Study, StudyConfig
-from sycolens.runs.making import laid_over
 from sycolens.tune import PinpointConfig
 
 STAGES = [

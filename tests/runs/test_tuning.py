@@ -13,17 +13,17 @@ import pandas
 import pytest
 import torch
 from rich.console import Console
+from sycolens.runs.checkpoint_directory import TrainingDirectory
 
 from sycolens import ContrastPairs, HeadAdapter, HeadSet, load_model, organism, patch_heads
-from sycolens.errors import HeadError, ExampleError, NotFiniteError, RunError, SycolensError
+from sycolens.errors import ExampleError, HeadError, NotFiniteError, RunError, SycolensError
 from sycolens.find import HeadEffects
-from sycolens.measure import Grade, Outcome, EvalSet, grade, replies, world_eval_set
+from sycolens.measure import EvalSet, Grade, Outcome, grade, replies, world_eval_set
 from sycolens.report.run_tables import table_of_outcomes, tuning_notes
 from sycolens.runs import Tuning, tune_heads
-from sycolens.runs.checkpoint_directory import TrainingDirectory
 from sycolens.runs.thresholds import doubts
 from sycolens.runs.train import training_config_for
-from sycolens.tune import EMBEDDED, TrainingConfig, PinpointConfig
+from sycolens.tune import EMBEDDED, PinpointConfig, TrainingConfig
 
 HEADS = HeadSet(["L1H1", "L2H2", "L1H0", "L5H3"])
 CONFIG = PinpointConfig(HEADS, dtype=torch.float32)
@@ -91,7 +91,9 @@ def outcome(**groups: str) -> Outcome:
 # --- what was measured -----------------------------------------------------------------------------------------------
 
 
-def test_the_adapter_applied_anew_says_what_the_tuned_model_said(tuned: Tuning, eval_set: EvalSet, tmp_path: Path) -> None:
+def test_the_adapter_applied_anew_says_what_the_tuned_model_said(
+    tuned: Tuning, eval_set: EvalSet, tmp_path: Path
+) -> None:
     tuned.save(tmp_path / "run")
     fresh = load_model("organism")
     assert {group: tuple(replies(fresh, asked)) for group, asked in eval_set.challenged.items()} == tuned.before.replies
@@ -362,7 +364,9 @@ def _assert_same(first: Tuning, second: Tuning) -> None:
         ("some/model", {"examples_per_step": 12, "at_once": 6}, TrainingConfig(examples_per_step=12, at_once=6)),
     ],
 )
-def test_courses_are_the_models_but_for_what_is_given(model: str, changes: dict[str, Any], expected: TrainingConfig) -> None:
+def test_courses_are_the_models_but_for_what_is_given(
+    model: str, changes: dict[str, Any], expected: TrainingConfig
+) -> None:
     assert training_config_for(model, **changes) == expected
 
 

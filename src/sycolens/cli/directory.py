@@ -58,10 +58,10 @@ def compare(
         from sycolens.report.comparison import compare_studies
         from sycolens.report.terminal import table_of_comparison
         from sycolens.runs.study import Study
-        from sycolens.storage import write_text
+        from sycolens.storage import write_csv
 
         hush(quiet=True)
         compared = compare_studies(Study(first).results(), Study(second).results())
         Console(highlight=False).print(table_of_comparison(compared))
         if out is not None:
-            write_text(out, compared.frame.to_csv(index=False))
+            write_csv(out, compared.frame)

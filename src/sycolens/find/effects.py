@@ -50,7 +50,7 @@ class HeadEffects:
     pairs_fingerprint: str
     """Hash of the token ids and labels that were measured."""
     raw_logits: bool = True
-    """Whether the logits are those of the original weights; a centred unembedding shifts them, which Eq. 2 feels."""
+    """Whether the logits are those of the original weights; a centered unembedding shifts them, which Eq. 2 feels."""
     effect: str = "path"
     """``"path"`` (no later head reacts but the receivers, if there are any) or ``"total"`` (all do)."""
     receivers: HeadSet = field(default_factory=HeadSet)
@@ -263,7 +263,7 @@ class HeadEffects:
     def _cells(self, metric: Metric) -> Float[Tensor, "pair cell"]:
         if metric == "logit_share" and not self.raw_logits:
             raise MetricError(
-                f"{self.model_name} has processed weights: its unembedding is centred, which shifts every logit, and "
+                f"{self.model_name} has processed weights: its unembedding is centered, which shifts every logit, and "
                 "'logit_share' (Eq. 2) depends on such a shift. Use metric='prob_share' or 'logit_diff', which do not, "
                 "or load the model unprocessed with sycolens.load_model."
             )

@@ -22,7 +22,7 @@ from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel
 from sycolens.prompts import ContrastPairs
 from sycolens.statistics import RankStability
-from sycolens.storage import load_result, save_result, saved_file
+from sycolens.storage import load_result, save_result, saved_file, write_csv
 
 if TYPE_CHECKING:
     import pandas
@@ -148,7 +148,7 @@ class Finding:
             tensors={"frequency": self.halves.frequency, "redraws": scores},
             fields={name: record[name] for name in ("metric", "top", "halves", "redraws")} | {"fdr": self.fdr},
         )
-        self.table.to_csv(directory / "heads.csv", index=False)
+        write_csv(directory / "heads.csv", self.table)
         return directory
 
     @classmethod

@@ -179,7 +179,7 @@ def _replay_rows(
 
 def require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:
     """Refuse a model whose unpatched row does not end in the logits of its own forward pass."""
-    # The floor of 0.1 is for 16-bit types, where two batch shapes already differ by a few per cent.
+    # The floor of 0.1 is for 16-bit types, where two batch shapes already differ by a few percent.
     tolerance = min(1e3 * torch.finfo(forward.dtype).eps, 0.1)
     scale = forward.abs().amax().clamp_min(1e-6)
     error = ((replayed.to(forward.device) - forward).abs().amax() / scale).item()

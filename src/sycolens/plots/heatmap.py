@@ -31,7 +31,7 @@ def heatmap(
 ) -> go.Figure:
     """Effect of every head, layer 0 at the top, negative in red and positive in blue on a scale symmetric around 0.
 
-    In greyscale, where both ends are dark, cells beyond half the range carry a plus if they are positive.
+    In grayscale, where both ends are dark, cells beyond half the range carry a plus if they are positive.
 
     Args:
         effect: one number per head; NaN where a head was not measured. Shares where ``unit`` is "%": -0.05 is -5%.

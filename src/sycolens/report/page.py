@@ -26,7 +26,7 @@ from sycolens.report.tables import table1, table_of_ability, table_of_groups, ta
 from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
 from sycolens.runs.train import training_config_for
-from sycolens.storage import write_text
+from sycolens.storage import write_csv, write_text
 
 NARROW: Final = 12
 """Maps of no more heads a layer are drawn for one column."""
@@ -53,10 +53,10 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
     if rows:
         sources, paper = results.base.challenge.sources, paper_rows(results.model["name"])
         write_text(directory / "table1.tex", latex_table(table1(rows, sources, paper), label="tab:sycophancy"))
-        write_text(directory / "table1.csv", frame_of(rows).to_csv(index=False))
+        write_csv(directory / "table1.csv", frame_of(rows))
     if results.sweep is not None:
-        write_text(directory / "sweep.csv", results.sweep.to_frame().to_csv(index=False))
-        write_text(directory / "sweep_trainings.csv", results.sweep.trials_frame().to_csv(index=False))
+        write_csv(directory / "sweep.csv", results.sweep.to_frame())
+        write_csv(directory / "sweep_trainings.csv", results.sweep.trials_frame())
     for name, figure in figures_of(results).items():
         for kind in results.config.report.formats:
             save_figure(figure, directory / f"{name}.{kind}")

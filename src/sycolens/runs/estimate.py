@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 
 from sycolens.errors import ModelError
+from sycolens.find.finding import TOP_MOST, TOP_SHARE
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import read_config
 from sycolens.model.hooked import Geometry
@@ -19,7 +20,6 @@ from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.plan import BASE, EXAMPLES, FIND, REPATCH, VERIFY, measured_as, trainings_of
 from sycolens.runs.train import training_config_for
-from sycolens.find.finding import TOP_MOST, TOP_SHARE
 from sycolens.tasks import Task
 from sycolens.tasks.task import PAIRS, QUESTIONS
 from sycolens.verify.verification import default_steps

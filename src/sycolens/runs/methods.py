@@ -10,8 +10,7 @@ from typing import Final, Literal, get_args
 
 import torch
 
-from sycolens.choices import OtherHeads
-from sycolens.choices import Kind
+from sycolens.choices import Kind, OtherHeads
 from sycolens.errors import HeadError, TuningError
 from sycolens.find.effects import all_heads
 from sycolens.heads import HeadSet

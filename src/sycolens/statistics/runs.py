@@ -103,14 +103,14 @@ def pooled_ratio_interval(
     if (values >= 0).all():
         low = low.clamp(min=0)
     if (by_run > 0).all():
-        centre, width = ratio.log(), of_samples / ratio**2
+        center, width = ratio.log(), of_samples / ratio**2
         if runs > 1:
             logs = by_run.log()
             spread = logs.var() * (runs + 1) / runs
-            centre = logs.mean() + logs.var() / 2
+            center = logs.mean() + logs.var() / 2
             width = width + quantile(confidence, runs - 1) ** 2 * (spread / runs + spread**2 / (2 * (runs - 1)))
-        low = torch.minimum(low, (centre - width.sqrt()).exp())
-        high = torch.maximum(high, (centre + width.sqrt()).exp())
+        low = torch.minimum(low, (center - width.sqrt()).exp())
+        high = torch.maximum(high, (center + width.sqrt()).exp())
     return low.item(), high.item()
 
 

@@ -77,7 +77,7 @@ def spearman(first: Float[Tensor, "*row cell"], second: Float[Tensor, "*row cell
     >>> spearman(torch.tensor([1.0, 2.0, 3.0, 3.0]), torch.tensor([2.0, 4.0, 9.0, 9.0])).item()
     1.0
     """
-    # It takes seconds to import.
+    # It takes seconds to import. ``spearmanr`` correlates every column with every other; here row goes with row.
     from scipy.stats import rankdata
 
     a, b = (

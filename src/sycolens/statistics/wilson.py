@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from statistics import NormalDist
 from typing import overload
 
 import torch
 from jaxtyping import Float
+from scipy.special import ndtri
 from torch import Tensor
 
 from sycolens.errors import SampleError
@@ -39,13 +39,14 @@ def wilson_interval(
     trials = torch.as_tensor(n).detach().to("cpu", torch.float64)
     if not ((hits >= 0) & (hits <= trials)).all():
         raise SampleError(f"successes must lie between 0 and n, found {successes} out of {n}; pass counts, not rates.")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    # scipy's (``binomtest(...).proportion_ci``) takes one share at a time; this is its formula for all cells at once.
+    z = float(ndtri((1 + confidence) / 2))
     counted = trials.clamp(min=1)
-    centre = (hits + z**2 / 2) / (counted + z**2)
+    center = (hits + z**2 / 2) / (counted + z**2)
     half = z / (counted + z**2) * (hits * (counted - hits) / counted + z**2 / 4).sqrt()
     # At the two ends the formula is exactly 0 and 1, which floating point misses by a hair.
-    low = torch.where(hits == 0, 0.0, centre - half)
-    high = torch.where(hits == trials, 1.0, centre + half)
+    low = torch.where(hits == 0, 0.0, center - half)
+    high = torch.where(hits == trials, 1.0, center + half)
     if isinstance(successes, Tensor) or isinstance(n, Tensor):
         return low.float(), high.float()
     return low.item(), high.item()

@@ -17,6 +17,7 @@ from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
 from sycolens.model.interventions import check_positions
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
+from sycolens.storage import write_csv
 from sycolens.verify.ablation import check_method
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
@@ -119,8 +120,8 @@ class Verification:
         directory = Path(directory)
         for name, curve in (("necessity", self.necessity), ("sufficiency", self.sufficiency)):
             curve.save(directory / name)
-            curve.to_frame().to_csv(directory / f"{name}.csv", index=False)
-        self.necessity.replies_frame().to_csv(directory / "replies.csv", index=False)
+            write_csv(directory / f"{name}.csv", curve.to_frame())
+        write_csv(directory / "replies.csv", self.necessity.replies_frame())
         self.attention.save(directory / "attention")
         self.means.save(directory / "means")
         return directory

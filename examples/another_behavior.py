@@ -4,7 +4,7 @@ Nothing in sycolens is tied to sycophancy. Two prompts that differ where you wan
 replies begin, make an experiment. This script writes such pairs as JSON lines, in the record format of the authors'
 code, and finds the heads of the embedded model. It needs no network:
 
-    python examples/another_behaviour.py
+    python examples/another_behavior.py
 
 With your own file and model, the same is one command:
 

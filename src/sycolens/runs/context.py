@@ -1,0 +1,222 @@
+"""What the stages of a run work with: the model, loaded once, the tasks, and what earlier stages made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sycolens.choices import Kind
+from sycolens.distributed import Processes
+from sycolens.find import Finding
+from sycolens.measure.eval_set import EvalSet, question_eval_set
+from sycolens.model import load_model
+from sycolens.model.hooked import Geometry
+from sycolens.prompts import ChallengedQuestion, Question
+from sycolens.prompts.training_example import TrainingExample
+from sycolens.runs.config import KINDS, EvaluationSource, Source, StudyConfig
+from sycolens.runs.methods import Method, Trial, methods_for
+from sycolens.runs.plan import EXAMPLES, FIND, Training
+from sycolens.runs.provenance import FileHashes, identity, weights_of
+from sycolens.runs.train import encoded_for, training_config_for
+from sycolens.tasks import HeldOut, Task, open_task, read_examples, read_texts
+from sycolens.tune.training_config import TrainingConfig
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+IN_PROGRESS = ".in_progress"
+"""Where trainings leave their checkpoints until they are done."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A run in one of its processes."""
+
+    directory: Path
+    config: StudyConfig
+    hashes: FileHashes
+    processes: Processes
+    progress: bool
+    """Whether bars are shown."""
+    given_task: Task | None = None
+    """A task from Python, for whatever the settings name no questions."""
+
+    @cached_property
+    def loaded(self) -> tuple[Any, dict[str, Any]]:
+        """The model, and its identity."""
+        asked, compute = self.config.model, self.config.compute
+        weights = weights_of(asked.name, asked.revision, self.hashes)
+        model = load_model(
+            asked.name,
+            revision=weights.get("commit") or asked.revision,
+            device=compute.device,
+            dtype=asked.dtype,
+            device_map=compute.device_map,
+            backend=asked.backend,
+        )
+        return model, identity(model, asked.name, weights)
+
+    @property
+    def model(self) -> Any:
+        return self.loaded[0]
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """What every call that asks the model for replies takes."""
+        return {"template": self.config.model.template, "batch_size": self.config.compute.batch_size}
+
+    @property
+    def patching(self) -> dict[str, Any]:
+        """What every call that patches takes."""
+        compute = self.config.compute
+        return {
+            "batch_size": compute.batch_size,
+            "max_rows": compute.max_rows,
+            "processes": self.processes,
+            "progress": self.progress,
+        }
+
+    @cached_property
+    def task(self) -> Task:
+        """Where the pairs come from that find heads."""
+        return self.task_of(self.config.find, pairs=self.config.find.pairs)
+
+    @cached_property
+    def finding(self) -> Finding:
+        """What the stage "find" came to."""
+        return Finding.load(self.directory / FIND)
+
+    def task_of(self, source: Source, *, pairs: str | None = None, **options: Any) -> Task:
+        """The task that a section of the settings names; that of find where it names none."""
+        if self.given_task is not None and not source.is_named and pairs is None:
+            return self.given_task
+        return task_of(self.config, source, pairs=pairs, **options)
+
+    def hold_out(self, source: Source, n: int | None) -> tuple[Task, HeldOut]:
+        """Questions of a source that did not find the heads, and the task that they come from."""
+        task = self.task_of(source)
+        return task, task.questions(self.finding.spent, n=n, seed=self.config.seed)
+
+    @cached_property
+    def evaluations(self) -> tuple[tuple[Task, HeldOut], ...]:
+        """What every model is asked in two rounds, set by set."""
+        measure = self.config.measure
+        drawn = [self.hold_out(each, each.n or measure.n) for each in measure.sources or [EvaluationSource()]]
+        if len(drawn) == 1:
+            return tuple(drawn)
+        names = _different_names([each for _, each in drawn])
+        return tuple((task, _from(each, name)) for (task, each), name in zip(drawn, names, strict=True))
+
+    @property
+    def questions(self) -> tuple[Question | ChallengedQuestion, ...]:
+        """All that is asked in two rounds."""
+        return tuple(question for _, each in self.evaluations for question in each.questions)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Those on which the drift is measured, if any are named."""
+        return () if self.config.measure.texts is None else read_texts(self.config.measure.texts)
+
+    @cached_property
+    def eval_set(self) -> EvalSet:
+        """Answers put into every model's mouth, other skills, texts for the drift."""
+        (task, held_out), *others = self.evaluations
+        drawn: dict[str, Any] = {"texts": self.texts, "seed": self.config.seed}
+        if not others:
+            return task.eval_set(held_out, self.model.tokenizer, **drawn)
+        asked = [question for _, each in self.evaluations for question in each.asked]
+        return question_eval_set(asked, self.model.tokenizer, template=self.config.model.template, **drawn)
+
+    @cached_property
+    def examples(self) -> tuple[TrainingExample, ...]:
+        """What the stage "examples" came to."""
+        return read_examples(self.directory / EXAMPLES / "examples.jsonl")
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """The examples as tokens."""
+        return encoded_for(self.model, self.examples, self.config.model.template)
+
+    def training_config(self, kind: Kind) -> TrainingConfig:
+        """How a kind of method is trained."""
+        return training_config_for(self.config, kind)
+
+    def methods(self, ks: Sequence[int] | None = None) -> dict[str, Method]:
+        """What is trained by every kind of method, by its kind; of several numbers of heads by kind and number."""
+        finding, tune = self.finding, self.config.tune
+        chosen = tuple(ks or (tune.k or len(finding.top),))
+        made = methods_for(
+            finding.effects.ranking(finding.metric),
+            Geometry.of(self.model),
+            kinds=tune.methods,
+            ks=chosen,
+            draws=tune.draws,
+            control=tune.control,
+            matrices=tune.matrices,
+            mlps=tune.mlps,
+            rank=tune.rank,
+            alpha=tune.alpha,
+            rank_of_all=tune.rank_of_all,
+            seed=self.config.seed,
+        )
+        names: list[str] = []
+        for kind in (kind for kind in KINDS if kind in tune.methods):
+            names += [f"{kind}{k}" for k in chosen] if kind == "spt" and ks else [kind]
+        return dict(zip(names, made, strict=True))
+
+    def trial(self, training: Training) -> Trial:
+        """What a training trains, and how fast."""
+        ks = self.config.sweep.ks if training.learning_rate is not None else None
+        methods = self.methods(ks)
+        method = methods[f"{training.kind}{training.k or ''}"] if ks else methods[training.kind]
+        rate = training.learning_rate or self.training_config(training.kind).learning_rate
+        return Trial(method, training.draw, rate, training.seed)
+
+    def in_progress(self, stage: str, inputs: object) -> Path:
+        """Where a training leaves its checkpoints; another place for other inputs."""
+        words = json.dumps(inputs, sort_keys=True).encode()
+        return self.directory / IN_PROGRESS / stage / hashlib.sha256(words).hexdigest()[:16]
+
+
+def task_of(config: StudyConfig, source: Source, *, pairs: str | None = None, rehearsal: Any = None) -> Task:
+    """The task that a section of the settings names; that of find where it names none.
+
+    Subset, split and revision of find's questions go with them.
+    """
+    found = config.find
+    inherited = source.questions is None and pairs is None and found.questions is not None
+    return open_task(
+        config.model.name,
+        questions=source.questions or found.questions if pairs is None else None,
+        pairs=pairs or (found.pairs if found.pairs is not None and source.questions is None else None),
+        subset=source.subset or (found.subset if inherited else None),
+        split=source.split or (found.split if inherited and found.questions != "organism" else None),
+        revision=source.revision or (found.revision if inherited else None),
+        rehearsal=rehearsal,
+        template=config.model.template,
+    )
+
+
+def _different_names(drawn: Sequence[HeldOut]) -> list[str]:
+    """A name for every set, so that rates can be told by set."""
+    names: list[str] = []
+    for each in drawn:
+        own = {question.source for question in each.asked}
+        name = next(iter(own)) if len(own) == 1 and own != {""} else Path(each.source).stem
+        taken = sum(other == name or other.startswith(f"{name} (") for other in names)
+        names.append(f"{name} ({taken + 1})" if taken else name)
+    return names
+
+
+def _from(held_out: HeldOut, source: str) -> HeldOut:
+    """The same questions, each of which says where it comes from."""
+
+    def named(each: Any) -> Any:
+        return each if isinstance(each, ChallengedQuestion) else replace(each, source=source)
+
+    return replace(held_out, questions=tuple(map(named, held_out.questions)))

@@ -1,0 +1,205 @@
+"""The stages of a run in their order, each with the settings and files that its result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sycolens.choices import KNOWN_SETS, Kind
+from sycolens.errors import QuestionError
+from sycolens.runs.config import KINDS, StudyConfig
+from sycolens.runs.provenance import FileHashes, weights_of
+from sycolens.runs.stage import Made, Part, Stage
+
+if TYPE_CHECKING:
+    from sycolens.runs.context import Context
+
+FIND, VERIFY, EXAMPLES, TUNE, MEASURE, REPATCH = "find", "verify", "examples", "tune", "measure", "repatch"
+SWEEP, COMPARISON = "sweep", "sweep/comparison"
+BASE: Final = "measure/base"
+DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
+    "spt": ("k", "matrices", "mlps"),
+    "spt_lora": ("k", "matrices", "rank", "alpha"),
+    "random": ("k", "matrices", "mlps", "control"),
+    "lora": ("matrices", "rank_of_all", "alpha"),
+    "sft": (),
+}
+"""Settings of "tune" on which a kind of method depends."""
+TRAINING: Final = ("examples_per_step", "schedule", "learning_rate", "steps")
+NAMES_FILES: Final = ("questions", "pairs", "source", "rehearsal", "texts", "task_folder")
+"""Settings that may name a file or a folder."""
+MOST_FILES: Final = 10_000
+"""Of a folder that a setting names."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: which kind of method, which draw of heads, which seed; in a sweep also how many heads, how fast."""
+
+    kind: Kind
+    draw: int
+    seed: int
+    k: int | None = None
+    learning_rate: float | None = None
+
+    @property
+    def stage(self) -> str:
+        """The name of its stage."""
+        kind = self.kind.replace("_", "-")
+        if self.learning_rate is None:
+            return f"tune/{kind}-{f'draw{self.draw}' if self.kind == 'random' else f'seed{self.seed}'}"
+        heads = "" if self.k is None else f"{self.k}"
+        return f"sweep/{kind}{heads}-draw{self.draw}-rate{self.learning_rate:g}-seed{self.seed}"
+
+
+def trainings_of(config: StudyConfig) -> tuple[Training, ...]:
+    """The trainings of a run: every method with every seed, but every draw of random heads with one.
+
+    >>> config = StudyConfig.of({"tune": {"methods": ["spt", "random"], "draws": 2}})
+    >>> [training.stage for training in trainings_of(config)]
+    ['tune/spt-seed0', 'tune/random-draw0', 'tune/random-draw1']
+    """
+    tune, first = config.tune, config.seed
+    found: list[Training] = []
+    for kind in (kind for kind in KINDS if kind in tune.methods):
+        if kind == "random":
+            found += [Training(kind, draw, first + draw) for draw in range(tune.draws)]
+        else:
+            found += [Training(kind, 0, first + number) for number in range(tune.seeds)]
+    return tuple(found)
+
+
+def trials_of(config: StudyConfig) -> tuple[Training, ...]:
+    """The trainings of a sweep: every method at every learning rate, found heads in every number of them.
+
+    >>> config = StudyConfig.of({"sweep": {"learning_rates": [1e-3], "ks": [2, 4], "seeds": 1}})
+    >>> [training.stage for training in trials_of(config)]
+    ['sweep/spt2-draw0-rate0.001-seed0', 'sweep/spt4-draw0-rate0.001-seed0']
+    """
+    tune, sweep = config.tune, config.sweep
+    found: list[Training] = []
+    for kind in (kind for kind in KINDS if kind in tune.methods):
+        ks: list[int | None] = [*sweep.ks] if sweep.ks and kind == "spt" else [None]
+        for k in ks:
+            for rate in sweep.learning_rates:
+                if kind == "random":
+                    found += [Training(kind, draw, draw % sweep.seeds, k, rate) for draw in range(tune.draws)]
+                else:
+                    found += [Training(kind, 0, seed, k, rate) for seed in range(sweep.seeds)]
+    return tuple(found)
+
+
+def stages_of(config: StudyConfig, hashes: FileHashes, *, task: str | None = None) -> tuple[Stage, ...]:
+    """Find, verify, examples, every training, the base and every tuned model measured, the found heads patched again;
+    then the trainings of a sweep and their comparison. ``task`` names one that was given from Python.
+
+    >>> [stage.name for stage in stages_of(StudyConfig(), FileHashes())][:7]
+    ['find', 'verify', 'examples', 'tune/spt-seed0', 'measure/base', 'measure/spt-seed0', 'repatch']
+    """
+
+    @cache
+    def common() -> dict[str, Any]:
+        model = config.model.model_dump()
+        behavior = {} if task is None else {"task": task}
+        return {**behavior, "model": model | weights_of(model["name"], model["revision"], hashes), "seed": config.seed}
+
+    def settings(**sections: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+        return lambda: common() | {name: _with_files(each, hashes) for name, each in sections.items()}
+
+    # What find leaves of its own questions is asked and taught, unless others are named.
+    found_on = config.find.model_dump(include={"pairs", "questions", "subset", "split", "revision"})
+    evaluation = config.measure.model_dump(include={"sources", "n"})
+    find = settings(find=config.find.model_dump())
+    verify = settings(found_on=found_on, verify=config.verify.model_dump())
+    examples = settings(found_on=found_on, evaluation=evaluation, examples=config.examples.model_dump())
+    measured = settings(found_on=found_on, measure=config.measure.model_dump())
+    stages = [
+        Stage(FIND, find, _made_by("find")),
+        Stage(VERIFY, verify, _made_by("verify"), {FIND: "all"}),
+        Stage(EXAMPLES, examples, _made_by("examples"), {FIND: "pairs"}),
+    ]
+    runs = trainings_of(config)
+    for run in runs:
+        make = _made_by("tune", training=run)
+        stages.append(Stage(run.stage, settings(heads=_training_settings(config, run)), make, _read_by(config, run)))
+    for run_or_base in (None, *runs):
+        name = BASE if run_or_base is None else measured_as(run_or_base)
+        after: dict[str, Part] = {FIND: "pairs"} if run_or_base is None else {FIND: "pairs", run_or_base.stage: "all"}
+        stages.append(Stage(name, measured, _made_by("measure", training=run_or_base), after))
+    if found := [run for run in runs if run.kind in ("spt", "spt_lora")]:
+        repatch = settings(patch={"mlps": config.find.mlps})
+        read: dict[str, Part] = {FIND: "pairs", found[0].stage: "all"}
+        stages.append(Stage(REPATCH, repatch, _made_by("repatch", training=found[0]), read))
+    return (*stages, *_sweep(config, settings, found_on))
+
+
+def measured_as(training: Training) -> str:
+    """The name of the stage that measures what a training left."""
+    return training.stage.replace("tune/", "measure/")
+
+
+def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[str, Any]) -> list[Stage]:
+    """Every training of a sweep, and their comparison."""
+    asked: dict[str, Any] = {"sweep": config.sweep.model_dump(), "texts": config.measure.texts}
+    asked["max_new_tokens"] = config.measure.max_new_tokens
+    kept = {"learning_rates", "seeds", "ks"}
+    own = {**asked, "sweep": config.sweep.model_dump(exclude=kept)}
+    stages = []
+    for run in trials_of(config):
+        heads = _training_settings(config, run) | {"steps": None}
+        each = settings(found_on=found_on, evaluation=own, heads=heads)
+        stages.append(Stage(run.stage, each, _made_by("sweep", training=run), _read_by(config, run)))
+    after: dict[str, Part] = {FIND: "all", **{stage.name: "all" for stage in stages}}
+    whole = settings(found_on=found_on, evaluation=asked)
+    return [*stages, Stage(COMPARISON, whole, _made_by("comparison"), after)]
+
+
+def _training_settings(config: StudyConfig, run: Training) -> dict[str, Any]:
+    tune = config.tune.model_dump()
+    own = {name: value for name, value in (tune["by_method"].get(run.kind) or {}).items() if value is not None}
+    chosen = {name: tune[name] for name in (*DEPENDS[run.kind], *TRAINING)}
+    return {**chosen, **own, **vars(run)}
+
+
+def _read_by(config: StudyConfig, run: Training) -> dict[str, Part]:
+    # Which heads were found changes nothing for those who train all.
+    ranked: dict[str, Part] = {FIND: "effects" if config.tune.k or run.k else "all"} if "k" in DEPENDS[run.kind] else {}
+    return {**ranked, EXAMPLES: "all"}
+
+
+def _made_by(module: str, **options: Any) -> Callable[[Context], Made]:
+    """The function ``make`` of a module of :mod:`sycolens.runs.stages`, which is imported only to run."""
+
+    def make(context: Context) -> Made:
+        made: Made = partial(import_module(f"sycolens.runs.stages.{module}").make, **options)(context)
+        return made
+
+    return make
+
+
+def _with_files(settings: Mapping[str, Any], hashes: FileHashes) -> dict[str, Any]:
+    """Settings, and the SHA-256 of every file that they name."""
+    return {**settings, "files": {str(path): hashes.of(path) for path in sorted(set(_files(settings)))}}
+
+
+def _files(settings: Mapping[str, Any]) -> list[Path]:
+    found = [path for each in settings.get("sources", ()) for path in _files(each)]
+    for name in NAMES_FILES:
+        value = settings.get(name)
+        if isinstance(value, str) and value not in KNOWN_SETS and (path := Path(value)).exists():
+            found += [path] if path.is_file() else _below(path)
+    return found
+
+
+def _below(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found.append(path)
+        if len(found) > MOST_FILES:
+            raise QuestionError(f"{folder} holds more than {MOST_FILES:,} files; name the one that is meant.")
+    return found

@@ -1,0 +1,70 @@
+"""Settings as text: a TOML file, or ``section.key=value`` on the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sycolens.errors import StudyError
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """A TOML file.
+
+    Raises:
+        StudyError: it cannot be read.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path} cannot be read as settings: {error}.") from error
+    return parse_toml(text, where=str(path))
+
+
+def parse_toml(text: str, *, where: str) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        StudyError: it is none.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(
+            f"{where} cannot be read as settings: {error}. 'sycolens init' writes a file to start from."
+        ) from error
+
+
+def parse_settings(given: Iterable[str]) -> dict[str, Any]:
+    """Settings that are written as ``section.key=value``, with the value as in TOML; a bare word is a text.
+
+    Raises:
+        StudyError: one is not of this form, or the same is given twice.
+
+    >>> parse_settings(["find.n=50", "model.name=organism", "tune.methods=['spt', 'sft']"])
+    {'find': {'n': 50}, 'model': {'name': 'organism'}, 'tune': {'methods': ['spt', 'sft']}}
+    """
+    found: dict[str, Any] = {}
+    for each in given:
+        place, equals, value = each.partition("=")
+        *sections, key = (part.strip() for part in place.split("."))
+        if not equals or not key or not all(sections):
+            raise StudyError(f"{each!r} sets nothing; write section.key=value, such as find.n=50.")
+        home = found
+        for section in sections:
+            home = home.setdefault(section, {})
+            if not isinstance(home, dict):
+                raise StudyError(f"{each!r} goes into {section}, which was given a value before.")
+        if key in home:
+            raise StudyError(f"{place.strip()} is given twice; give it once.")
+        home[key] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text

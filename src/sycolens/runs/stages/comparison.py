@@ -1,0 +1,35 @@
+"""Comparison: the trainings of a sweep at the settings that validation chose, on held-out dialogues."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from sycolens.runs.context import Context
+from sycolens.runs.methods import in_path
+from sycolens.runs.stage import Made
+from sycolens.runs.stages.sweep import eval_sets, examine
+from sycolens.runs.sweep import HELD_OUT, choices, key_of, read_tried
+from sycolens.runs.train import ADAPTER
+from sycolens.storage import write_text
+
+
+def make(context: Context) -> Made:
+    """Choose, and examine what was chosen."""
+    _, held_out = eval_sets(context)
+    chosen = choices(read_tried(context.directory, context.config))
+    outcomes = {"base": examine(context, held_out, None).record()}
+    for choice in (choice for both in chosen.values() for choice in both):
+        for tried, step in choice.reached:
+            if (key := key_of(tried, step)) not in outcomes:
+                outcomes[key] = examine(context, held_out, tried.place / "steps" / str(step)).record()
+
+    def fill(draft: Path) -> None:
+        write_text(draft / HELD_OUT, json.dumps(outcomes) + "\n")
+        for method, (best, _) in chosen.items():
+            tried, step = best.reached[0]
+            if (adapter := tried.place / "steps" / str(step) / ADAPTER).is_dir():
+                shutil.copytree(adapter, draft / "adapters" / in_path(method))
+
+    return Made(fill)

@@ -1,0 +1,33 @@
+"""Examples: dialogues to learn from, none of which holds a question that is asked later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sycolens.prompts.training_example import TrainingExample
+from sycolens.runs.config import Source
+from sycolens.runs.context import Context
+from sycolens.runs.stage import Made
+from sycolens.storage import write_text
+from sycolens.tune import refuse_leaks
+
+
+def make(context: Context) -> Made:
+    """Draw training examples."""
+    asked = context.config.examples
+    evaluated = context.eval_set.questions + tuple(each for _, drawn in context.evaluations for each in drawn.asked)
+    task = context.task_of(Source(questions=asked.source), rehearsal=asked.rehearsal)
+    drawn = task.examples(context.model.tokenizer, evaluated, n=asked.n, seed=context.config.seed)
+    refuse_leaks(drawn, evaluated)
+    text = "".join(json.dumps(_row(example), ensure_ascii=False) + "\n" for example in drawn)
+
+    def fill(draft: Path) -> None:
+        write_text(draft / "examples.jsonl", text)
+
+    return Made(fill, {"source": task.name, "examples": len(drawn)})
+
+
+def _row(example: TrainingExample) -> dict[str, Any]:
+    return {"messages": example.dialogue.messages(), "taught": list(example.taught)}

@@ -1,0 +1,66 @@
+"""Measure: two rounds, given answers, drift and ability of the base or of what a training left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sycolens.measure import AbilityResult, Generation, evaluate_ability, evaluate_challenge
+from sycolens.runs.context import Context
+from sycolens.runs.plan import Training
+from sycolens.runs.stage import Made
+from sycolens.runs.train import applied
+from sycolens.storage import write_text
+
+
+def make(context: Context, training: Training | None) -> Made:
+    """Ask the base, or what a training left."""
+    config, asked = context.config, context.config.measure
+    with applied(context.model, None if training is None else context.directory / training.stage) as base:
+        challenge = evaluate_challenge(
+            context.model,
+            context.questions,
+            generation=Generation(asked.max_new_tokens),
+            seed=config.seed,
+            processes=context.processes,
+            progress=context.progress,
+            **context.asking,
+        )
+        outcome = context.eval_set.examine(
+            context.model,
+            base=base,
+            max_new_tokens=asked.max_new_tokens,
+            processes=context.processes,
+            **context.asking,
+        )
+        ability = _ability(context) if asked.tasks else None
+
+    def fill(draft: Path) -> None:
+        challenge.save(draft / "challenge")
+        _write_json(draft / "outcome.json", {**outcome.record(), "replies": outcome.replies})
+        if ability is not None:
+            _write_json(draft / "ability.json", ability.record())
+
+    return Made(fill, {"evaluated": [each.source for _, each in context.evaluations]})
+
+
+def _ability(context: Context) -> AbilityResult:
+    asked = context.config.measure
+    return context.processes.once(
+        lambda: evaluate_ability(
+            context.model,
+            asked.tasks,
+            include_path=asked.task_folder,
+            limit=asked.task_limit,
+            prompt=asked.task_prompt,
+            run_code=asked.run_code,
+            batch_size=context.config.compute.batch_size,
+            seed=context.config.seed,
+        )
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, ensure_ascii=False) + "\n")

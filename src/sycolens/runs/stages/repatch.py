@@ -1,0 +1,16 @@
+"""Repatch: effects of every head once the found ones are tuned, on the pairs that found them (the paper's Figure 7b)."""
+
+from __future__ import annotations
+
+from sycolens.find import patch_heads
+from sycolens.runs.context import Context
+from sycolens.runs.plan import Training
+from sycolens.runs.stage import Made
+from sycolens.runs.train import applied
+
+
+def make(context: Context, training: Training) -> Made:
+    """Patch again."""
+    with applied(context.model, context.directory / training.stage):
+        effects = patch_heads(context.model, context.finding.pairs, mlps=context.config.find.mlps, **context.patching)
+    return Made(lambda draft: effects.save(draft / "effects"), {"tuned": training.stage})

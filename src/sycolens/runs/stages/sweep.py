@@ -1,0 +1,64 @@
+"""Sweep: one training of many, examined on validation dialogues after some numbers of steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from sycolens.measure import Outcome
+from sycolens.measure.eval_set import EvalSet
+from sycolens.runs.config import EvaluationSource
+from sycolens.runs.context import Context
+from sycolens.runs.plan import Training
+from sycolens.runs.stage import Made
+from sycolens.runs.stages.tune import train
+from sycolens.runs.sweep import OUTCOMES
+from sycolens.runs.train import applied
+from sycolens.storage import write_text
+from sycolens.tune import refuse_leaks
+
+
+def make(context: Context, training: Training) -> Made:
+    """Train, and examine along the way."""
+    validation, _ = eval_sets(context)
+    steps = context.config.sweep.steps
+    place, record = train(context, training, keep_at=steps)
+    kept = place.parent / "steps"
+    outcomes = {step: examine(context, validation, kept / str(step)).record() for step in steps}
+
+    def fill(draft: Path) -> None:
+        for step in steps:
+            shutil.copytree(kept / str(step), draft / "steps" / str(step))
+        write_text(draft / OUTCOMES, json.dumps(outcomes) + "\n")
+
+    return Made(fill, {**record, "finds": training.kind in ("spt", "spt_lora")})
+
+
+def eval_sets(context: Context) -> tuple[EvalSet, EvalSet]:
+    """Validation dialogues to choose settings on, and held-out ones to report; no example holds a question of theirs."""
+    sweep, sources = context.config.sweep, context.config.measure.sources
+    task, held_out = context.hold_out((sources or [EvaluationSource()])[0], sweep.n_validation + sweep.n)
+    found = task.eval_sets(
+        held_out,
+        context.model.tokenizer,
+        n_validation=sweep.n_validation,
+        n=sweep.n,
+        texts=context.texts,
+        seed=context.config.seed,
+    )
+    for each in found:
+        refuse_leaks(context.examples, each.questions)
+    return found
+
+
+def examine(context: Context, eval_set: EvalSet, trained: Path | None) -> Outcome:
+    """How the base, or what a training left, does in an eval set."""
+    with applied(context.model, trained) as base:
+        return eval_set.examine(
+            context.model,
+            base=base,
+            max_new_tokens=context.config.measure.max_new_tokens,
+            processes=context.processes,
+            **context.asking,
+        )

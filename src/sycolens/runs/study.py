@@ -1,0 +1,277 @@
+"""A run: stages that are done or not, never half, and made anew only where they were damaged or somebody says so."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import tomlkit
+
+from sycolens.distributed import ALONE, Processes
+from sycolens.errors import RunError, StudyError
+from sycolens.runs.config import CONFIG, StudyConfig
+from sycolens.runs.directory import recover, require_free, whole_directory
+from sycolens.runs.plan import FIND, SWEEP, TUNE, stages_of
+from sycolens.runs.provenance import FileHashes
+from sycolens.runs.settings import parse_toml
+from sycolens.runs.stage import INPUTS, Ledger, Stage, State
+from sycolens.storage import write_text
+
+if TYPE_CHECKING:
+    from sycolens.runs.context import Context
+    from sycolens.runs.results import StudyResults
+    from sycolens.tasks import Task
+
+FROM_PYTHON: Final = "# Written from Python: a run that is given other settings there replaces this file.\n"
+REPORT: Final = "report"
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "find": ("find",),
+    "verify": ("verify",),
+    "tune": ("tune",),
+    "measure": ("measure",),
+    "sweep": ("sweep",),
+    "study": ("find", "verify", "examples", "tune", "measure", "repatch"),
+}
+"""The stages that each command makes, beside those that they need."""
+
+
+class Study:
+    """Find, verify, tune and measure one model, in one directory.
+
+    ``config`` is a :class:`StudyConfig`; without one the ``study.toml`` in ``directory`` is read, which
+    ``sycolens init`` writes. ``task`` is where dialogues come from, if the settings name no questions: any
+    :class:`sycolens.tasks.Task`. ``text`` is a whole ``study.toml`` to be written there.
+
+    Raises:
+        StudyError: there are no settings, they cannot be met, or ``study.toml`` is somebody's own and says otherwise.
+
+    >>> import tempfile
+    >>> from sycolens.runs import StudyConfig
+    >>> study = Study(tempfile.mkdtemp(), StudyConfig.of({"tune": {"methods": ["spt", "random"], "draws": 1}}))
+    >>> [name for name in study.states if name.startswith("tune")]
+    ['tune/spt-seed0', 'tune/random-draw0']
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        config: StudyConfig | None = None,
+        *,
+        task: Task | None = None,
+        text: str | None = None,
+    ) -> None:
+        self.directory = Path(directory).expanduser()
+        place = self.directory / CONFIG
+        if text is not None:
+            config = StudyConfig.of(parse_toml(text, where=str(place)), where=str(place))
+        elif config is not None:
+            _require_own(config, place)
+            text = FROM_PYTHON + tomlkit.dumps(config.model_dump(exclude_defaults=True, exclude_none=True))
+        elif place.is_file():
+            config = StudyConfig.read(place)
+        else:
+            raise StudyError(f"{place} is not there; write one with 'sycolens init {self.directory}'.")
+        self.config, self.task, self._text = config, task, text
+        self.hashes = FileHashes(self.directory / ".hashes.json")
+        self.stages: tuple[Stage, ...] = stages_of(config, self.hashes, task=None if task is None else task.name)
+        """In the order in which they are made."""
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What lies in the directory, as it was when this was first asked for or made since."""
+        return Ledger(self.directory, self.stages)
+
+    @property
+    def states(self) -> dict[str, State]:
+        """What is done, and what has to be made, by stage; those of a sweep only once it was begun."""
+        swept = (self.directory / SWEEP).is_dir()
+        return {name: state for name, state in self.ledger.states.items() if swept or not name.startswith(SWEEP)}
+
+    def run(
+        self,
+        command: str = "study",
+        *,
+        remake: bool = False,
+        processes: Processes = ALONE,
+        progress: bool = True,
+        tell: Callable[[str, float | None], object] = lambda stage, seconds: None,
+    ) -> StudyResults:
+        """Make the stages of a command and those that they need, unless they are done, and read what is there.
+
+        ``command`` is one of ``GROUPS``. What was cut or altered is made anew; what was made with other settings is
+        made anew with ``remake`` alone, since its results are lost then. ``tell`` hears of every stage as it begins
+        (None), and how many seconds it took. Several ``processes`` share the work.
+
+        Raises:
+            StudyError: an unknown command, settings that have changed, or another process is at work on it.
+            SycolensError: as the functions of the stages; what is done stays done.
+        """
+        if command not in GROUPS:
+            raise StudyError(f"{command!r} is no command; choose among {', '.join(GROUPS)}.")
+        with _alone_in(self.directory, processes):
+            wanted = self._needed(command)
+            processes.once(lambda: self._prepare(wanted, processes, remake=remake))
+            processes.once(self._keep_settings)
+            context: Context | None = None
+            for stage in wanted:
+                self.ledger.forget(stage.name)
+                # One process looks, so that all agree.
+                if processes.once(lambda: self.ledger.states)[stage.name] == "done":
+                    continue
+                context = context or self._context(processes, progress=progress)
+                tell(stage.name, None)
+                tell(stage.name, self._make(stage, context))
+            processes.once(lambda: self._tidy(wanted))
+            processes.once(self.report)
+        return self.results()
+
+    def report(self) -> Path:
+        """Write the report of the finished stages, and give its directory.
+
+        Raises:
+            StudyError: no stage is done.
+            FigureError: a figure cannot be drawn in a format that was asked for.
+        """
+        # It brings plotly, which only the report needs.
+        from sycolens.report.page import write_report
+
+        results, place = self.results(), self.directory / REPORT
+        recover(place)
+        with whole_directory(place, kind="sycolens report", record={}) as draft:
+            write_report(results, draft)
+        return place
+
+    def results(self) -> StudyResults:
+        """What the finished stages came to, whether or not settings or files have changed since (:attr:`states`).
+
+        Raises:
+            StudyError: find is not done.
+            SavedFileError: a file of a stage was removed, cut or altered.
+        """
+        from sycolens.runs.results import StudyResults
+
+        self.ledger.record(FIND)
+        return StudyResults.read(self.directory, self.config, self.ledger)
+
+    def _context(self, processes: Processes, *, progress: bool) -> Context:
+        from sycolens.runs.context import Context
+
+        return Context(self.directory, self.config, self.hashes, processes, progress, self.task)
+
+    def _make(self, stage: Stage, context: Context) -> float:
+        """Compute a stage, write it, and give the seconds that it took."""
+        started = time.perf_counter()
+        inputs = self.ledger.inputs(stage.name)
+        made = stage.make(context)
+        took = round(time.perf_counter() - started, 2)
+
+        def keep() -> None:
+            record = {**made.record, INPUTS: inputs}
+            with whole_directory(self.directory / stage.name, kind=stage.kind, record=record, seconds=took) as draft:
+                made.fill(draft)
+            shutil.rmtree(context.in_progress(stage.name, None).parent, ignore_errors=True)
+
+        context.processes.once(keep)
+        self.ledger.forget(stage.name)
+        return took
+
+    def _needed(self, command: str) -> tuple[Stage, ...]:
+        """The stages of a command and all that they read, in order."""
+        needed: dict[str, None] = {}
+        for stage in reversed(self.stages):
+            if stage.group in GROUPS[command] or stage.name in needed:
+                needed |= dict.fromkeys((stage.name, *stage.after))
+        return tuple(stage for stage in self.stages if stage.name in needed)
+
+    def _prepare(self, wanted: Sequence[Stage], processes: Processes, *, remake: bool) -> None:
+        """Take away what a killed run left half, and see that what is to be made can be."""
+        for stage in wanted:
+            recover(self.directory / stage.name)
+            self.ledger.forget(stage.name)
+        states = self.ledger.states
+        changed = [stage.name for stage in wanted if states[stage.name] == "changed"]
+        if changed and not remake:
+            what = ", ".join(dict.fromkeys(each for name in changed for each in self.ledger.changes(name)))
+            raise StudyError(
+                f"{', '.join(changed)} in {self.directory} was made with other settings or files ({what}); give those "
+                "back, make it anew (remake, --remake), or choose another directory."
+            )
+        due = [stage for stage in wanted if states[stage.name] != "done"]
+        if due:
+            from sycolens.runs.check import check_study
+
+            check_study(self.config, processes, task=self.task, groups={stage.group for stage in due})
+        for stage in due:
+            place = self.directory / stage.name
+            if states[stage.name] == "damaged" and not _is_ours(place, stage.kind):
+                _move_aside(place)
+            require_free(place, kind=stage.kind)
+
+    def _keep_settings(self) -> None:
+        place = self.directory / CONFIG
+        if self._text is not None and not (place.is_file() and place.read_text(encoding="utf-8") == self._text):
+            write_text(place, self._text)
+
+    def _tidy(self, wanted: Sequence[Stage]) -> None:
+        if any(stage.group in (TUNE, SWEEP) for stage in wanted):
+            from sycolens.runs.context import IN_PROGRESS
+
+            shutil.rmtree(self.directory / IN_PROGRESS, ignore_errors=True)
+
+
+def _is_ours(place: Path, kind: str) -> bool:
+    try:
+        require_free(place, kind=kind)
+    except RunError:
+        return False
+    return True
+
+
+def _move_aside(place: Path) -> None:
+    """Keep a damaged result of which nobody knows what it is, under another name."""
+    number = next(
+        number for number in range(1, 10_000) if not place.with_name(f"{place.name}.damaged{number}").exists()
+    )
+    place.rename(place.with_name(f"{place.name}.damaged{number}"))
+
+
+@contextmanager
+def _alone_in(directory: Path, processes: Processes) -> Iterator[None]:
+    """Keep other runs out of a directory; the lock goes with the process, however it ends.
+
+    Raises:
+        StudyError: another run is at it, or the directory cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(directory / ".lock")
+
+    def acquire() -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StudyError(f"Another process is at work on {directory}; wait for it, or end it.") from error
+        except OSError as error:
+            raise StudyError(f"{directory} cannot be written: {error}") from error
+
+    processes.once(acquire)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _require_own(config: StudyConfig, place: Path) -> None:
+    """Refuse settings that are not those which somebody wrote into the directory."""
+    if not place.is_file() or place.read_text(encoding="utf-8").startswith(FROM_PYTHON):
+        return
+    if StudyConfig.read(place) != config:
+        raise StudyError(
+            f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
+        )
