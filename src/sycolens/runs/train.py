@@ -188,6 +188,11 @@ class WholeBase:
     found: Mapping[str, torch.Tensor]
     state: Mapping[str, torch.Tensor]
 
+    @property
+    def model(self) -> Any:
+        """The model that it lies over."""
+        return self.tuned.model
+
     @contextmanager
     def off(self) -> Iterator[None]:
         self.tuned.load_state(self.found)
