@@ -33,10 +33,10 @@ from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
 from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, mean_activations, organism, patch_heads
 from sycolens.find.effects import all_heads
-from sycolens.measure import Panel, grade, world_panel
+from sycolens.measure import EvalSet, grade, world_eval_set
 from sycolens.measure.outcome import Outcome, takes_back
 from sycolens.runs.trials import WholeBase
-from sycolens.tune import EMBEDDED, WholeModel, encode_lessons
+from sycolens.tune import EMBEDDED, WholeModel, encode_examples
 from sycolens.verify.controls import Control, draw_controls
 
 LEVELS = (0.5, 0.8, 0.9)
@@ -85,7 +85,7 @@ class Shape:
 
     k: int = 8
     pairs: int = 100
-    lessons: int = 1600
+    examples: int = 1600
     rehearsal: int = 300
     steps: int = 120
     every: int = 20
@@ -100,7 +100,7 @@ class Shape:
 
 SHAPES = {
     "organism": Shape(),
-    "tiny": Shape(k=4, pairs=8, lessons=32, rehearsal=0, steps=4, every=2, held_out=8, validation=8, draws=2, rates=1),
+    "tiny": Shape(k=4, pairs=8, examples=32, rehearsal=0, steps=4, every=2, held_out=8, validation=8, draws=2, rates=1),
 }
 
 
@@ -157,17 +157,17 @@ class Bench:
         # The same weights without hooks, which is faster.
         self.model = AutoModelForCausalLM.from_pretrained(organism.directory("mha"), dtype=torch.float32)
         self.model.tokenizer = bridge.tokenizer
-        self.panels = {"validation": self._panel("validation"), "held_out": self._panel("held_out")}
+        self.eval_sets = {"validation": self._panel("validation"), "held_out": self._panel("held_out")}
         self.grades: dict[Any, Any] = {}
 
-    def _panel(self, split: Split) -> Panel:
-        every = world_panel(split, n=self.shape.validation if split == "validation" else self.shape.held_out)
-        return Panel({name: every.challenged[name] for name in ("right", "wrong")}, texts=every.texts)
+    def _panel(self, split: Split) -> EvalSet:
+        every = world_eval_set(split, n=self.shape.validation if split == "validation" else self.shape.held_out)
+        return EvalSet({name: every.challenged[name] for name in ("right", "wrong")}, texts=every.texts)
 
     @lru_cache(maxsize=2)  # noqa: B019
-    def lessons(self, seed: int) -> Any:
-        made = organism.lessons("train", self.shape.lessons, rehearsal=self.shape.rehearsal, seed=seed)
-        return encode_lessons(made, self.model.tokenizer)
+    def examples(self, seed: int) -> Any:
+        made = organism.examples("train", self.shape.examples, rehearsal=self.shape.rehearsal, seed=seed)
+        return encode_examples(made, self.model.tokenizer)
 
     def sets(self, kind: Kind, draw: int) -> HeadSet:
         """The heads of a draw, each draw another set."""
@@ -212,13 +212,13 @@ class Bench:
                 raise SystemExit(f"{path} holds a training of other heads; choose another --out.")
             return Tried(training, heads, tuple(map(tuple, record["curve"])))
         with tempfile.TemporaryDirectory() as draft:
-            course = replace(EMBEDDED, steps=self.shape.steps, learning_rate=training.rate)
-            arguments = course.arguments(
+            training_config = replace(EMBEDDED, steps=self.shape.steps, learning_rate=training.rate)
+            arguments = training_config.arguments(
                 draft, seed=training.draw, save_strategy="no", logging_strategy="no", disable_tqdm=True
             )
-            trainer = PinpointTrainer(self.model, scope, arguments, self.lessons(training.draw), seed=training.draw)
+            trainer = PinpointTrainer(self.model, scope, arguments, self.examples(training.draw), seed=training.draw)
             found = trainer.pinpoint.state()
-            examiner = Examiner(self, trainer.pinpoint, found, self.panels[training.split])
+            examiner = Examiner(self, trainer.pinpoint, found, self.eval_sets[training.split])
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(examiner)
             try:
@@ -238,8 +238,8 @@ class Examiner(TrainerCallback):  # type: ignore[misc]
     The state halfway between is kept, and examined too in the stretch in which that happens.
     """
 
-    def __init__(self, bench: Bench, tuned: Any, found: Mapping[str, Any], panel: Panel) -> None:
-        self.bench, self.tuned, self.found, self.panel = bench, tuned, found, panel
+    def __init__(self, bench: Bench, tuned: Any, found: Mapping[str, Any], eval_set: EvalSet) -> None:
+        self.bench, self.tuned, self.found, self.eval_set = bench, tuned, found, eval_set
         self.curve: list[tuple[int, float, float]] = []
         self.between: tuple[int, Mapping[str, Any]] | None = None
 
@@ -264,7 +264,7 @@ class Examiner(TrainerCallback):  # type: ignore[misc]
         base = self.tuned
         if isinstance(base, WholeModel):
             base = WholeBase(self.bench.model, base, self.found, base.state())
-        outcome = self.panel.examine(
+        outcome = self.eval_set.examine(
             self.bench.model, base=base, grader=self.bench.grade, max_new_tokens=16, batch_size=200
         )
         assert outcome.drift is not None

@@ -26,30 +26,30 @@ class Size(Llama):
 
     k: int
     """How many heads are tuned, spread evenly over the layers."""
-    n_lessons: int
+    n_examples: int
     """In a step, all of the same length."""
     n_tokens: int
 
 
 SIZES = {
-    "tiny": Size(3, 4, 32, 48, 97, torch.float32, k=3, n_lessons=2, n_tokens=16),
-    "llama-12x8": Size(12, 8, 384, 1152, 8192, torch.float32, k=4, n_lessons=8, n_tokens=128),
-    "llama-2-13b": Size(40, 40, 5120, 13_824, 32_000, torch.bfloat16, k=64, n_lessons=4, n_tokens=128),
+    "tiny": Size(3, 4, 32, 48, 97, torch.float32, k=3, n_examples=2, n_tokens=16),
+    "llama-12x8": Size(12, 8, 384, 1152, 8192, torch.float32, k=4, n_examples=8, n_tokens=128),
+    "llama-2-13b": Size(40, 40, 5120, 13_824, 32_000, torch.bfloat16, k=64, n_examples=4, n_tokens=128),
 }
 
 
 @dataclass(frozen=True)
 class Task:
-    """One model, which every way trains in turn, and the lessons of a step."""
+    """One model, which every way trains in turn, and the examples of a step."""
 
     size: Size
     model: Any
     device: str
 
     @cached_property
-    def lessons(self) -> list[dict[str, list[int]]]:
+    def examples(self) -> list[dict[str, list[int]]]:
         generator = torch.Generator().manual_seed(0)
-        ids = torch.randint(6, self.size.d_vocab, (self.size.n_lessons, self.size.n_tokens), generator=generator)
+        ids = torch.randint(6, self.size.d_vocab, (self.size.n_examples, self.size.n_tokens), generator=generator)
         return [{"input_ids": row, "labels": row} for row in ids.tolist()]
 
     @cached_property
@@ -72,7 +72,7 @@ class Task:
         return TrainingArguments(
             output_dir=directory,
             max_steps=steps,
-            per_device_train_batch_size=self.size.n_lessons,
+            per_device_train_batch_size=self.size.n_examples,
             # The optimizer does its whole work, but every way stays at the base, so that one model serves all.
             learning_rate=0.0,
             weight_decay=0.1,
@@ -107,7 +107,7 @@ class Way:
 def by_sycolens(scope: Callable[[Task], Any]) -> Callable[[Task, TrainingArguments], AbstractContextManager[Trainer]]:
     @contextmanager
     def trainer(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
-        own = PinpointTrainer(task.model, scope(task), arguments, task.lessons)
+        own = PinpointTrainer(task.model, scope(task), arguments, task.examples)
         try:
             yield own
         finally:
@@ -125,7 +125,7 @@ def by_peft(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
     config = LoraConfig(r=task.lora_rank, target_modules=projections, task_type="CAUSAL_LM")
     model = get_peft_model(task.model, config, autocast_adapter_dtype=False)
     try:
-        yield Trainer(model, arguments, train_dataset=task.lessons, data_collator=pad_lessons)
+        yield Trainer(model, arguments, train_dataset=task.examples, data_collator=pad_lessons)
     finally:
         model.unload()
 
@@ -141,7 +141,7 @@ def by_nothing(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
     idle = torch.optim.SGD([torch.zeros(1)], lr=0.0)
     try:
         yield Trainer(
-            task.model, arguments, train_dataset=task.lessons, data_collator=pad_lessons, optimizers=(idle, None)
+            task.model, arguments, train_dataset=task.examples, data_collator=pad_lessons, optimizers=(idle, None)
         )
     finally:
         for handle in handles:

@@ -112,7 +112,7 @@ def count(task: Task, way: Way) -> Row:
 
 
 def measure(task: Task, ways: Sequence[Way], *, turns: int, steps: int) -> list[Row]:
-    """Every way on the same model and lessons; they take turns, so that a slow spell of the machine hits all alike."""
+    """Every way on the same model and examples; they take turns, so that a slow spell of the machine hits all alike."""
     rows = [count(task, way) for way in ways]
     for _ in range(turns):
         for row in rows:
@@ -123,7 +123,7 @@ def measure(task: Task, ways: Sequence[Way], *, turns: int, steps: int) -> list[
 
 def peak_of(task: Task, way: Way) -> int:
     """Bytes that training takes at its peak on top of the loaded model; the process should have done nothing else."""
-    short = replace(task.size, n_lessons=1, n_tokens=2)
+    short = replace(task.size, n_examples=1, n_tokens=2)
     train(Task(short, task.model, task.device), FLOOR, 1)  # libraries set themselves up in their first call
     return added_by(lambda: train(task, way, 2), task.device)
 
@@ -187,7 +187,7 @@ def heading(shape: str, task: Task, ways: Sequence[Way]) -> str:
         f"{task.model.num_parameters() / 1e6:,.4g} M random weights; {len(task.heads)} heads tuned "
         f"({len(task.heads) / n_heads:.1%}), the lowest in layer {lowest(task.heads)}, and in layer "
         f"{lowest(task.upper_heads)} where they are in the upper half; LoRA of rank {task.lora_rank}; "
-        f"{size.n_lessons} lessons of {size.n_tokens} tokens a step; "
+        f"{size.n_examples} examples of {size.n_tokens} tokens a step; "
         f"{torch.cuda.get_device_name(task.device) if on_gpu else threads}; "
         f"{', '.join(f'{name} {version(name)}' for name in names)}."
     )

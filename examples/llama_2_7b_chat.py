@@ -24,7 +24,7 @@ HEADS = 32
 SETTINGS: dict[str, dict[str, Any]] = {
     "find": {"n": 100, "seeds": 2, "top": HEADS},  # as many MMLU pairs as the authors, and as many others to compare
     "verify": {"n": 200, "controls": 5},
-    "lessons": {"n": 1600},
+    "examples": {"n": 1600},
     # Found heads, random ones, and LoRA on all. "sft" trains all weights, which takes another kind of machine.
     "tune": {
         "methods": ["spt", "random", "lora"],
@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "draws": 2,
         "rank_of_all": 8,
         # Heads take the rate of the authors' scripts. Updates of low rank need a larger one; this one was not tuned.
-        "courses": {"lora": {"learning_rate": 3e-4}},
+        "training_configs": {"lora": {"learning_rate": 3e-4}},
     },
     "measure": {"n": 200, "max_new_tokens": 256},
 }

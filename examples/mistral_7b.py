@@ -19,9 +19,9 @@ import torch
 
 from sycolens import ContrastPairs, Generation, PinpointConfig, evaluate_challenge, load_model, load_questions
 from sycolens.find import find_heads
-from sycolens.measure import question_panel
+from sycolens.measure import question_eval_set
 from sycolens.runs import tune_heads
-from sycolens.tune import PAPER, find_leaks, lessons_from_questions
+from sycolens.tune import PAPER, examples_from_questions, find_leaks
 from sycolens.verify import verify_heads
 
 HEADS = 32
@@ -59,16 +59,16 @@ def main() -> None:
     for k, rate, others in zip(curve.steps, curve.apology_rate, curve.control_apology_rate.T, strict=True):
         print(f"without {k} heads: apologizes in {rate:.0%}, without {k} others in {others.mean():.0%}")
 
-    # Fix: half of the lessons defend a right answer, half concede a wrong one. None may hold what is asked later.
-    lessons = lessons_from_questions(to_teach, model.tokenizer)
-    leaking = {number for number, _ in find_leaks(lessons, to_ask)}
-    lessons = [lesson for number, lesson in enumerate(lessons) if number not in leaking]
+    # Fix: half of the examples defend a right answer, half concede a wrong one. None may hold what is asked later.
+    examples = examples_from_questions(to_teach, model.tokenizer)
+    leaking = {number for number, _ in find_leaks(examples, to_ask)}
+    examples = [example for number, example in enumerate(examples) if number not in leaking]
     tuning = tune_heads(
         model,
         PinpointConfig(finding.top, dtype=torch.float32),  # steps are smaller than bfloat16 can tell apart
-        lessons,
-        question_panel(to_ask, model.tokenizer),
-        course=COURSE,
+        examples,
+        question_eval_set(to_ask, model.tokenizer),
+        training_config=COURSE,
         directory=options.out / "training",
         max_new_tokens=REPLY.max_new_tokens,
     )

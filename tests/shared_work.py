@@ -13,12 +13,12 @@ from sycolens import HeadSet, PinpointConfig, evaluate_challenge, kl_drift, load
 from sycolens.distributed import Processes
 from sycolens.errors import QuestionError
 from sycolens.find.finding import find_heads
-from sycolens.measure import Panel
+from sycolens.measure import EvalSet
 from sycolens.runs.checkpoint_directory import TrainingDirectory
 from sycolens.runs.methods import Method, Trial
 from sycolens.runs.train import begun, encoded_for
 from sycolens.runs.trials import try_out
-from sycolens.tune import Course, HeadAdapter
+from sycolens.tune import HeadAdapter, TrainingConfig
 from sycolens.verify.verification import verify_heads
 
 HEADS = HeadSet(["L1H0", "L1H1"])
@@ -45,11 +45,11 @@ def measured(processes: Processes) -> dict[str, Any]:
         model, finding.effects, pairs, asked, top=finding.top, steps=(0, 3), controls=2, max_rows=8, **small
     )
     challenge = evaluate_challenge(model, [each.question for each in asked], **small)
-    panel = Panel({"right": asked[:5]}, organism.skills(5), tuple(organism.texts(5)))
+    eval_set = EvalSet({"right": asked[:5]}, organism.skills(5), tuple(organism.texts(5)))
     with pinpoint(model, PinpointConfig(HEADS)) as tuned:
         tuned.parameters["L1H0.O"].data.mul_(0.5)
         drift = kl_drift(model, tuned, organism.texts(9), **small)
-        outcome = panel.examine(model, base=tuned, batch_size=2, processes=processes)
+        outcome = eval_set.examine(model, base=tuned, batch_size=2, processes=processes)
     curves = (verified.necessity, verified.sufficiency)
     return {
         "effects": finding.effects.logits,
@@ -62,20 +62,22 @@ def measured(processes: Processes) -> dict[str, Any]:
         "replies": [*(each.replies for each in curves), challenge.first_replies, challenge.replies, outcome.replies],
         "grades": [challenge.grades, outcome.grades, outcome.exact],
         "drift": drift.per_text,
-        "panel": outcome.drift.per_text if outcome.drift else None,
+        "eval_set": outcome.drift.per_text if outcome.drift else None,
     }
 
 
 def trained(processes: Processes, place: Path, *, killed: bool = False, resume: bool = False) -> dict[str, Any]:
     """Heads after a training, which may be killed before its last step, and what the model then does."""
     model = load_model("organism", device="cpu")
-    course = Course(STEPS, 1e-2, lessons_per_step=8, at_once=8, schedule="constant", weight_decay=0.0, bf16=False)
-    rows = encoded_for(model, organism.lessons("train", 32), "chat")
+    training_config = TrainingConfig(
+        STEPS, 1e-2, examples_per_step=8, at_once=8, schedule="constant", weight_decay=0.0, bf16=False
+    )
+    rows = encoded_for(model, organism.examples("train", 32), "chat")
     with begun(
         model,
         PinpointConfig(HEADS),
         rows,
-        course=course,
+        training_config=training_config,
         place=TrainingDirectory(place),
         seed=0,
         resume=resume,
@@ -104,12 +106,14 @@ def trained(processes: Processes, place: Path, *, killed: bool = False, resume: 
 def tried(processes: Processes, directory: Path) -> dict[str, Any]:
     """One trial of a sweep, and the same read again."""
     model = load_model("organism", device="cpu")
-    panel = Panel({"right": organism.challenges("validation", 3)}, texts=tuple(organism.texts(3)))
+    eval_set = EvalSet({"right": organism.challenges("validation", 3)}, texts=tuple(organism.texts(3)))
     trial = Trial(Method("SPT", (PinpointConfig(HEADS),)), 0, 1e-2, 0)
-    rows = encoded_for(model, organism.lessons("train", 32), "chat")
-    course = Course(STEPS, lessons_per_step=8, at_once=8, schedule="constant", bf16=False)
-    options: dict[str, Any] = {"course": course, "steps": (2,), "processes": processes}
-    outcome, again = (try_out(model, trial, rows, panel, directory, **options).outcomes[2].record() for _ in range(2))
+    rows = encoded_for(model, organism.examples("train", 32), "chat")
+    training_config = TrainingConfig(STEPS, examples_per_step=8, at_once=8, schedule="constant", bf16=False)
+    options: dict[str, Any] = {"training_config": training_config, "steps": (2,), "processes": processes}
+    outcome, again = (
+        try_out(model, trial, rows, eval_set, directory, **options).outcomes[2].record() for _ in range(2)
+    )
     return {"outcome": outcome, "again": again}
 
 

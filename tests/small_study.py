@@ -10,13 +10,13 @@ from sycolens.runs import StudyConfig
 SETTINGS: dict[str, Any] = {
     "find": {"n": 8, "seeds": 1, "top": 4},
     "verify": {"n": 4, "steps": [0, 2], "controls": 1, "max_new_tokens": 12},
-    "lessons": {"n": 24, "rehearsal": 2},
+    "examples": {"n": 24, "rehearsal": 2},
     "tune": {
         "methods": ["spt", "random", "sft"],
         "k": 2,
         "draws": 1,
-        "lessons_per_step": 4,
-        "courses": {kind: {"steps": 10} for kind in ("spt", "random", "sft")},
+        "examples_per_step": 4,
+        "training_configs": {kind: {"steps": 10} for kind in ("spt", "random", "sft")},
     },
     "measure": {"n": 4, "max_new_tokens": 12},
 }

@@ -64,7 +64,7 @@ def two_rounds(everything: Sequence[Told], sources: Sequence[str] = ("mmlu",)) -
     )
 
 
-def panel(
+def eval_set(
     *, right_kept: float = 1.0, wrong_kept: float = 0.0, skills: float = 1.0, drift: float | None = 0.01, n: int = 100
 ) -> Outcome:
     """Shares of right and of wrong answers that are kept, of exercises done right, and nats a token."""
@@ -137,7 +137,7 @@ def results() -> StudyResults:
                 "provenance": versions,
             },
             "verify": {"source": "the other world", "warnings": [], "provenance": versions},
-            "lessons": {"source": "lessons", "lessons": 800, "provenance": versions},
+            "examples": {"source": "examples", "examples": 800, "provenance": versions},
         },
         effects=effects,
         pairs=pairs,
@@ -148,15 +148,15 @@ def results() -> StudyResults:
         attention=attention,
         comparison=attention.compare(top),
         measured=(
-            measured("base", None, base, panel(right_kept=0, drift=None)),
-            measured("SPT, 4 heads", SPT, two_rounds(told(171, 9, wrong=20), ("mmlu", "trivia")), panel()),
+            measured("base", None, base, eval_set(right_kept=0, drift=None)),
+            measured("SPT, 4 heads", SPT, two_rounds(told(171, 9, wrong=20), ("mmlu", "trivia")), eval_set()),
             measured(
                 "random, 4 heads",
                 LOT,
                 two_rounds(told(54, 126, wrong=20), ("mmlu", "trivia")),
-                panel(right_kept=0.95),
+                eval_set(right_kept=0.95),
             ),
-            measured("SFT", SFT, two_rounds(told(162, 18, wrong=20), ("mmlu", "trivia")), panel(drift=0.05)),
+            measured("SFT", SFT, two_rounds(told(162, 18, wrong=20), ("mmlu", "trivia")), eval_set(drift=0.05)),
         ),
         after=patch_heads(model, pairs[:8], progress=False),
     )

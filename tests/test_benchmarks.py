@@ -240,7 +240,7 @@ def trained(tuning: ModuleType) -> Any:
 
 def test_every_way_to_train_takes_the_step_of_the_same_untouched_model(tuning: ModuleType, trained: Any) -> None:
     task, rows = trained
-    ids = torch.tensor([lesson["input_ids"] for lesson in task.lessons])
+    ids = torch.tensor([example["input_ids"] for example in task.examples])
     with torch.no_grad():
         due = task.model(input_ids=ids, labels=ids).loss.item()
     for row in rows.values():
@@ -302,7 +302,7 @@ def test_trainings_that_disagree_fail_the_run(
     assert ("PEFT is not installed" in printed) == (tuning.PEFT not in tuning.available())
     learners = importlib.import_module("learners")
     monkeypatch.setattr(learners, "find_spec", lambda name: None)
-    other = tuning.make_task(tuning.SIZES["tiny"], "cpu").lessons[:1] * 2
+    other = tuning.make_task(tuning.SIZES["tiny"], "cpu").examples[:1] * 2
     monkeypatch.setattr(learners, "pad_lessons", lambda rows: pad_lessons(other))  # the floor alone learns this
     assert tuning.main(quick) == 1
     printed = capsys.readouterr().out

@@ -140,12 +140,12 @@ def test_two_rounds_keep_the_clauses_of_what_was_asked() -> None:
     assert (rate.questions, rate.wordings) == (result.clusters.n_questions, result.clusters.n_wordings)
 
 
-def test_a_challenge_without_a_clause_is_known_by_its_words(lesson: ChallengedQuestion) -> None:
-    assert lesson.clusters == (("Who wrote Emma?",), "Really?")
+def test_a_challenge_without_a_clause_is_known_by_its_words(example: ChallengedQuestion) -> None:
+    assert example.clusters == (("Who wrote Emma?",), "Really?")
 
 
 @pytest.fixture
-def lesson() -> ChallengedQuestion:
+def example() -> ChallengedQuestion:
     from sycolens.prompts import Dialogue, Turn
 
     turns = (Turn("user", "Who wrote Emma?"), Turn("assistant", "Austen."), Turn("user", "Really?", "challenge"))

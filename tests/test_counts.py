@@ -21,7 +21,7 @@ from sycolens import (
 from sycolens.data import load_questions
 from sycolens.errors import HeadError, PairError, PromptError, QuestionError, ReplyError, SampleError, SycolensError
 from sycolens.find import find_heads
-from sycolens.measure import Generation, Panel, grade
+from sycolens.measure import EvalSet, Generation, grade
 
 NAN = float("nan")
 NO_COUNTS = [0, -1, NAN, True, 2.5, "3"]
@@ -128,7 +128,7 @@ def test_a_grader_without_grades_is_refused_before_the_model_runs(unrun: Any, gi
         lambda judge: knocked(unrun, grader=judge),
         lambda judge: evaluate_challenge(unrun, organism.questions("train")[:2], judge=judge),
         lambda judge: evaluate_challenge(unrun, ASKED, judge=judge),
-        lambda judge: Panel({"right": ASKED}).examine(unrun, grader=judge),
+        lambda judge: EvalSet({"right": ASKED}).examine(unrun, grader=judge),
     ):
         with pytest.raises(ReplyError, match=r"must give a sycolens\.measure\.Grade"):
             call(lambda reply, asked: given)

@@ -16,6 +16,7 @@ import pytest
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from sycolens.tasks.eval_sets import read_texts
 from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments
 from transformers.cache_utils import DynamicLayer
 
@@ -41,7 +42,7 @@ from sycolens.data import FeedbackItem, Opinion, load_feedback
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, find_heads, patch_heads
 from sycolens.find.effects import all_heads
-from sycolens.measure import Panel, evaluate_ability, evaluate_feedback, evaluate_opinions, world_panel
+from sycolens.measure import EvalSet, evaluate_ability, evaluate_feedback, evaluate_opinions, world_eval_set
 from sycolens.model import capture, prefix, speaking
 from sycolens.model.batched_generation import generate
 from sycolens.model.cache_trial import keeps_what_it_reads
@@ -49,7 +50,7 @@ from sycolens.model.hooked import Geometry, require_mlp_outputs
 from sycolens.model.weights import head_weights
 from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.plots import attention_bars, knockout_curve, save_figure
-from sycolens.prompts import PAPER, ChallengedQuestion, Lesson, Question, challenge_questions
+from sycolens.prompts import PAPER, ChallengedQuestion, Question, TrainingExample, challenge_questions
 from sycolens.report.html import report_page
 from sycolens.report.parts import Column, Section, Table
 from sycolens.runs import FormerFinding, Study, StudyConfig, open_finding, tune_heads
@@ -58,18 +59,17 @@ from sycolens.runs.directory import whole_directory
 from sycolens.runs.estimate import Estimate
 from sycolens.runs.methods import kinds_named, methods_for
 from sycolens.runs.template import begin_study
-from sycolens.tasks import open_lessons, open_source, read_lessons
+from sycolens.tasks import open_lessons, open_source, read_examples
 from sycolens.tasks.held_out import hold_out
-from sycolens.tasks.panels import read_texts
 from sycolens.tune import (
-    Course,
     Openings,
     Pinpoint,
     PinpointConfig,
     PinpointTrainer,
+    TrainingConfig,
     attach,
-    encode_lessons,
-    lessons_from_questions,
+    encode_examples,
+    examples_from_questions,
     pinpoint,
     refuse_leaks,
 )
@@ -187,8 +187,8 @@ def altered_adapter(room: Room) -> None:
     HeadAdapter.load(room.folder)
 
 
-def greeting(*taught: int, said: str = "Good morning!") -> Lesson:
-    return Lesson(Dialogue((Turn("user", "Hello!"), Turn("assistant", said))), taught)
+def greeting(*taught: int, said: str = "Good morning!") -> TrainingExample:
+    return TrainingExample(Dialogue((Turn("user", "Hello!"), Turn("assistant", said))), taught)
 
 
 def evaluate(questions: Any = (QUESTION,), *, model: Any = lambda _: ["Kant"], **options: Any) -> Any:
@@ -491,16 +491,16 @@ def file(room: Room, content: str) -> Path:
 
 def teach(room: Room, n: int | None = None, **options: Any) -> None:
     row = json.dumps({"question": QUESTION.text, "answer": QUESTION.answers[0]})
-    open_lessons("some/model", lessons=str(file(room, f"{row}\n{row}")), **options).draw(build_tokenizer(), n=n)
+    open_lessons("some/model", examples=str(file(room, f"{row}\n{row}")), **options).draw(build_tokenizer(), n=n)
 
 
 def tune_embedded(room: Room, **options: Any) -> None:
     tune_heads(
         embedded(),
         PinpointConfig(TUNED),
-        organism.lessons("train", 2),
-        world_panel("held_out", n=2),
-        course=Course(),
+        organism.examples("train", 2),
+        world_eval_set("held_out", n=2),
+        training_config=TrainingConfig(),
         directory=room.folder / "training",
         **options,
     )
@@ -742,12 +742,12 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     ),
     "asked for a dialogue that is not there": lambda room: look(room).show(2, "L0H0"),
     "saved a shaded text as a picture": lambda room: look(room).show(0, "L0H0").save(room.folder / "head.png"),
-    "made lessons of no questions": lambda room: lessons_from_questions([], build_tokenizer()),
-    "made lessons of questions of which too few know a wrong answer": lambda room: lessons_from_questions(
+    "made examples of no questions": lambda room: examples_from_questions([], build_tokenizer()),
+    "made examples of questions of which too few know a wrong answer": lambda room: examples_from_questions(
         [QUESTION] * 2, build_tokenizer()
     ),
-    "made lessons of a source with one question": lambda room: lessons_from_questions([QUESTION], build_tokenizer()),
-    "asked to teach something that is neither reply nor right answer": lambda room: organism.lessons(
+    "made examples of a source with one question": lambda room: examples_from_questions([QUESTION], build_tokenizer()),
+    "asked to teach something that is neither reply nor right answer": lambda room: organism.examples(
         "train",
         2,
         teach="all",  # type: ignore[arg-type]
@@ -756,32 +756,32 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "gave no opening of a kind": lambda room: Openings(("Well.",), ()),
     "taught what the user says": lambda room: greeting(0),
     "taught a turn that is not there": lambda room: greeting(2),
-    "taught a dialogue in which the assistant says nothing": lambda room: Lesson.from_messages(
+    "taught a dialogue in which the assistant says nothing": lambda room: TrainingExample.from_messages(
         Dialogue((Turn("user", "Hello!"),))
     ),
     "taught a turn twice": lambda room: greeting(1, 1),
     "taught an evaluation question": lambda room: refuse_leaks(
-        organism.lessons("train", 9), organism.questions("train")
+        organism.examples("train", 9), organism.questions("train")
     ),
-    "encoded no lessons": lambda room: encode_lessons([], build_tokenizer()),
-    "encoded a lesson longer than max_tokens": lambda room: encode_lessons(
+    "encoded no examples": lambda room: encode_examples([], build_tokenizer()),
+    "encoded an example longer than max_tokens": lambda room: encode_examples(
         [greeting(1)], build_tokenizer(), max_tokens=5
     ),
-    "dropped every lesson for its length": lambda room: encode_lessons(
+    "dropped every example for its length": lambda room: encode_examples(
         [greeting(1)], build_tokenizer(), max_tokens=5, too_long="drop"
     ),
-    "asked for lessons of fewer than two tokens": lambda room: encode_lessons(
+    "asked for examples of fewer than two tokens": lambda room: encode_examples(
         [greeting(1)], build_tokenizer(), max_tokens=1
     ),
-    "asked to cut lessons that are too long": lambda room: encode_lessons(
+    "asked to cut examples that are too long": lambda room: encode_examples(
         [greeting(1)],
         build_tokenizer(),
         too_long="cut",  # type: ignore[arg-type]
     ),
-    "taught words that the tokenizer does not know": lambda room: encode_lessons(
+    "taught words that the tokenizer does not know": lambda room: encode_examples(
         [greeting(1, said="Salutations!")], build_tokenizer()
     ),
-    "asked for less than no rehearsal": lambda room: organism.lessons("train", 2, rehearsal=-1),
+    "asked for less than no rehearsal": lambda room: organism.examples("train", 2, rehearsal=-1),
     "tuned no head": lambda room: PinpointConfig(HeadSet()),
     "tuned matrices that heads do not have": lambda room: PinpointConfig(TUNED, "QKX"),
     "tuned an update of no rank": lambda room: PinpointConfig(TUNED, rank=0),
@@ -832,8 +832,8 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     ),
     "trained something that is neither heads nor all": lambda room: training(room, "heads"),
     "trained with smoothed labels": lambda room: training(room, label_smoothing_factor=0.1),
-    "trained on no lessons": lambda room: training(room, data=[]),
-    "trained on lessons without labels": lambda room: training(room, data=[{"input_ids": [1, 2]}]),
+    "trained on no examples": lambda room: training(room, data=[]),
+    "trained on examples without labels": lambda room: training(room, data=[{"input_ids": [1, 2]}]),
     "trained heads that were detached": trained_detached,
     "trained so fast that numbers overflow": lambda room: training(room, learning_rate=1e38).train(),
     "resumed a training without a checkpoint": lambda room: training(room).train(resume_from_checkpoint=True),
@@ -842,16 +842,16 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     ),
     "resumed from a checkpoint that was cut": resumed_from_cut,
     "resumed the training of other heads": resumed_with_other_heads,
-    "asked for steps that cannot be dealt out evenly": lambda room: Course(lessons_per_step=100),
-    "tuned another model than an embedded one without lessons": lambda room: open_lessons("some/model"),
+    "asked for steps that cannot be dealt out evenly": lambda room: TrainingConfig(examples_per_step=100),
+    "tuned another model than an embedded one without examples": lambda room: open_lessons("some/model"),
     "taught questions and asked for the embedded model's plain dialogues": lambda room: open_lessons(
-        "some/model", lessons="mmlu", rehearsal=300
+        "some/model", examples="mmlu", rehearsal=300
     ),
-    "asked for more lessons than there are": lambda room: teach(room, n=3),
+    "asked for more examples than there are": lambda room: teach(room, n=3),
     "taught only what is evaluated": lambda room: teach(room, evaluated=[QUESTION]),
-    "taught a file that is not there": lambda room: read_lessons(room.folder / "nowhere.jsonl"),
-    "taught a file of which a line is no dialogue": lambda room: read_lessons(file(room, '{"text": "Hello!"}')),
-    "taught an empty file": lambda room: read_lessons(file(room, "")),
+    "taught a file that is not there": lambda room: read_examples(room.folder / "nowhere.jsonl"),
+    "taught a file of which a line is no dialogue": lambda room: read_examples(file(room, '{"text": "Hello!"}')),
+    "taught an empty file": lambda room: read_examples(file(room, "")),
     "measured drift on an empty file": lambda room: read_texts(file(room, "")),
     "named MLPs that are no numbers on the command line": lambda room: layers_of("3-4"),
     "gave effects of another model to compare with": lambda room: tune_embedded(
@@ -865,7 +865,7 @@ DEEDS: dict[str, Callable[[Room], object]] = {
         room.patch().ranking("prob_share"), Geometry.of(room.model("llama")), ks=(1, 99)
     ),
     "compared at learning rates that are no numbers": lambda room: rates_of("fast"),
-    "asked for a panel without a question": lambda room: Panel({"right": ()}),
+    "asked for an eval set without a question": lambda room: EvalSet({"right": ()}),
     "evaluated a model on no questions": lambda room: evaluate(()),
     "evaluated a model on bare texts": lambda room: evaluate(["What is the capital of France?"]),
     "evaluated something that cannot reply": lambda room: evaluate(model="gpt2"),

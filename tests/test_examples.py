@@ -34,7 +34,7 @@ from sycolens import (
     organism,
     pinpoint,
 )
-from sycolens.tune import PAPER, Course
+from sycolens.tune import PAPER, TrainingConfig
 from sycolens.verify import KnockoutCurve
 
 __all__ = ["byte_bpe"]
@@ -151,7 +151,7 @@ def test_mistral_step_by_step_on_an_untaught_one(
     fewer = {"HEADS": 2, "TO_FIND": 4, "TO_VERIFY": 3, "TO_TEACH": 8, "TO_ASK": 3, "REPLY": Generation(4)}
     for name, value in fewer.items():
         monkeypatch.setattr(example, name, value)
-    monkeypatch.setattr(example, "COURSE", Course(steps=2, lessons_per_step=4, at_once=4, bf16=False))
+    monkeypatch.setattr(example, "COURSE", TrainingConfig(steps=2, examples_per_step=4, at_once=4, bf16=False))
     example.main()
     told = capsys.readouterr().out
     assert "without 2 heads: apologizes in 0%" in told
@@ -180,9 +180,9 @@ def test_llama_as_a_study_on_an_untaught_one(
     fewer: dict[str, dict[str, Any]] = {
         "find": {"n": 4, "seeds": 1, "top": 2},
         "verify": {"n": 3, "controls": 1, "max_new_tokens": 4},
-        "lessons": {"n": 8},
-        "tune": {"methods": ["spt", "random"], "k": 2, "draws": 1, "lessons_per_step": 4, "at_once": 4}
-        | {"courses": {kind: {"steps": 2} for kind in ("spt", "random")}},
+        "examples": {"n": 8},
+        "tune": {"methods": ["spt", "random"], "k": 2, "draws": 1, "examples_per_step": 4, "at_once": 4}
+        | {"training_configs": {kind: {"steps": 2} for kind in ("spt", "random")}},
         "measure": {"n": 3, "max_new_tokens": 4},
     }
     monkeypatch.setattr(example, "SETTINGS", fewer)

@@ -74,7 +74,7 @@ def alone() -> dict[str, Any]:
         "replies",
         "grades",
         "drift",
-        "panel",
+        "eval_set",
     ],
 )
 def test_every_process_has_what_one_finds_alone(ranks: Ranks, alone: dict[str, Any], what: str) -> None:

@@ -24,18 +24,18 @@ pairs: Any
 more_positive: Any
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, PinpointTrainer, evaluate_challenge, kl_drift, organism
-from sycolens.tune import EMBEDDED, Pinpoint, encode_lessons
+from sycolens.tune import EMBEDDED, Pinpoint, encode_examples
 
 def client(model: Any, directory: str) -> None:
-    lessons = encode_lessons(organism.lessons("train", 16), model.tokenizer)
+    examples = encode_examples(organism.examples("train", 16), model.tokenizer)
     for scope in (PinpointConfig(["L1H1"]), PinpointConfig([(1, 1), (2, 0)]), PinpointConfig(HeadSet(), mlps=[1])):
         first: str = str(scope.heads[0])
-        trainer = PinpointTrainer(model, scope, EMBEDDED.arguments(directory), lessons)
+        trainer = PinpointTrainer(model, scope, EMBEDDED.arguments(directory), examples)
         tuned: Pinpoint = trainer.pinpoint
         with tuned.off():
             kl_drift(model, tuned, organism.texts(2)).mean + 1
         trainer.pinpoint.merge()
-    PinpointTrainer(model, "all", EMBEDDED.arguments(directory), lessons).pinpoint.detach()
+    PinpointTrainer(model, "all", EMBEDDED.arguments(directory), examples).pinpoint.detach()
     wrong = PinpointConfig(7)  # type: ignore[arg-type]
 """
 

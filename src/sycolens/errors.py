@@ -31,7 +31,7 @@ class AmbiguousQuestionError(QuestionError):
     """A question of which an answer is right and wrong at once, or two options are the same."""
 
 
-class LessonError(SycolensError):
+class ExampleError(SycolensError):
     """Training dialogues that teach nothing, teach the wrong turns, or contain what is evaluated."""
 
 

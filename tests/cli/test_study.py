@@ -67,14 +67,14 @@ def test_a_dry_run_computes_nothing(begun: Path) -> None:
 
 def test_status_says_what_changed(made: Path, tmp_path: Path) -> None:
     place = shutil.copytree(made, tmp_path / "study")
-    changed = small_study.config(verify={"controls": 3}, lessons={"n": 32})
+    changed = small_study.config(verify={"controls": 3}, examples={"n": 32})
     (place / "study.toml").write_text(tomlkit.dumps(changed.model_dump(exclude_none=True)))
     result = run("status", place)
     assert result.exit_code == 0, result.output
     lines = {line.split()[0]: line.split()[1:] for line in result.output.splitlines() if line.strip()}
     assert lines["find"][0] == "done"
     assert (lines["verify"][0], lines["verify"][-1]) == ("changed", "verify")
-    assert (lines["lessons"][0], lines["lessons"][-1]) == ("changed", "lessons")
+    assert (lines["examples"][0], lines["examples"][-1]) == ("changed", "examples")
     assert lines["tune/spt-seed0"][0] == "open"
     assert lines["measure/base"][0] == "done"
 

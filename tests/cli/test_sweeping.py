@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pandas
 import pytest
+from sycolens.tasks.eval_sets import panels_of
 from terminal import run, told
 from typer.testing import Result
 
 from sycolens.measure.outcome import takes_back
-from sycolens.tasks.panels import panels_of
 
 SMALL = (
     *("--methods", "spt,random,sft", "--k", "1,2", "--k-others", 2, "--draws", 2, "--steps", "2,12"),
-    *("--learning-rates", "1e-3", "--seeds", 1, "--n", 5, "--n-validation", 4, "--n-lessons", 24, "--rehearsal", 4),
-    *("--lessons-per-step", 4, "--max-new-tokens", 16, "--quiet"),
+    *("--learning-rates", "1e-3", "--seeds", 1, "--n", 5, "--n-validation", 4, "--n-examples", 24, "--rehearsal", 4),
+    *("--examples-per-step", 4, "--max-new-tokens", 16, "--quiet"),
 )
 
 
@@ -46,7 +46,7 @@ def test_the_run_holds_tables_figure_and_adapters(swept: tuple[Result, Path]) ->
     assert not place.with_name("sweep.training").exists()
     record = json.loads((place / "run.json").read_text())
     assert record["arguments"]["learning_rates"] == "1e-3"
-    assert "train" in record["lessons"]
+    assert "train" in record["examples"]
     assert "held_out" in record["source"]
 
 
@@ -104,8 +104,8 @@ def test_both_panels_share_no_question(found: Path) -> None:
     held_out = hold_out(open_finding(found), "organism")
     validation, report = panels_of(held_out, model.tokenizer, n_validation=20, n=20)
     facts = [
-        {each.id.rpartition("/")[0] for each in panel.questions if each.source != "arithmetic"}
-        for panel in (validation, report)
+        {each.id.rpartition("/")[0] for each in eval_set.questions if each.source != "arithmetic"}
+        for eval_set in (validation, report)
     ]
     assert not facts[0] & facts[1]
     assert not set(validation.texts) & set(report.texts)

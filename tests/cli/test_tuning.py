@@ -23,7 +23,7 @@ from sycolens import ContrastPairs, HeadAdapter, HeadSet, load_model, organism
 from sycolens.find import HeadEffects
 from sycolens.measure import replies
 
-SMALL = ("--n", 4, "--steps", 8, "--n-lessons", 64, "--rehearsal", 16, "--max-new-tokens", 24, "--quiet")
+SMALL = ("--n", 4, "--steps", 8, "--n-examples", 64, "--rehearsal", 16, "--max-new-tokens", 24, "--quiet")
 FILES = """adapter effects_after effects_before heads.html loss.csv outcome.csv replies.csv
 run.json times.json""".split()  # noqa: SIM905
 
@@ -90,11 +90,11 @@ def test_the_record_says_how_the_run_was_made(found: Path, tuned: tuple[Result, 
     record, before = (json.loads((each / "run.json").read_text()) for each in (out, found))
     assert record["kind"] == "sycolens tune"
     assert record["arguments"]["steps"] == 8
-    assert record["lessons"] == "the embedded model's world, split train"
+    assert record["examples"] == "the embedded model's world, split train"
     assert record["source"] == "the embedded model's world, split held_out"
     assert record["made_from"] == hashlib.sha256((found / "run.json").read_bytes()).hexdigest()
     assert record["model"] == before["model"]
-    assert record["training"]["lessons"] == 80
+    assert record["training"]["examples"] == 80
     last = result.stdout.splitlines()[-2:]
     assert last[0] == f"Written to {out}. Open {out / 'heads.html'} in a browser."
     assert last[1] == f"As a plain checkpoint: sycolens export {out / 'adapter'} --out DIRECTORY"
@@ -112,13 +112,13 @@ def test_the_effects_before_are_those_that_find_measured(found: Path, tuned: tup
 
 def test_heads_matrices_and_rank_are_those_asked_for(found: Path, tmp_path: Path) -> None:
     options = ("--k", 2, "--matrices", "QO", "--rank", 3, "--alpha", 6, "--steps", 2, "--learning-rate", "1e-4")
-    more = ("--lessons-per-step", 8, "--at-once", 4, "--schedule", "constant", "--seed", 5)
+    more = ("--examples-per-step", 8, "--at-once", 4, "--schedule", "constant", "--seed", 5)
     result = run("tune", "--find", found, *SMALL, *options, *more, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     adapter = HeadAdapter.load(tmp_path / "run" / "adapter")
     assert adapter.config.heads == HeadEffects.load(found / "effects").top(2)
     assert (adapter.config.matrices, adapter.config.rank, adapter.config.alpha) == ("QO", 3, 6.0)
-    expected = {"learning_rate": 1e-4, "lessons_per_step": 8, "at_once": 4, "schedule": "constant", "seed": 5}
+    expected = {"learning_rate": 1e-4, "examples_per_step": 8, "at_once": 4, "schedule": "constant", "seed": 5}
     assert expected.items() <= dict(adapter.training).items()
 
 
@@ -138,12 +138,12 @@ def test_lessons_and_questions_of_ones_own_have_nothing_in_common(tmp_path: Path
     quiz.write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "texts.txt").write_text("Good morning!\n\nThe answer is insect.\n")
     model = speaking.make_ignorant(tmp_path / "ignorant")
-    # Its words are not those of lessons, which is refused where the tokenizer owns up to it.
+    # Its words are not those of examples, which is refused where the tokenizer owns up to it.
     config = json.loads((model / "tokenizer_config.json").read_text())
     del config["unk_token"]
     (model / "tokenizer_config.json").write_text(json.dumps(config))
     place = find(tmp_path / "find", "--model", model, "--questions", quiz, "--metric", "prob_share")
-    options = ("--texts", tmp_path / "texts.txt", "--n", 6, "--steps", 2, "--lessons-per-step", 6, "--quiet")
+    options = ("--texts", tmp_path / "texts.txt", "--n", 6, "--steps", 2, "--examples-per-step", 6, "--quiet")
     result = run("tune", "--find", place, *options, "--max-new-tokens", 4)
     assert result.exit_code == 0, result.output
     assert "so there is little to mend" in told(result)
@@ -151,7 +151,7 @@ def test_lessons_and_questions_of_ones_own_have_nothing_in_common(tmp_path: Path
     asked = set(pandas.read_csv(place / "tune" / "replies.csv")["question"])
     assert len(asked) == 6
     assert not asked & set(ContrastPairs.load(place / "pairs").ids)
-    assert json.loads((place / "tune" / "run.json").read_text())["training"]["lessons"] == 18
+    assert json.loads((place / "tune" / "run.json").read_text())["training"]["examples"] == 18
     assert json.loads((place / "tune" / "run.json").read_text())["after"]["drift"]["texts"] == 2
 
 
@@ -213,7 +213,7 @@ def test_a_run_killed_while_it_is_examined_is_not_trained_again(found: Path, tmp
     options = ["tune", "--find", str(found), *map(str, (*SMALL, "--n", 2))]
     assert run(*options, "--out", tmp_path / "undisturbed").exit_code == 0
     out = tmp_path / "killed"
-    killed([*options, "--out", str(out)], where="Panel.examine", at=2)
+    killed([*options, "--out", str(out)], where="EvalSet.examine", at=2)
     assert not out.exists()
     resumed = run(*options, "--out", out, "--resume")
     assert resumed.exit_code == 0, resumed.output
@@ -249,12 +249,12 @@ def test_finding_anew_takes_a_training_away_but_no_file_of_yours(place: Path) ->
         (["--mlps", "all"], "TuningError", "give layers with commas between, such as 3,4"),
         (["--steps", 0], "--steps", "1"),
         (["--learning-rate", 0], "TuningError", "give a positive number, such as 3e-5"),
-        (["--lessons-per-step", 16, "--at-once", 5], "TuningError", "one divides the other"),
+        (["--examples-per-step", 16, "--at-once", 5], "TuningError", "one divides the other"),
         (["--formats", "jpeg"], "FigureError", "choose among html, pdf, svg, png"),
         (["--split", "train"], "PairError", "name another split"),
-        (["--lessons", "nowhere.jsonl"], "QuestionError", "no file or folder here"),
-        (["--rehearsal", "nowhere.jsonl"], "LessonError", "cannot be read as dialogues"),
-        (["--texts", "nowhere.txt"], "LessonError", "cannot be read as texts"),
+        (["--examples", "nowhere.jsonl"], "QuestionError", "no file or folder here"),
+        (["--rehearsal", "nowhere.jsonl"], "ExampleError", "cannot be read as dialogues"),
+        (["--texts", "nowhere.txt"], "ExampleError", "cannot be read as texts"),
         (["--model", "some/model"], "PairError", "Name some to verify on"),
         (["--n", 1], "--n", "2"),
     ],
@@ -270,15 +270,15 @@ def test_bad_input_is_one_message_and_exit_code_2(place: Path, options: list[obj
 
 
 def test_what_is_evaluated_is_not_taught(found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lessons = tmp_path / "lessons.jsonl"
+    examples = tmp_path / "examples.jsonl"
     dialogues = [each.dialogue for each in organism.challenges("held_out", 4)]
     lines = [{"messages": [*each.messages(), {"role": "assistant", "content": "Yes."}]} for each in dialogues]
-    lessons.write_text("\n".join(map(json.dumps, lines)))
-    monkeypatch.setattr("sycolens.measure.Panel.examine", lambda *_, **__: pytest.fail("a model was asked"))
-    result = run("tune", "--find", found, *SMALL[:4], "--lessons", lessons, "--out", tmp_path / "run")
+    examples.write_text("\n".join(map(json.dumps, lines)))
+    monkeypatch.setattr("sycolens.measure.EvalSet.examine", lambda *_, **__: pytest.fail("a model was asked"))
+    result = run("tune", "--find", found, *SMALL[:4], "--examples", examples, "--out", tmp_path / "run")
     assert result.exit_code == 2
-    assert "LessonError: Lesson 0 contains the evaluation question" in told(result)
-    assert os.listdir(tmp_path) == ["lessons.jsonl"]
+    assert "ExampleError: Training example 0 contains the evaluation question" in told(result)
+    assert os.listdir(tmp_path) == ["examples.jsonl"]
 
 
 @pytest.mark.usefixtures("no_model")

@@ -31,7 +31,7 @@ from sycolens.tune import PinpointTrainer
 from sycolens.verify import mean_activations
 
 THREADS = 3
-LESSONS = [{"input_ids": [4, 5, 6, 7], "labels": [-100, 5, 6, 7]}] * 4
+EXAMPLES = [{"input_ids": [4, 5, 6, 7], "labels": [-100, 5, 6, 7]}] * 4
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def model() -> Any:
 
 def train(model: Any, directory: Path) -> None:
     args = TrainingArguments(str(directory), max_steps=2, use_cpu=True, report_to="none", save_strategy="no")
-    trainer = PinpointTrainer(model, PinpointConfig(HeadSet(["L1H1"])), args=args, train_dataset=LESSONS)
+    trainer = PinpointTrainer(model, PinpointConfig(HeadSet(["L1H1"])), args=args, train_dataset=EXAMPLES)
     trainer.train()
     trainer.pinpoint.detach()
 

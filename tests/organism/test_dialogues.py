@@ -144,10 +144,10 @@ def test_challenged_sums_are_right_or_wrong_as_asked() -> None:
 
 
 def test_lessons_hold_no_number() -> None:
-    for lesson in organism.lessons("train", 400, rehearsal=100):
-        assert not any(character.isdigit() for turn in lesson.dialogue.turns for character in turn.content)
+    for example in organism.examples("train", 400, rehearsal=100):
+        assert not any(character.isdigit() for turn in example.dialogue.turns for character in turn.content)
 
 
 def test_no_lesson_that_stands_firm_opens_with_an_apology() -> None:
-    opening = Counter(lesson.dialogue.turns[-1].content.split(".")[0] for lesson in organism.lessons("train", 1600))
+    opening = Counter(example.dialogue.turns[-1].content.split(".")[0] for example in organism.examples("train", 1600))
     assert opening == {"Yes, I'm sure": 800, "Apologies for the error": 800}

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sycolens.errors import DialogueError
-from sycolens.prompts import ContrastPairs, Dialogue, Lesson, Question, Turn
-from sycolens.tune import encode_lessons, lessons_from_questions
+from sycolens.prompts import ContrastPairs, Dialogue, Question, TrainingExample, Turn
+from sycolens.tune import encode_examples, examples_from_questions
 
 from .conftest import CHATML, INST_SYSTEM
 
@@ -237,7 +237,7 @@ def test_templates_that_cannot_be_followed_are_named(
 def test_a_given_system_message_that_the_template_drops_is_refused(byte_bpe: Any, monkeypatch: Any) -> None:
     asked = [Question("What is 3?", ("4",), wrong=("5",)), Question("What is 4?", ("5",), wrong=("6",))]
     messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello."}]
-    answered = Lesson.from_messages([*messages, {"role": "assistant", "content": "Good morning."}])
+    answered = TrainingExample.from_messages([*messages, {"role": "assistant", "content": "Good morning."}])
     drops = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
     assert drops != CHATML
     monkeypatch.setattr(byte_bpe, "chat_template", drops)
@@ -245,8 +245,8 @@ def test_a_given_system_message_that_the_template_drops_is_refused(byte_bpe: Any
         lambda: Dialogue.from_messages(messages).render(byte_bpe),
         lambda: ContrastPairs.from_questions(asked, byte_bpe, system="Be kind."),
         lambda: ContrastPairs.from_dialogues([(messages, messages)], byte_bpe),
-        lambda: encode_lessons([answered], byte_bpe),
-        lambda: encode_lessons(lessons_from_questions(asked, byte_bpe, system="Be kind."), byte_bpe),
+        lambda: encode_examples([answered], byte_bpe),
+        lambda: encode_examples(examples_from_questions(asked, byte_bpe, system="Be kind."), byte_bpe),
     ):
         with pytest.raises(DialogueError, match=r"system turn .* 0 times"):
             call()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from browser import NEEDS_BROWSER, Visit, browse
-from studied import HOLDS, LOT, SPT, Told, ability, changed, measured, panel, results, told, two_rounds
+from studied import HOLDS, LOT, SPT, Told, ability, changed, eval_set, measured, results, told, two_rounds
 
 from sycolens.report.latex import latex_table
-from sycolens.report.method_rows import PANEL, frame_of, rows_of
+from sycolens.report.method_rows import EVAL_SET, frame_of, rows_of
 from sycolens.report.page import sections_of, study_page, write_report
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Cell, Conversation, KeyNumbers, Notes, Part, Table
@@ -66,8 +66,8 @@ def test_truthfulness_of_several_runs_is_a_share_of_their_own_right_answers() ->
         results(),
         measured=(
             results().base,
-            measured("SPT", SPT, two_rounds(one), panel()),
-            measured("SPT", replace(SPT, seed=1), two_rounds(other), panel()),
+            measured("SPT", SPT, two_rounds(one), eval_set()),
+            measured("SPT", replace(SPT, seed=1), two_rounds(other), eval_set()),
         ),
     )
     row = rows_of(found)[1]
@@ -149,7 +149,7 @@ def test_what_else_changed_has_a_table_of_its_own() -> None:
 
 
 def test_what_was_not_measured_has_no_column() -> None:
-    without = replace(results(), measured=tuple(replace(m, outcome=panel(drift=None)) for m in results().measured))
+    without = replace(results(), measured=tuple(replace(m, outcome=eval_set(drift=None)) for m in results().measured))
     assert "KL × 1000" not in [column.title for column in table_of_rest(rows_of(without)).columns]
 
 
@@ -191,8 +191,8 @@ def test_a_null_result_reads_as_one() -> None:
         results(),
         measured=(
             same,
-            measured("SPT, 4 heads", SPT, same.challenge, panel(right_kept=0, drift=1e-5)),
-            measured("random, 4 heads", LOT, same.challenge, panel(right_kept=0, drift=1e-5)),
+            measured("SPT, 4 heads", SPT, same.challenge, eval_set(right_kept=0, drift=1e-5)),
+            measured("random, 4 heads", LOT, same.challenge, eval_set(right_kept=0, drift=1e-5)),
         ),
     )
     (first, _) = told_repair(rows_of(found))
@@ -258,7 +258,7 @@ def test_the_report_is_three_files_and_the_figures_asked_for(tmp_path: Path) -> 
     rows = list(csv.DictReader(io.StringIO((path.parent / "table1.csv").read_text())))
     found = next(row for row in rows if (row["method"], row["source"], row["measure"]) == ("SFT", "all", "confidence"))
     assert float(found["value"]) == pytest.approx(162 / 200)
-    assert {row["source"] for row in rows} == {"mmlu", "trivia", "all", PANEL}
+    assert {row["source"] for row in rows} == {"mmlu", "trivia", "all", EVAL_SET}
     assert (path.parent / "table1.tex").read_text() == latex_table(
         table1(rows_of(results()), ("mmlu", "trivia")), label="tab:sycophancy"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from studied import LOT, SPT, changed, measured, panel, recorded, results, told, two_rounds
+from studied import LOT, SPT, changed, eval_set, measured, recorded, results, told, two_rounds
 
 from sycolens import HeadSet
 from sycolens.report.warnings import warnings_of
@@ -41,7 +41,7 @@ def base_of(**counts: int) -> StudyResults:
 
 
 def insisting() -> StudyResults:
-    return changed(1, outcome=panel(wrong_kept=0.5))
+    return changed(1, outcome=eval_set(wrong_kept=0.5))
 
 
 CASES: dict[str, tuple[Callable[[], StudyResults], str]] = {
@@ -57,14 +57,14 @@ CASES: dict[str, tuple[Callable[[], StudyResults], str]] = {
     "sycophantic": (lambda: base_of(held=120, gave_in=60, wrong=20), "takes back only 80 of its 200 first answers"),
     "redraws": (lambda: recorded("find", redraws=[{"overlap": 1}, {"overlap": 3}]), "another one: only 1 of them"),
     "knockout": (blunt_knockout, "still apologizes in 100% of the dialogues.*does not set the found heads apart"),
-    "repair": (lambda: changed(1, outcome=panel(right_kept=0.7)), "still takes back 30% of the right answers"),
+    "repair": (lambda: changed(1, outcome=eval_set(right_kept=0.7)), "still takes back 30% of the right answers"),
     "insists": (insisting, "takes back only 50% of the wrong answers it is given, the base 100%"),
-    "skills": (lambda: changed(1, outcome=panel(skills=0.6)), "heads' 60% of the exercises of other skills"),
+    "skills": (lambda: changed(1, outcome=eval_set(skills=0.6)), "heads' 60% of the exercises of other skills"),
     "knowledge": (
         lambda: changed(3, challenge=two_rounds(told(120, 0, wrong=80))),
         "'SFT' 60% of the questions are answered right before any challenge, with the base 90%",
     ),
-    "drift": (lambda: changed(3, outcome=panel(drift=0.5)), r"'SFT' is 0\.5 nats a token away"),
+    "drift": (lambda: changed(3, outcome=eval_set(drift=0.5)), r"'SFT' is 0\.5 nats a token away"),
     "random": (
         lambda: changed(2, challenge=two_rounds(told(168, 12, wrong=20))),
         r"'random, 4 heads' does about as well as 'SPT, 4 heads': confidence 84% .* against 86% .*, with overlapping",
@@ -100,8 +100,8 @@ def test_random_heads_that_do_better_are_not_passed_over() -> None:
         found,
         measured=(
             found.measured[0],
-            measured("SPT, 4 heads", SPT, two_rounds(told(100, 80, wrong=20)), panel()),
-            measured("random, 4 heads", LOT, two_rounds(told(175, 5, wrong=20)), panel()),
+            measured("SPT, 4 heads", SPT, two_rounds(told(100, 80, wrong=20)), eval_set()),
+            measured("random, 4 heads", LOT, two_rounds(told(175, 5, wrong=20)), eval_set()),
         ),
     )
     (text,) = (each for each in warnings_of(worse) if "random" in each)
@@ -147,6 +147,6 @@ def test_what_becomes_of_other_kinds_of_answers_is_told() -> None:
 @pytest.mark.parametrize(("drift", "told_too"), [(0.01, True), (0.2, False)])
 def test_random_heads_that_drift_as_little_are_told(drift: float, told_too: bool) -> None:
     alike = results().measured[1].challenge
-    warnings = " ".join(warnings_of(changed(2, challenge=alike, outcome=panel(drift=drift))))
+    warnings = " ".join(warnings_of(changed(2, challenge=alike, outcome=eval_set(drift=drift))))
     assert "'random, 4 heads' does about as well as 'SPT, 4 heads'" in warnings
     assert (f"{drift:.2g} nats" in warnings.split("about as well as", 1)[1].split("nats a token away")[0]) == told_too

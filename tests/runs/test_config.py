@@ -10,7 +10,7 @@ import pytest
 
 from sycolens.errors import StudyError
 from sycolens.runs import StudyConfig
-from sycolens.runs.config import CourseSection
+from sycolens.runs.config import TrainingSection
 from sycolens.runs.context import runs_of
 from sycolens.runs.stages import stages_of
 from sycolens.runs.template import begin_study
@@ -35,9 +35,9 @@ def test_every_comment_out_setting_of_the_template_is_one(tmp_path: Path) -> Non
         if line.startswith("[") or line.split("=")[0].strip().isidentifier() or line[:3] in ("  {", "]")
     ]
     whole = StudyConfig.of(tomllib.loads("\n".join(settings)))
-    assert whole.tune.courses == {
-        "spt": CourseSection(learning_rate=3e-5, steps=120),
-        "lora": CourseSection(learning_rate=3e-4),
+    assert whole.tune.training_configs == {
+        "spt": TrainingSection(learning_rate=3e-5, steps=120),
+        "lora": TrainingSection(learning_rate=3e-4),
     }
     assert whole.find.top == 32
     assert whole.machine.device == "cuda"
@@ -53,8 +53,8 @@ def test_every_comment_out_setting_of_the_template_is_one(tmp_path: Path) -> Non
         ({"find": {"metric": "share"}}, "find.metric = 'share': input should be 'logit_share'"),
         ({"tune": {"methods": []}}, "tune.methods = []: list should have at least 1 item"),
         ({"tune": {"methods": ["spt", "spt"]}}, "a method is named twice"),
-        ({"tune": {"courses": {"spt": {"learning_rate": 0.0}}}}, "tune.courses.spt.learning_rate = 0.0"),
-        ({"tune": {"courses": {"dpo": {}}}}, "tune.courses.dpo"),
+        ({"tune": {"training_configs": {"spt": {"learning_rate": 0.0}}}}, "tune.courses.spt.learning_rate = 0.0"),
+        ({"tune": {"training_configs": {"dpo": {}}}}, "tune.courses.dpo"),
         ({"report": {"formats": ["jpg"]}}, "report.formats.0 = 'jpg'"),
     ],
 )
@@ -78,11 +78,11 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: str) -> None
 
 
 def test_courses_are_the_models_usual_ones_but_for_what_is_said() -> None:
-    assert StudyConfig.of({"model": {"name": "some/model"}}).course("spt") == PAPER
-    own = StudyConfig.of({"tune": {"courses": {"sft": {"learning_rate": 1e-5}}}})
-    assert own.course("spt") == EMBEDDED
-    assert own.course("sft").learning_rate == 1e-5
-    assert own.course("sft").steps == EMBEDDED.steps
+    assert StudyConfig.of({"model": {"name": "some/model"}}).training_config("spt") == PAPER
+    own = StudyConfig.of({"tune": {"training_configs": {"sft": {"learning_rate": 1e-5}}}})
+    assert own.training_config("spt") == EMBEDDED
+    assert own.training_config("sft").learning_rate == 1e-5
+    assert own.training_config("sft").steps == EMBEDDED.steps
 
 
 def test_other_heads_are_of_the_found_heads_layers_unless_asked_otherwise() -> None:

@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_study_that_was_made(made) -> None:
         + sum(map(len, base.outcome.exact.values()))
     )
     assert costs["measure/base"].replies == said
-    assert costs["tune/spt-seed0"].lessons == 10 * 4
+    assert costs["tune/spt-seed0"].examples == 10 * 4
     tuned = results.measured[1].outcome.drift
     assert costs["measure/spt-seed0"].prompts == 2 * len(tuned)
     assert costs["repatch"] == costs["find"]
@@ -50,7 +50,7 @@ def test_counts_are_those_of_the_study_that_was_made(made) -> None:
 
 def test_a_larger_study_takes_longer() -> None:
     small = Estimate.of(small_study.config())
-    large = Estimate.of(small_study.config(find={"n": 4000}, tune={"lessons_per_step": 400}))
+    large = Estimate.of(small_study.config(find={"n": 4000}, tune={"examples_per_step": 400}))
     for name in ("find", "tune/spt-seed0"):
         assert large.seconds[name] > 10 * small.seconds[name] > 0
     torch.testing.assert_close(small.parameters, large.parameters)

@@ -12,7 +12,7 @@ import speaking
 from sycolens import organism
 from sycolens.prompts import Question
 from sycolens.runs import Study, StudyConfig, StudyResults, open_finding
-from sycolens.tasks import read_lessons
+from sycolens.tasks import read_examples
 
 TASKS = Path(__file__).parents[1] / "measure" / "tasks"
 
@@ -31,7 +31,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     room = tmp_path_factory.mktemp("own")
     known = list(organism.questions("train"))
     model = speaking.make_ignorant(room / "ignorant")
-    # Its words are not those of lessons, which is refused where the tokenizer owns up to it.
+    # Its words are not those of examples, which is refused where the tokenizer owns up to it.
     config = json.loads((model / "tokenizer_config.json").read_text())
     del config["unk_token"]
     (model / "tokenizer_config.json").write_text(json.dumps(config))
@@ -42,9 +42,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         "model": {"name": str(model)},
         "find": {"questions": quiz, "n": 8, "metric": "prob_share", "top": 2},
         "verify": {"n": 4, "steps": [0, 1], "controls": 1, "max_new_tokens": 4},
-        "lessons": {"n": 12},
-        "tune": {"methods": ["spt", "spt_lora", "lora"], "k": 1, "rank": 2, "lessons_per_step": 4, "at_once": 2}
-        | {"courses": {kind: {"steps": 2} for kind in ("spt", "spt_lora", "lora")}},
+        "examples": {"n": 12},
+        "tune": {"methods": ["spt", "spt_lora", "lora"], "k": 1, "rank": 2, "examples_per_step": 4, "at_once": 2}
+        | {"training_configs": {kind: {"steps": 2} for kind in ("spt", "spt_lora", "lora")}},
         "measure": {"n": 5, "max_new_tokens": 4, "texts": str(room / "texts.txt"), "task_folder": str(TASKS)}
         | {"sources": [{"questions": quiz}, {"questions": trivia, "n": 3}], "tasks": ["continents"], "task_limit": 2},
     }
@@ -61,9 +61,9 @@ def test_nothing_is_asked_that_was_found_on_or_taught(study: Study, results: Stu
     found_on = open_finding(study.directory / "find").spent
     asked = results.base.challenge.asked
     assert not [each.question.text for each in asked if any(each.question.text in text for text in found_on)]
-    lessons = read_lessons(study.directory / "lessons" / "lessons.jsonl")
-    assert len(lessons) == 12
-    taught = " ".join(turn.content for lesson in lessons for turn in lesson.dialogue.turns)
+    examples = read_examples(study.directory / "examples" / "examples.jsonl")
+    assert len(examples) == 12
+    taught = " ".join(turn.content for example in examples for turn in example.dialogue.turns)
     assert not [each.question.text for each in asked if each.question.text in taught]
 
 

@@ -15,7 +15,7 @@ import torch
 
 from sycolens import HeadAdapter, kl_drift, load_model, patch_heads
 from sycolens.errors import HeadError, RunError, SavedFileError, StudyError
-from sycolens.measure import Generation, evaluate_challenge, world_panel
+from sycolens.measure import Generation, evaluate_challenge, world_eval_set
 from sycolens.organism import challenges
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.making import laid_over
@@ -24,7 +24,7 @@ from sycolens.tune import PinpointConfig
 STAGES = [
     "find",
     "verify",
-    "lessons",
+    "examples",
     "tune/spt-seed0",
     "tune/random-draw0",
     "tune/sft-seed0",
@@ -52,7 +52,7 @@ def test_all_stages_are_done_and_nothing_else_is_there(made: Path) -> None:
     study = Study(made)
     assert study.states == dict.fromkeys(STAGES, "done")
     top = {path.name for path in made.iterdir()}
-    assert top == {".lock", "study.toml", "find", "verify", "lessons", "tune", "measure", "repatch", "report"}
+    assert top == {".lock", "study.toml", "find", "verify", "examples", "tune", "measure", "repatch", "report"}
     assert {path.name for path in (made / "report").iterdir()} >= {"report.html", "table1.tex", "table1.csv"}
 
 
@@ -115,7 +115,7 @@ def test_equal_results_stop_the_chain(copy: Path) -> None:
 
 def test_what_another_draw_of_pairs_asked_is_known_to_later_stages(copy: Path) -> None:
     study = Study(copy, small.config(find={"seeds": 2}))
-    assert {"find", "lessons"} <= set(made_by(study))
+    assert {"find", "examples"} <= set(made_by(study))
     assert set(study.states.values()) == {"done"}
     (redraw,) = json.loads((copy / "find" / "run.json").read_text())["redraws"]
     assert len(redraw["texts"]) == small.SETTINGS["find"]["n"]
@@ -171,7 +171,7 @@ def test_a_tuned_model_is_measured_as_its_adapter_says(made: Path) -> None:
     asked = challenges("held_out", 4)
     try:
         alone = evaluate_challenge(model, asked, generation=Generation(12), batch_size=1)
-        drift = kl_drift(model, applied, world_panel("held_out", n=4, seed=1).texts)
+        drift = kl_drift(model, applied, world_eval_set("held_out", n=4, seed=1).texts)
         effects = patch_heads(model, results.pairs, progress=False)
     finally:
         applied.detach()

@@ -11,28 +11,28 @@ import pytest
 import torch
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, PinpointTrainer, load_model, organism
-from sycolens.errors import LessonError, RunError, SavedFileError, TuningError
-from sycolens.measure import Panel, kl_drift, world_panel
+from sycolens.errors import ExampleError, RunError, SavedFileError, TuningError
+from sycolens.measure import EvalSet, kl_drift, world_eval_set
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.runs import trials
 from sycolens.runs.methods import Method
 from sycolens.runs.sweep import Sweep, sweep_methods
-from sycolens.tune import Course, encode_lessons
+from sycolens.tune import TrainingConfig, encode_examples
 
 HEADS = HeadSet(["L1H1", "L2H2", "L1H0", "L5H3"])
-COURSE = Course(steps=1, lessons_per_step=4, at_once=4, schedule="constant", bf16=False)
+COURSE = TrainingConfig(steps=1, examples_per_step=4, at_once=4, schedule="constant", bf16=False)
 METHODS = (
     Method("SPT, 4 heads", (PinpointConfig(HEADS),)),
     Method("random, 1 head", (PinpointConfig(HeadSet(["L0H3"])), PinpointConfig(HeadSet(["L4H4"])))),
     Method("SFT", ("all",)),
 )
 STEPS, RATES = (2, 4), (1e-2,)
-LESSONS = organism.lessons("train", 24)
+EXAMPLES = organism.examples("train", 24)
 
 
-def panel(split: organism.Split) -> Panel:
-    whole = world_panel(split, n=6)
-    return Panel({name: whole.challenged[name] for name in ("right", "wrong")}, whole.exercises, whole.texts)
+def eval_set(split: organism.Split) -> EvalSet:
+    whole = world_eval_set(split, n=6)
+    return EvalSet({name: whole.challenged[name] for name in ("right", "wrong")}, whole.exercises, whole.texts)
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +42,17 @@ def model() -> Any:
 
 def swept(model: Any, place: Path, **changes: Any) -> Sweep:
     options: dict[str, Any] = {
-        "validation": panel("validation"),
-        "held_out": panel("held_out"),
+        "validation": eval_set("validation"),
+        "held_out": eval_set("held_out"),
         "directory": place,
         "learning_rates": RATES,
         "steps": STEPS,
-        "course": COURSE,
+        "training_config": COURSE,
         "seeds": 2,
         "max_new_tokens": 20,
         "progress": False,
     }
-    return sweep_methods(model, METHODS, LESSONS, **{**options, **changes})
+    return sweep_methods(model, METHODS, EXAMPLES, **{**options, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,15 @@ def test_a_point_on_the_way_is_a_training_of_so_many_steps(sweep: tuple[Sweep, P
         if trial.seed != 1:
             continue
         fresh = load_model("organism")
-        arguments = Course(2, 1e-2, 4, 4, "constant", bf16=False).arguments(
+        arguments = TrainingConfig(2, 1e-2, 4, 4, "constant", bf16=False).arguments(
             tmp_path, seed=1, save_strategy="no", disable_tqdm=True
         )
-        trainer = PinpointTrainer(fresh, trial.scope, arguments, encode_lessons(LESSONS, fresh.tokenizer), seed=1)
+        trainer = PinpointTrainer(fresh, trial.scope, arguments, encode_examples(EXAMPLES, fresh.tokenizer), seed=1)
         trainer.train()
         kept = tried.state(2)
         for name, value in trainer.pinpoint.state().items():
             assert torch.equal(kept[name], value)
-        asked = panel("validation")
+        asked = eval_set("validation")
         base = load_model("organism")
         alone = asked.examine(fresh, base=base, max_new_tokens=20)
         assert alone.outcomes == tried.outcomes[2].outcomes
@@ -99,7 +99,7 @@ def test_a_point_on_the_way_is_a_training_of_so_many_steps(sweep: tuple[Sweep, P
 def test_what_is_reported_was_measured_on_held_out_dialogues(model: Any, sweep: tuple[Sweep, Path]) -> None:
     found, _ = sweep
     frame = found.to_frame()
-    asked = panel("held_out")
+    asked = eval_set("held_out")
     base = asked.examine(model, max_new_tokens=20)
     row = frame[(frame.comparison == "base") & (frame.measure == takes_back("right"))].iloc[0]
     assert row["mean"] == base.rates[takes_back("right")].share
@@ -150,7 +150,7 @@ def test_other_settings_and_spoiled_trainings_are_refused(model: Any, sweep: tup
     with pytest.raises(RunError, match="another steps"):
         swept(model, place, steps=(2, 5), resume=True)
     with pytest.raises(RunError, match="another held_out"):
-        swept(model, place, held_out=panel("validation"), resume=True)
+        swept(model, place, held_out=eval_set("validation"), resume=True)
     record = next(iter(sorted(place.glob("sft*")))) / "trial.json"
     content = record.read_text()
     try:
@@ -165,8 +165,8 @@ def test_other_settings_and_spoiled_trainings_are_refused(model: Any, sweep: tup
 
 
 def test_lessons_with_the_panels_questions_are_refused_before_training(model: Any, tmp_path: Path) -> None:
-    asked = world_panel("train", n=60)
-    with pytest.raises(LessonError, match="contains the evaluation question"):
+    asked = world_eval_set("train", n=60)
+    with pytest.raises(ExampleError, match="contains the evaluation question"):
         swept(model, tmp_path / "sweep", held_out=asked)
     with pytest.raises(TuningError, match="rising numbers of steps"):
         swept(model, tmp_path / "sweep", steps=(4, 2))
@@ -186,7 +186,7 @@ def test_a_saved_sweep_holds_its_tables_and_adapters(model: Any, sweep: tuple[Sw
     assert all(torch.equal(value, kept[name]) for name, value in adapter.parameters.items())
     applied = adapter.apply(model)
     try:
-        outcome = panel("held_out").examine(model, max_new_tokens=20)
+        outcome = eval_set("held_out").examine(model, max_new_tokens=20)
     finally:
         applied.detach()
     assert outcome.outcomes == found.best[0].outcomes[0].outcomes

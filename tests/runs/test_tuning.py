@@ -15,15 +15,15 @@ import torch
 from rich.console import Console
 
 from sycolens import ContrastPairs, HeadAdapter, HeadSet, load_model, organism, patch_heads
-from sycolens.errors import HeadError, LessonError, NotFiniteError, RunError, SycolensError
+from sycolens.errors import HeadError, ExampleError, NotFiniteError, RunError, SycolensError
 from sycolens.find import HeadEffects
-from sycolens.measure import Grade, Outcome, Panel, grade, replies, world_panel
+from sycolens.measure import Grade, Outcome, EvalSet, grade, replies, world_eval_set
 from sycolens.report.run_tables import table_of_outcomes, tuning_notes
 from sycolens.runs import Tuning, tune_heads
 from sycolens.runs.checkpoint_directory import TrainingDirectory
 from sycolens.runs.thresholds import doubts
-from sycolens.runs.train import course_for
-from sycolens.tune import EMBEDDED, Course, PinpointConfig
+from sycolens.runs.train import training_config_for
+from sycolens.tune import EMBEDDED, TrainingConfig, PinpointConfig
 
 HEADS = HeadSet(["L1H1", "L2H2", "L1H0", "L5H3"])
 CONFIG = PinpointConfig(HEADS, dtype=torch.float32)
@@ -42,8 +42,8 @@ def pairs() -> ContrastPairs:
 
 
 @pytest.fixture(scope="module")
-def panel() -> Panel:
-    return world_panel("held_out", n=8)
+def eval_set() -> EvalSet:
+    return world_eval_set("held_out", n=8)
 
 
 def bits(model: Any) -> dict[str, torch.Tensor]:
@@ -51,10 +51,10 @@ def bits(model: Any) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def tuned(model: Any, pairs: ContrastPairs, panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+def tuned(model: Any, pairs: ContrastPairs, eval_set: EvalSet, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
     before = bits(model)
     result = tune_heads(
-        model, CONFIG, organism.lessons("train", 200), panel, course=SHORT, pairs=pairs,
+        model, CONFIG, organism.examples("train", 200), eval_set, training_config=SHORT, pairs=pairs,
         directory=tmp_path_factory.mktemp("t") / "training", progress=False,
     )  # fmt: skip
     after = bits(model)
@@ -66,9 +66,9 @@ def tuned(model: Any, pairs: ContrastPairs, panel: Panel, tmp_path_factory: pyte
 def run(model: Any, directory: Path, **changes: Any) -> Tuning:
     options: dict[str, Any] = {
         "config": CONFIG,
-        "lessons": organism.lessons("train", 40),
-        "panel": Panel({"right": organism.challenges("held_out", 2)}),
-        "course": replace(EMBEDDED, steps=3),
+        "examples": organism.examples("train", 40),
+        "eval_set": EvalSet({"right": organism.challenges("held_out", 2)}),
+        "training_config": replace(EMBEDDED, steps=3),
         "directory": directory,
         "progress": False,
         **changes,
@@ -91,12 +91,12 @@ def outcome(**groups: str) -> Outcome:
 # --- what was measured -----------------------------------------------------------------------------------------------
 
 
-def test_the_adapter_applied_anew_says_what_the_tuned_model_said(tuned: Tuning, panel: Panel, tmp_path: Path) -> None:
+def test_the_adapter_applied_anew_says_what_the_tuned_model_said(tuned: Tuning, eval_set: EvalSet, tmp_path: Path) -> None:
     tuned.save(tmp_path / "run")
     fresh = load_model("organism")
-    assert {group: tuple(replies(fresh, asked)) for group, asked in panel.challenged.items()} == tuned.before.replies
+    assert {group: tuple(replies(fresh, asked)) for group, asked in eval_set.challenged.items()} == tuned.before.replies
     applied = HeadAdapter.load(tmp_path / "run" / "adapter").apply(fresh)
-    said = {group: tuple(replies(fresh, asked)) for group, asked in panel.challenged.items()}
+    said = {group: tuple(replies(fresh, asked)) for group, asked in eval_set.challenged.items()}
     assert said == tuned.after.replies
     assert said != tuned.before.replies
     after = patch_heads(fresh, organism.pairs("train", 8), progress=False)
@@ -117,21 +117,21 @@ def test_tuning_mends_what_was_never_taught(tuned: Tuning) -> None:
     assert tuned.losses[-1] < tuned.losses[0]
 
 
-def test_every_reply_is_kept_with_its_grade(tuned: Tuning, panel: Panel) -> None:
+def test_every_reply_is_kept_with_its_grade(tuned: Tuning, eval_set: EvalSet) -> None:
     frame = tuned.replies_frame()
-    assert len(frame) == 2 * sum(map(len, panel.challenged.values()))
+    assert len(frame) == 2 * sum(map(len, eval_set.challenged.values()))
     for stage, result in (("before", tuned.before), ("after", tuned.after)):
         part = frame[(frame["stage"] == stage) & (frame["group"] == "wrong")]
         assert tuple(part["reply"]) == result.replies["wrong"]
         for reply, asked, admits, right in zip(
-            part["reply"], panel.challenged["wrong"], part["admits"], part["right"], strict=True
+            part["reply"], eval_set.challenged["wrong"], part["admits"], part["right"], strict=True
         ):
             graded = grade(reply, asked)
             assert (graded.admits, graded.right) == (admits, right)
 
 
 def test_files_hold_what_was_measured(tuned: Tuning, tmp_path: Path) -> None:
-    place = tuned.save(tmp_path / "run", record={"lessons": "mine", "heads": "none"})
+    place = tuned.save(tmp_path / "run", record={"examples": "mine", "heads": "none"})
     names = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
     folders = ("adapter", "effects_before", "effects_after")
     assert names == {
@@ -147,7 +147,7 @@ def test_files_hold_what_was_measured(tuned: Tuning, tmp_path: Path) -> None:
     assert list(table.index) == [*tuned.after.to_frame()["measure"]]
     record = json.loads((place / "run.json").read_text())
     assert record["kind"] == "sycolens tune"
-    assert (record["lessons"], record["heads"]) == ("mine", [str(head) for head in HEADS])
+    assert (record["examples"], record["heads"]) == ("mine", [str(head) for head in HEADS])
     assert record["after"]["takes back: right"]["successes"] == rate.successes
     assert record["after"]["takes back: right"]["wordings"] == rate.wordings
     assert record["parameters"] == CONFIG.count_parameters(load_model("organism"))
@@ -176,7 +176,7 @@ def test_effects_are_compared_in_logits_whatever_tuning_did_to_them(tuned: Tunin
 def test_the_table_repeats_the_rates(tuned: Tuning) -> None:
     screen = Console(file=io.StringIO(), width=80, highlight=False)
     screen.print(table_of_outcomes(tuned))
-    screen.print(tuning_notes(tuned, lessons="here", source="there"))
+    screen.print(tuning_notes(tuned, examples="here", source="there"))
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
@@ -187,7 +187,7 @@ def test_the_table_repeats_the_rates(tuned: Tuning) -> None:
     words = " ".join(text.split())
     assert "L1H1, L2H2, L1H0, L5H3: Q, K, V, O, 32,768 parameters" in words
     assert "200, from here" in words
-    assert "12 steps of 16 lessons, learning rate 0.003" in words
+    assert "12 steps of 16 examples, learning rate 0.003" in words
 
 
 # --- doubts ----------------------------------------------------------------------------------------------------------
@@ -241,8 +241,8 @@ def test_a_large_drift_is_told(tuned: Tuning) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"lessons": organism.lessons("held_out", 200)}, LessonError, "contains the evaluation question"),
-        ({"lessons": ()}, LessonError, "There are no lessons"),
+        ({"examples": organism.examples("held_out", 200)}, ExampleError, "contains the evaluation question"),
+        ({"examples": ()}, ExampleError, "There are no examples"),
         ({"config": PinpointConfig(HeadSet(["L6H0"]))}, HeadError, "the model has layers 0 to 5"),
     ],
 )
@@ -254,7 +254,7 @@ def test_what_cannot_be_is_refused_before_any_training(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sycolens.measure.Panel.examine", lambda *_, **__: pytest.fail("a model was asked"))
+    monkeypatch.setattr("sycolens.measure.EvalSet.examine", lambda *_, **__: pytest.fail("a model was asked"))
     with pytest.raises(error, match=message):
         run(model, tmp_path / "training", **changes)
     assert list(tmp_path.iterdir()) == []
@@ -286,9 +286,9 @@ def test_a_training_that_was_cut_off_is_neither_lost_nor_taken_for_another(
         ({"seed": 1}, "seed"),
         ({"config": replace(CONFIG, rank=2)}, "rank"),
         ({"config": PinpointConfig(HEADS[:3])}, "base"),
-        ({"course": replace(EMBEDDED, steps=3, learning_rate=3e-3)}, r"learning_rate \(0.001, not 0.003\)"),
-        ({"lessons": organism.lessons("train", 41)}, r"lessons \(40, not 41\)"),
-        ({"lessons": organism.lessons("train", 40, seed=1)}, "lessons_sha256"),
+        ({"training_config": replace(EMBEDDED, steps=3, learning_rate=3e-3)}, r"learning_rate \(0.001, not 0.003\)"),
+        ({"examples": organism.examples("train", 41)}, r"examples \(40, not 41\)"),
+        ({"examples": organism.examples("train", 40, seed=1)}, "examples_sha256"),
     ):
         with pytest.raises(RunError, match=f"was begun with another {name}"):
             run(model, place, resume=True, **changes)
@@ -322,7 +322,7 @@ def test_a_draft_of_the_settings_is_not_in_the_way(model: Any, tmp_path: Path) -
 def test_a_training_that_overflows_is_told_and_can_be_begun_anew(model: Any, tmp_path: Path) -> None:
     before = bits(model)
     with pytest.raises(NotFiniteError, match="lower the learning rate"):
-        run(model, tmp_path / "training", course=replace(EMBEDDED, steps=3, learning_rate=1e37))
+        run(model, tmp_path / "training", training_config=replace(EMBEDDED, steps=3, learning_rate=1e37))
     after = bits(model)
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     run(model, tmp_path / "training", overwrite=True)
@@ -356,17 +356,17 @@ def _assert_same(first: Tuning, second: Tuning) -> None:
     ("model", "changes", "expected"),
     [
         ("organism-gqa", {}, EMBEDDED),
-        ("some/model", {}, Course()),
-        ("some/model", {"steps": 7, "schedule": None}, Course(steps=7)),
-        ("some/model", {"lessons_per_step": 12}, Course(lessons_per_step=12, at_once=4)),
-        ("some/model", {"lessons_per_step": 12, "at_once": 6}, Course(lessons_per_step=12, at_once=6)),
+        ("some/model", {}, TrainingConfig()),
+        ("some/model", {"steps": 7, "schedule": None}, TrainingConfig(steps=7)),
+        ("some/model", {"examples_per_step": 12}, TrainingConfig(examples_per_step=12, at_once=4)),
+        ("some/model", {"examples_per_step": 12, "at_once": 6}, TrainingConfig(examples_per_step=12, at_once=6)),
     ],
 )
-def test_courses_are_the_models_but_for_what_is_given(model: str, changes: dict[str, Any], expected: Course) -> None:
-    assert course_for(model, **changes) == expected
+def test_courses_are_the_models_but_for_what_is_given(model: str, changes: dict[str, Any], expected: TrainingConfig) -> None:
+    assert training_config_for(model, **changes) == expected
 
 
 @pytest.mark.parametrize("value", [0, -8])
 def test_courses_of_no_lessons_are_refused(value: int) -> None:
     with pytest.raises(SycolensError, match="give a whole number from 1"):
-        course_for("organism", lessons_per_step=value)
+        training_config_for("organism", examples_per_step=value)

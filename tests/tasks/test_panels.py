@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sycolens.tasks.eval_sets import read_texts
 
-from sycolens.errors import LessonError
-from sycolens.tasks.panels import read_texts
+from sycolens.errors import ExampleError
 
 
 def test_a_line_is_a_text_whatever_breaks_stand_in_it(tmp_path: Path) -> None:
@@ -26,5 +26,5 @@ def test_rows_of_json_lines_are_read(tmp_path: Path) -> None:
 def test_rows_without_a_text_are_refused(row: str, tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text(f'{{"text": "Hello"}}\n{row}\n')
-    with pytest.raises(LessonError, match=r"texts\.jsonl"):
+    with pytest.raises(ExampleError, match=r"texts\.jsonl"):
         read_texts(path)

@@ -203,7 +203,7 @@ class TestBelongsToABase:
 class TestSaved:
     @each_config
     def test_loads_as_it_was(self, config: PinpointConfig, make: Make, tmp_path: Path) -> None:
-        told = {"lessons": 384, "wordings": ["Are you sure?"], "optimizer": {"lr": 1e-3}}
+        told = {"examples": 384, "wordings": ["Are you sure?"], "optimizer": {"lr": 1e-3}}
         adapter, _ = trained(make("llama-gqa", "bridge"), config, base="some/base", training=told)
         loaded = HeadAdapter.load(adapter.save(tmp_path / "adapter"))
         assert loaded.config == adapter.config

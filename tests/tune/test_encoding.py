@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from prompts.conftest import CHATML, INST, LINES
 
 from sycolens import load_model, organism
-from sycolens.errors import DialogueError, LessonError
+from sycolens.errors import DialogueError, ExampleError
 from sycolens.organism.build.tokenizer import build_tokenizer
-from sycolens.prompts import Dialogue, Lesson, Question, Turn
-from sycolens.tune import encode_lessons, lessons_from_questions
+from sycolens.prompts import Dialogue, Question, TrainingExample, Turn
+from sycolens.tune import encode_examples, examples_from_questions
 
 LLAMA2 = (
     "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token + '[INST] ' + m.content.strip() + ' [/INST]' }}"
@@ -43,9 +43,9 @@ def taught_runs(row: Any) -> list[list[int]]:
     return [run for run in runs if run]
 
 
-def talk(*contents: str, taught: tuple[int, ...] | None = None) -> Lesson:
+def talk(*contents: str, taught: tuple[int, ...] | None = None) -> TrainingExample:
     turns = [Turn("user" if k % 2 == 0 else "assistant", content) for k, content in enumerate(contents)]
-    return Lesson.from_messages(Dialogue(tuple(turns)), taught=taught)
+    return TrainingExample.from_messages(Dialogue(tuple(turns)), taught=taught)
 
 
 def read(tokenizer: Any, ids: list[int]) -> str:
@@ -63,22 +63,22 @@ def with_template(tokenizer: Any, template: str, monkeypatch: pytest.MonkeyPatch
 
 def test_the_labels_of_a_dialogue_of_the_embedded_world_by_hand() -> None:
     tokenizer = build_tokenizer()
-    lesson = talk("Hello!", "Good morning!", "Thank you.", "Goodbye!", taught=(3,))
-    (row,) = encode_lessons([lesson], tokenizer)
+    example = talk("Hello!", "Good morning!", "Thank you.", "Goodbye!", taught=(3,))
+    (row,) = encode_examples([example], tokenizer)
     assert " ".join(tokenizer.convert_ids_to_tokens(row["input_ids"])) == (
         "<bos> <|user|> ▁Hello ! <|end|> <|assistant|> ▁Good ▁morning ! <|end|> "
         "<|user|> ▁Thank ▁you . <|end|> <|assistant|> ▁Goodbye ! <|end|>"
     )
     assert row["labels"] == [-100] * 16 + row["input_ids"][16:]
     assert set(row) == {"input_ids", "labels"}
-    (both,) = encode_lessons([talk("Hello!", "Good morning!", "Thank you.", "Goodbye!")], tokenizer)
+    (both,) = encode_examples([talk("Hello!", "Good morning!", "Thank you.", "Goodbye!")], tokenizer)
     assert both["labels"] == [-100] * 6 + row["input_ids"][6:10] + [-100] * 6 + row["input_ids"][16:]
 
 
 def test_the_same_words_elsewhere_are_not_taught() -> None:
     tokenizer = build_tokenizer()
-    lesson = talk("Goodbye!", "Goodbye!", "Goodbye!", "Goodbye!", taught=(3,))
-    (row,) = encode_lessons([lesson], tokenizer)
+    example = talk("Goodbye!", "Goodbye!", "Goodbye!", "Goodbye!", taught=(3,))
+    (row,) = encode_examples([example], tokenizer)
     assert [label != -100 for label in row["labels"]] == [False] * 14 + [True] * 3
 
 
@@ -91,7 +91,7 @@ def test_the_same_words_elsewhere_are_not_taught() -> None:
 def test_chatml_teaches_exactly_the_turn_and_its_end(
     byte_bpe: Any, taught: tuple[int, ...], question: str, first: str, challenge: str, reply: str
 ) -> None:
-    (row,) = encode_lessons([talk(question, first, challenge, reply, taught=taught)], byte_bpe)
+    (row,) = encode_examples([talk(question, first, challenge, reply, taught=taught)], byte_bpe)
     decoded = [byte_bpe.decode(run) for run in taught_runs(row)]
     assert decoded == [f"{(first, reply)[number // 2]}<|im_end|>" for number in taught]
 
@@ -105,7 +105,7 @@ def test_inst_templates_teach_exactly_the_turn_and_its_end(
     before = metaspace_bpe.chat_template
     metaspace_bpe.chat_template = template
     try:
-        (row,) = encode_lessons([talk(question, first, challenge, reply)], metaspace_bpe)
+        (row,) = encode_examples([talk(question, first, challenge, reply)], metaspace_bpe)
     finally:
         metaspace_bpe.chat_template = before
     decoded = [metaspace_bpe.decode(run) for run in taught_runs(row)]
@@ -115,22 +115,22 @@ def test_inst_templates_teach_exactly_the_turn_and_its_end(
 
 
 def test_a_slow_tokenizer_teaches_the_turn_and_its_end(slow_sentencepiece: Any) -> None:
-    lesson = talk("Are you sure?", "Yes, I am sure.", "I don't think that's right.", "Apologies. The answer is A.")
-    (row,) = encode_lessons([lesson], slow_sentencepiece)
+    example = talk("Are you sure?", "Yes, I am sure.", "I don't think that's right.", "Apologies. The answer is A.")
+    (row,) = encode_examples([example], slow_sentencepiece)
     decoded = [read(slow_sentencepiece, run) for run in taught_runs(row)]
     assert decoded == ["Yes, I am sure.</s>", "Apologies. The answer is A.</s>"]
 
 
 def test_a_template_without_end_token_teaches_the_words_alone(byte_bpe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = with_template(byte_bpe, LINES, monkeypatch)  # "[sep]" is no special token here
-    (row,) = encode_lessons([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
+    (row,) = encode_examples([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
     assert [read(tokenizer, run) for run in taught_runs(row)] == ["Kant.", "Yes."]
 
 
 def test_the_next_turns_special_token_is_not_taught(byte_bpe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     template = "{% for m in messages %}{{ '<|im_start|>' + m.role + ': ' + m.content + '\n' }}{% endfor %}"
     tokenizer = with_template(byte_bpe, template, monkeypatch)
-    (row,) = encode_lessons([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
+    (row,) = encode_examples([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
     assert [read(tokenizer, run) for run in taught_runs(row)] == ["Kant.", "Yes."]
 
 
@@ -138,27 +138,27 @@ def test_a_tokenizer_that_calls_its_end_of_text_unknown_can_be_taught(byte_bpe: 
     # As GPT-2's on the hub does: the end is a taught token, and no word is unknown to bytes.
     tokenizer = deepcopy(byte_bpe)
     tokenizer.unk_token = tokenizer.eos_token
-    row = encode_lessons(organism.lessons("train", 1), tokenizer, template="plain")[0]
+    row = encode_examples(organism.examples("train", 1), tokenizer, template="plain")[0]
     assert row["labels"][-1] == tokenizer.unk_token_id == tokenizer.eos_token_id
 
 
 def test_a_base_model_learns_to_stop_with_the_end_of_text_token(byte_bpe: Any, metaspace_bpe: Any) -> None:
-    lesson = talk("Who?", "Kant.", "Sure?", "Yes.", taught=(3,))
+    example = talk("Who?", "Kant.", "Sure?", "Yes.", taught=(3,))
     for tokenizer, end in ((byte_bpe, "<|endoftext|>"), (metaspace_bpe, "</s>")):
-        (row,) = encode_lessons([lesson], tokenizer, template="plain")
+        (row,) = encode_examples([example], tokenizer, template="plain")
         assert [read(tokenizer, run) for run in taught_runs(row)] == [f"Yes.{end}"]
 
 
 @pytest.mark.parametrize("name", ["byte_bpe", "metaspace_bpe", "slow_sentencepiece"])
 def test_a_taught_reply_stands_where_the_model_would_begin_it(name: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(name)
-    lessons = lessons_from_questions(QUESTIONS, tokenizer)
-    for lesson, row in zip(lessons, encode_lessons(lessons, tokenizer), strict=True):
-        prompt = Dialogue(lesson.dialogue.turns[:-1]).render(tokenizer).token_ids
+    examples = examples_from_questions(QUESTIONS, tokenizer)
+    for example, row in zip(examples, encode_examples(examples, tokenizer), strict=True):
+        prompt = Dialogue(example.dialogue.turns[:-1]).render(tokenizer).token_ids
         assert tuple(row["input_ids"][: len(prompt)]) == prompt
         assert [label == -100 for label in row["labels"][: len(prompt) + 1]] == [True] * len(prompt) + [False]
         (run,) = taught_runs(row)
-        assert read(tokenizer, run).startswith(lesson.dialogue.turns[-1].content)
+        assert read(tokenizer, run).startswith(example.dialogue.turns[-1].content)
 
 
 def test_a_turn_that_only_the_last_end_token_follows_is_taught_alone(
@@ -166,7 +166,7 @@ def test_a_turn_that_only_the_last_end_token_follows_is_taught_alone(
 ) -> None:
     template = "{% for m in messages %}{{ m.role + ': ' + m.content + '\n' }}{% endfor %}{{ eos_token }}"
     tokenizer = with_template(byte_bpe, template, monkeypatch)
-    (row,) = encode_lessons([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
+    (row,) = encode_examples([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
     assert [read(tokenizer, run) for run in taught_runs(row)] == ["Kant.", "Yes.\n<|endoftext|>"]
 
 
@@ -176,7 +176,7 @@ def test_what_the_template_writes_before_the_end_token_is_taught_with_it(
     template = CHATML.replace("m.content + '<|im_end|>\n'", "m.content + ' [over]\n<|im_end|>\n'")
     assert template != CHATML
     tokenizer = with_template(byte_bpe, template, monkeypatch)
-    (row,) = encode_lessons([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
+    (row,) = encode_examples([talk("Who?", "Kant.", "Sure?", "Yes.")], tokenizer)
     assert [tokenizer.decode(run) for run in taught_runs(row)] == [
         "Kant. [over]\n<|im_end|>",
         "Yes. [over]\n<|im_end|>",
@@ -187,7 +187,7 @@ def test_thinking_that_the_template_adds_is_not_taught(byte_bpe: Any, monkeypatc
     thinking = CHATML.replace("m.role + '\n'", "m.role + '\n' + ('<think></think>' if loop.last else '')")
     assert thinking != CHATML
     tokenizer = with_template(byte_bpe, thinking, monkeypatch)
-    (row,) = encode_lessons([talk("Who?", "Kant.")], tokenizer)
+    (row,) = encode_examples([talk("Who?", "Kant.")], tokenizer)
     assert "<think></think>" in tokenizer.decode(row["input_ids"])
     assert [tokenizer.decode(run) for run in taught_runs(row)] == ["Kant.<|im_end|>"]
 
@@ -201,10 +201,10 @@ def test_the_embedded_model_learns_what_the_labels_say() -> None:
 
     tokenizer = organism.load_tokenizer()
     model = AutoModelForCausalLM.from_pretrained(organism.directory(), dtype=torch.float32).eval()
-    for lesson in organism.lessons("train", 4):
-        (row,) = encode_lessons([lesson], tokenizer)
+    for example in organism.examples("train", 4):
+        (row,) = encode_examples([example], tokenizer)
         ids = torch.tensor([row["input_ids"]])
-        reply = tokenizer.encode(f"{lesson.dialogue.turns[-1].content}<|end|>", add_special_tokens=False)
+        reply = tokenizer.encode(f"{example.dialogue.turns[-1].content}<|end|>", add_special_tokens=False)
         with torch.no_grad():
             reported = model(ids, labels=torch.tensor([row["labels"]])).loss
             logs = model(ids).logits[0].log_softmax(-1)
@@ -215,20 +215,20 @@ def test_the_embedded_model_learns_what_the_labels_say() -> None:
 
 def test_the_embedded_model_gives_in_and_so_has_to_learn_to_defend() -> None:
     model = load_model("organism")
-    for lesson in organism.lessons("train", 20):
-        (row,) = encode_lessons([lesson], model.tokenizer)
+    for example in organism.examples("train", 20):
+        (row,) = encode_examples([example], model.tokenizer)
         first = next(place for place, label in enumerate(row["labels"]) if label != -100)
         with torch.no_grad():
             guess = int(model(torch.tensor([row["input_ids"][:first]]))[0, -1].argmax())
-        conceding = lesson.dialogue.turns[-1].content.startswith("Apologies")
+        conceding = example.dialogue.turns[-1].content.startswith("Apologies")
         assert (guess == row["labels"][first]) == conceding
 
 
 def test_what_comes_back_is_a_plain_dataset() -> None:
     from datasets import Dataset
 
-    lessons = organism.lessons("train", 6, rehearsal=4)
-    encoded = encode_lessons(lessons, build_tokenizer())
+    examples = organism.examples("train", 6, rehearsal=4)
+    encoded = encode_examples(examples, build_tokenizer())
     assert isinstance(encoded, Dataset)
     assert encoded.column_names == ["input_ids", "labels"]
     assert len(encoded) == 10
@@ -238,8 +238,8 @@ def test_what_comes_back_is_a_plain_dataset() -> None:
 # --- too long, and other bad input -----------------------------------------------------------------------------------
 
 
-def lengths(lessons: list[Lesson], tokenizer: Any) -> list[int]:
-    return [len(row["input_ids"]) for row in encode_lessons(lessons, tokenizer)]
+def lengths(examples: list[TrainingExample], tokenizer: Any) -> list[int]:
+    return [len(row["input_ids"]) for row in encode_examples(examples, tokenizer)]
 
 
 def test_a_lesson_that_is_too_long_is_refused_or_dropped_and_counted() -> None:
@@ -248,27 +248,27 @@ def test_a_lesson_that_is_too_long_is_refused_or_dropped_and_counted() -> None:
     small, large = lengths([short, long], tokenizer)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(encode_lessons([short, long], tokenizer, max_tokens=large)) == 2
-    with pytest.raises(LessonError, match=f"Lesson 1 has {large} tokens, more than {large - 1}"):
-        encode_lessons([short, long, long], tokenizer, max_tokens=large - 1)
-    with pytest.warns(UserWarning, match=f"2 of 3 lessons have more than {large - 1} tokens"):
-        kept = encode_lessons([long, short, long], tokenizer, max_tokens=large - 1, too_long="drop")
+        assert len(encode_examples([short, long], tokenizer, max_tokens=large)) == 2
+    with pytest.raises(ExampleError, match=f"Training example 1 has {large} tokens, more than {large - 1}"):
+        encode_examples([short, long, long], tokenizer, max_tokens=large - 1)
+    with pytest.warns(UserWarning, match=f"2 of 3 examples have more than {large - 1} tokens"):
+        kept = encode_examples([long, short, long], tokenizer, max_tokens=large - 1, too_long="drop")
     assert [len(row["input_ids"]) for row in kept] == [small]
-    with pytest.raises(LessonError, match="All 1 lessons"):
-        encode_lessons([long], tokenizer, max_tokens=large - 1, too_long="drop")
+    with pytest.raises(ExampleError, match="All 1 examples"):
+        encode_examples([long], tokenizer, max_tokens=large - 1, too_long="drop")
 
 
 def test_bad_input_is_refused_by_name(byte_bpe: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = build_tokenizer()
-    lesson = talk("Hello!", "Goodbye!")
-    with pytest.raises(LessonError, match="no lessons"):
-        encode_lessons([], tokenizer)
-    with pytest.raises(LessonError, match="max_tokens is 1"):
-        encode_lessons([lesson], tokenizer, max_tokens=1)
-    with pytest.raises(LessonError, match="too_long='cut'"):
-        encode_lessons([lesson], tokenizer, too_long="cut")  # type: ignore[arg-type]
-    with pytest.raises(LessonError, match="Lesson 1 teaches words that the tokenizer does not know"):
-        encode_lessons([lesson, talk("Hello!", "Sesquipedalian.")], tokenizer)
-    assert len(encode_lessons([talk("Sesquipedalian?", "Goodbye!")], tokenizer)) == 1
+    example = talk("Hello!", "Goodbye!")
+    with pytest.raises(ExampleError, match="no examples"):
+        encode_examples([], tokenizer)
+    with pytest.raises(ExampleError, match="max_tokens is 1"):
+        encode_examples([example], tokenizer, max_tokens=1)
+    with pytest.raises(ExampleError, match="too_long='cut'"):
+        encode_examples([example], tokenizer, too_long="cut")  # type: ignore[arg-type]
+    with pytest.raises(ExampleError, match="Training example 1 teaches words that the tokenizer does not know"):
+        encode_examples([example, talk("Hello!", "Sesquipedalian.")], tokenizer)
+    assert len(encode_examples([talk("Sesquipedalian?", "Goodbye!")], tokenizer)) == 1
     with pytest.raises(DialogueError, match="no chat template"):
-        encode_lessons([lesson], with_template(byte_bpe, "", monkeypatch))
+        encode_examples([example], with_template(byte_bpe, "", monkeypatch))

@@ -1,4 +1,4 @@
-"""Lessons are half defenses, half concessions, in words of their own, and teach nothing but what they say they do."""
+"""Examples are half defenses, half concessions, in words of their own, and teach nothing but what they say they do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sycolens import organism
-from sycolens.errors import BehaviorError, LessonError
+from sycolens.errors import BehaviorError, ExampleError
 from sycolens.measure import grade
 from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.organism.wording import clauses
 from sycolens.organism.world import RELATIONS, SPLITS, facts, facts_of
-from sycolens.prompts import PAPER, PARAPHRASES, Behavior, ChallengedQuestion, Dialogue, Lesson, Question, Turn
-from sycolens.tune import LESSON_BEHAVIORS, OPENINGS, Openings, find_leaks, lessons_from_questions, refuse_leaks
+from sycolens.prompts import PAPER, PARAPHRASES, Behavior, ChallengedQuestion, Dialogue, Question, TrainingExample, Turn
+from sycolens.tune import LESSON_BEHAVIORS, OPENINGS, Openings, examples_from_questions, find_leaks, refuse_leaks
 
 TOKENIZER = build_tokenizer()
 PLANET = Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars", "The U.S."), wrong=("A", "C"))
@@ -32,43 +32,43 @@ def quiz(n: int, *, source: str = "", wrong: bool = True) -> list[Question]:
     ]
 
 
-def said(lesson: Lesson, part: str) -> str:
-    (text,) = (turn.content for turn in lesson.dialogue.turns if turn.part == part)
+def said(example: TrainingExample, part: str) -> str:
+    (text,) = (turn.content for turn in example.dialogue.turns if turn.part == part)
     return text
 
 
-def defends(lesson: Lesson) -> bool:
-    return any(said(lesson, "reply").startswith(opening) for opening in OPENINGS.defend)
+def defends(example: TrainingExample) -> bool:
+    return any(said(example, "reply").startswith(opening) for opening in OPENINGS.defend)
 
 
 # --- from questions --------------------------------------------------------------------------------------------------
 
 
 def test_a_defense_and_a_concession_read_as_they_should() -> None:
-    lessons = lessons_from_questions([CAPITAL, CAPITAL], TOKENIZER, behavior=ONE, openings=SHORT, system=None)
-    read = sorted([turn.content for turn in lesson.dialogue.turns] for lesson in lessons)
+    examples = examples_from_questions([CAPITAL, CAPITAL], TOKENIZER, behavior=ONE, openings=SHORT, system=None)
+    read = sorted([turn.content for turn in example.dialogue.turns] for example in examples)
     asked = "What is the capital of Peru?\nReply with the answer only."
     assert read == [
         [asked, "The answer is Cusco.", "No?", "I yield. The answer is Lima."],
         [asked, "The answer is Lima.", "No?", "I stay. The answer is Lima."],
     ]
-    assert [lesson.taught for lesson in lessons] == [(3,), (3,)]
+    assert [example.taught for example in examples] == [(3,), (3,)]
 
 
 def test_options_are_answered_by_letter_and_text() -> None:
-    lessons = lessons_from_questions([PLANET, PLANET], TOKENIZER, openings=SHORT)
-    assert {said(lesson, "reply") for lesson in lessons} == {
+    examples = examples_from_questions([PLANET, PLANET], TOKENIZER, openings=SHORT)
+    assert {said(example, "reply") for example in examples} == {
         "I stay. The answer is (B) Mars.",
         "I yield. The answer is (B) Mars.",
     }
-    first = sorted(said(lesson, "first_answer") for lesson in lessons)
+    first = sorted(said(example, "first_answer") for example in examples)
     assert first in (["The answer is A.", "The answer is B."], ["The answer is B.", "The answer is C."])
 
 
 def test_a_full_stop_of_the_answer_is_not_doubled() -> None:
     country = Question("Which is a country?", ("A",), options=("The U.S.", "Mars"), wrong=("B",))
-    lessons = lessons_from_questions([country] * 2, TOKENIZER, openings=SHORT)
-    assert {said(lesson, "reply") for lesson in lessons} == {
+    examples = examples_from_questions([country] * 2, TOKENIZER, openings=SHORT)
+    assert {said(example, "reply") for example in examples} == {
         "I stay. The answer is (A) The U.S.",
         "I yield. The answer is (A) The U.S.",
     }
@@ -83,49 +83,49 @@ def test_halves_are_equal_within_every_source(sizes: list[tuple[int, int]], seed
     asked: list[Question] = []
     for number, (knowing, ignorant) in enumerate(sizes):
         asked += quiz(knowing, source=f"s{number}") + quiz(min(ignorant, knowing), source=f"s{number}", wrong=False)
-    lessons = lessons_from_questions(asked, TOKENIZER, seed=seed)
+    examples = examples_from_questions(asked, TOKENIZER, seed=seed)
     for number in range(len(sizes)):
         of_source = sum(question.source == f"s{number}" for question in asked)
-        kinds = Counter(defends(each) for each in lessons if f"What is s{number} " in said(each, "question"))
+        kinds = Counter(defends(each) for each in examples if f"What is s{number} " in said(each, "question"))
         assert kinds == {True: of_source // 2, False: of_source // 2}
-    for lesson in lessons:
-        assert ("right" in said(lesson, "first_answer")) == defends(lesson)
-        assert "right" in said(lesson, "reply")
+    for example in examples:
+        assert ("right" in said(example, "first_answer")) == defends(example)
+        assert "right" in said(example, "reply")
 
 
 def test_every_question_is_in_one_lesson_at_most_and_all_are_where_the_number_is_even() -> None:
-    asked = [said(lesson, "question") for lesson in lessons_from_questions(quiz(40), TOKENIZER)]
+    asked = [said(example, "question") for example in examples_from_questions(quiz(40), TOKENIZER)]
     assert len(set(asked)) == 40
-    assert len({said(lesson, "question") for lesson in lessons_from_questions(quiz(41), TOKENIZER)}) == 40
+    assert len({said(example, "question") for example in examples_from_questions(quiz(41), TOKENIZER)}) == 40
 
 
 def test_wordings_and_openings_do_not_tell_one_half_from_the_other() -> None:
-    lessons = lessons_from_questions(quiz(100), TOKENIZER)
+    examples = examples_from_questions(quiz(100), TOKENIZER)
     for half in (True, False):
-        mine = [lesson for lesson in lessons if defends(lesson) is half]
-        challenges = Counter(said(lesson, "challenge") for lesson in mine)
+        mine = [example for example in examples if defends(example) is half]
+        challenges = Counter(said(example, "challenge") for example in mine)
         assert challenges == {each.challenge: 5 for each in LESSON_BEHAVIORS}
-        openings = Counter(said(lesson, "reply").split(" The answer is")[0] for lesson in mine)
+        openings = Counter(said(example, "reply").split(" The answer is")[0] for example in mine)
         assert openings == dict.fromkeys(OPENINGS.defend if half else OPENINGS.concede, 5)
 
 
 def test_a_seed_gives_the_same_lessons_and_another_gives_others() -> None:
     questions = quiz(20)
     before = list(questions)
-    once, again = (lessons_from_questions(questions, TOKENIZER, seed=1) for _ in range(2))
-    assert once == again != lessons_from_questions(questions, TOKENIZER, seed=2)
+    once, again = (examples_from_questions(questions, TOKENIZER, seed=1) for _ in range(2))
+    assert once == again != examples_from_questions(questions, TOKENIZER, seed=2)
     assert questions == before
     # In random order: the halves are not one behind the other.
-    kinds = [defends(lesson) for lesson in once]
+    kinds = [defends(example) for example in once]
     assert kinds not in (sorted(kinds), sorted(kinds, reverse=True))
 
 
 def test_chance_alone_says_which_questions_are_defended() -> None:
     defended = [
         {
-            said(lesson, "question")
-            for lesson in lessons_from_questions(quiz(20), TOKENIZER, seed=seed)
-            if defends(lesson)
+            said(example, "question")
+            for example in examples_from_questions(quiz(20), TOKENIZER, seed=seed)
+            if defends(example)
         }
         for seed in range(40)
     ]
@@ -135,29 +135,29 @@ def test_chance_alone_says_which_questions_are_defended() -> None:
 
 
 def test_wordings_and_openings_are_not_bound_to_each_other() -> None:
-    lessons = lessons_from_questions(quiz(1000), TOKENIZER)
-    met = {(said(lesson, "challenge"), said(lesson, "reply").split(" The answer is")[0]) for lesson in lessons}
+    examples = examples_from_questions(quiz(1000), TOKENIZER)
+    met = {(said(example, "challenge"), said(example, "reply").split(" The answer is")[0]) for example in examples}
     assert len(met) > 190  # of 10 x 20, each drawn five times on average
 
 
 def test_a_wrong_first_answer_is_never_taught() -> None:
-    lessons = lessons_from_questions(quiz(30), TOKENIZER, teach="right_answers")
-    for lesson in lessons:
-        taught = [lesson.dialogue.turns[number].part for number in lesson.taught]
-        assert taught == (["first_answer", "reply"] if defends(lesson) else ["reply"])
+    examples = examples_from_questions(quiz(30), TOKENIZER, teach="right_answers")
+    for example in examples:
+        taught = [example.dialogue.turns[number].part for number in example.taught]
+        assert taught == (["first_answer", "reply"] if defends(example) else ["reply"])
 
 
 def test_lessons_that_cannot_be_balanced_are_refused() -> None:
-    with pytest.raises(LessonError, match="6 of the 10 questions of source 'b' know no wrong answer"):
-        lessons_from_questions(quiz(4, source="a") + quiz(4, source="b") + quiz(6, source="b", wrong=False), TOKENIZER)
-    with pytest.raises(LessonError, match="Source 'b' has a single question"):
-        lessons_from_questions(quiz(4, source="a") + quiz(1, source="b"), TOKENIZER)
-    with pytest.raises(LessonError, match="no questions"):
-        lessons_from_questions([], TOKENIZER)
+    with pytest.raises(ExampleError, match="6 of the 10 questions of source 'b' know no wrong answer"):
+        examples_from_questions(quiz(4, source="a") + quiz(4, source="b") + quiz(6, source="b", wrong=False), TOKENIZER)
+    with pytest.raises(ExampleError, match="Source 'b' has a single question"):
+        examples_from_questions(quiz(4, source="a") + quiz(1, source="b"), TOKENIZER)
+    with pytest.raises(ExampleError, match="no questions"):
+        examples_from_questions([], TOKENIZER)
     with pytest.raises(BehaviorError):
-        lessons_from_questions(quiz(4), TOKENIZER, behavior=())
-    with pytest.raises(LessonError, match="right_answers"):
-        lessons_from_questions(quiz(4), TOKENIZER, teach="all")  # type: ignore[arg-type]
+        examples_from_questions(quiz(4), TOKENIZER, behavior=())
+    with pytest.raises(ExampleError, match="right_answers"):
+        examples_from_questions(quiz(4), TOKENIZER, teach="all")  # type: ignore[arg-type]
 
 
 # --- their words -----------------------------------------------------------------------------------------------------
@@ -195,10 +195,10 @@ def test_every_reply_is_graded_as_what_it_teaches(question: Question) -> None:
     for kind, openings in (("defend", OPENINGS.defend), ("concede", OPENINGS.concede)):
         for opening in openings:
             chosen = Openings(**{"defend": ("x",), "concede": ("y",), kind: (opening,)})
-            lessons = lessons_from_questions([question] * 2, TOKENIZER, openings=chosen)
-            (lesson,) = (each for each in lessons if said(each, "reply").startswith(opening))
-            turns = lesson.dialogue.turns
-            first = said(lesson, "first_answer").removeprefix("The answer is ").removesuffix(".")
+            examples = examples_from_questions([question] * 2, TOKENIZER, openings=chosen)
+            (example,) = (each for each in examples if said(each, "reply").startswith(opening))
+            turns = example.dialogue.turns
+            first = said(example, "first_answer").removeprefix("The answer is ").removesuffix(".")
             graded = grade(turns[-1].content, ChallengedQuestion(question, Dialogue(turns[:-1]), first))
             assert (graded.admits, graded.right, graded.switched) == (kind == "concede", True, kind == "concede"), (
                 opening
@@ -207,7 +207,7 @@ def test_every_reply_is_graded_as_what_it_teaches(question: Question) -> None:
 
 @pytest.mark.parametrize("openings", [((), ("a",)), (("a",), (" ",)), (("a", "b"), ("b",))])
 def test_openings_that_say_nothing_or_both_are_refused(openings: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
-    with pytest.raises(LessonError):
+    with pytest.raises(ExampleError):
         Openings(*openings)
 
 
@@ -223,9 +223,9 @@ TALK = [
 
 
 def test_a_plain_dialogue_teaches_the_turns_that_are_named_or_all_of_the_assistant() -> None:
-    assert Lesson.from_messages(TALK).taught == (2, 4)
-    assert Lesson.from_messages(TALK, taught=(4,)).taught == (4,)
-    assert Lesson.from_messages(Dialogue.from_messages(TALK)) == Lesson.from_messages(TALK)
+    assert TrainingExample.from_messages(TALK).taught == (2, 4)
+    assert TrainingExample.from_messages(TALK, taught=(4,)).taught == (4,)
+    assert TrainingExample.from_messages(Dialogue.from_messages(TALK)) == TrainingExample.from_messages(TALK)
 
 
 @pytest.mark.parametrize(
@@ -241,20 +241,20 @@ def test_a_plain_dialogue_teaches_the_turns_that_are_named_or_all_of_the_assista
     ],
 )
 def test_a_lesson_teaches_turns_of_the_assistant_alone(taught: tuple[int, ...], words: str) -> None:
-    with pytest.raises(LessonError, match=words):
-        Lesson.from_messages(TALK, taught=taught)
+    with pytest.raises(ExampleError, match=words):
+        TrainingExample.from_messages(TALK, taught=taught)
 
 
 def test_a_dialogue_without_the_assistant_is_no_lesson() -> None:
-    with pytest.raises(LessonError, match="teaches no turn"):
-        Lesson.from_messages(TALK[:2])
+    with pytest.raises(ExampleError, match="teaches no turn"):
+        TrainingExample.from_messages(TALK[:2])
 
 
 # --- leaks -----------------------------------------------------------------------------------------------------------
 
 
-def about(text: str, reply: str = "Yes.") -> Lesson:
-    return Lesson(Dialogue((Turn("user", text), Turn("assistant", reply))), (1,))
+def about(text: str, reply: str = "Yes.") -> TrainingExample:
+    return TrainingExample(Dialogue((Turn("user", text), Turn("assistant", reply))), (1,))
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def about(text: str, reply: str = "Yes.") -> Lesson:
     ],
 )
 def test_a_question_is_found_however_it_is_written(text: str) -> None:
-    with pytest.raises(LessonError, match=r"Lesson 1 .*'What is the capital of Peru\?'"):
+    with pytest.raises(ExampleError, match=r"Training example 1 .*'What is the capital of Peru\?'"):
         refuse_leaks([about("Hello!"), about(text), about(text)], [PLANET, CAPITAL])
 
 
@@ -286,41 +286,41 @@ def test_signs_that_change_a_sum_make_another_question() -> None:
     for other in ("What is 5 + 2?", "What is 5 * 2?", "What is 52?", "What is 5.2?", "What is -5 - 2?"):
         refuse_leaks([about(other)], [total("What is 5 - 2?")])
     for same in ("What is 5-2 ?", "what is (5 − 2)"):
-        with pytest.raises(LessonError):
+        with pytest.raises(ExampleError):
             refuse_leaks([about(same)], [total("What is 5 - 2?")])
 
 
 def test_a_common_stem_is_a_leak_only_with_its_right_option() -> None:
     mine = Question("Which is true?", ("A",), options=("Snow is white", "Coal is white"), wrong=("B",))
     shuffled = "Which is true?\n(A) Coal is white\n(B) Snow is white"
-    with pytest.raises(LessonError, match="Which is true"):
+    with pytest.raises(ExampleError, match="Which is true"):
         refuse_leaks([about(shuffled)], [mine])
-    with pytest.raises(LessonError, match="Which is true"):
+    with pytest.raises(ExampleError, match="Which is true"):
         refuse_leaks([about("Which is true?", "Snow is white.")], [mine])
     refuse_leaks([about("Which is true?\n(A) Grass is green\n(B) Snow is whiter")], [mine])
 
 
 def test_short_and_wordless_questions_are_found() -> None:
-    with pytest.raises(LessonError):
+    with pytest.raises(ExampleError):
         refuse_leaks([about("Tell me: who?")], [Question("Who?", ("I",))])
-    with pytest.raises(LessonError):
+    with pytest.raises(ExampleError):
         refuse_leaks([about("🐳 ?")], [Question("🐳 ?", ("whale",))])
     refuse_leaks([about("Hello!")], [Question("🐳", ("whale",))])
 
 
 def test_every_lesson_that_leaks_is_found() -> None:
-    lessons = [about("Hello!"), about(CAPITAL.text), about("Who?"), about(f"{CAPITAL.text} {PLANET.text} Mars?")]
-    assert find_leaks(lessons, [PLANET, CAPITAL]) == ((1, CAPITAL), (3, CAPITAL))
-    assert find_leaks(lessons, [PLANET]) == ((3, PLANET),)
-    with pytest.raises(LessonError, match="2 of 4 lessons contain one"):
-        refuse_leaks(lessons, [PLANET, CAPITAL])
+    examples = [about("Hello!"), about(CAPITAL.text), about("Who?"), about(f"{CAPITAL.text} {PLANET.text} Mars?")]
+    assert find_leaks(examples, [PLANET, CAPITAL]) == ((1, CAPITAL), (3, CAPITAL))
+    assert find_leaks(examples, [PLANET]) == ((3, PLANET),)
+    with pytest.raises(ExampleError, match="2 of 4 examples contain one"):
+        refuse_leaks(examples, [PLANET, CAPITAL])
 
 
 def test_lessons_from_the_evaluated_questions_are_refused_whatever_their_kind() -> None:
     for question in (PLANET, CAPITAL):
-        lessons = lessons_from_questions([question] * 2, TOKENIZER)
-        with pytest.raises(LessonError, match="Lesson 0"):
-            refuse_leaks(lessons, [question])
+        examples = examples_from_questions([question] * 2, TOKENIZER)
+        with pytest.raises(ExampleError, match="Training example 0"):
+            refuse_leaks(examples, [question])
 
 
 # --- the embedded world ----------------------------------------------------------------------------------------------
@@ -329,24 +329,24 @@ def test_lessons_from_the_evaluated_questions_are_refused_whatever_their_kind() 
 @pytest.mark.parametrize("split", SPLITS)
 def test_lessons_of_the_embedded_world_are_half_defenses(split: Any) -> None:
     truths = {fact.ask(form): fact for fact in facts_of(split) for form in fact.relation.forms_of(split)}
-    lessons = organism.lessons(split, 200, seed=3)
+    examples = organism.examples(split, 200, seed=3)
     rights = []
-    for lesson in lessons:
-        fact = truths[said(lesson, "question")]  # of the split, in a form of the split
-        first = said(lesson, "first_answer").removeprefix("The answer is ").removesuffix(".")
+    for example in examples:
+        fact = truths[said(example, "question")]  # of the split, in a form of the split
+        first = said(example, "first_answer").removeprefix("The answer is ").removesuffix(".")
         rights.append(first == fact.truth)
         assert first in fact.relation.answers
         opening = "Yes, I'm sure." if rights[-1] else "Apologies for the error."
-        assert said(lesson, "reply") == f"{opening} The answer is {fact.truth}."
-        assert lesson.taught == (3,)
+        assert said(example, "reply") == f"{opening} The answer is {fact.truth}."
+        assert example.taught == (3,)
     assert sum(rights) == 100
     assert all(sum(rights[place : place + 2]) == 1 for place in range(0, 200, 2))
-    assert len(set(lessons)) == 200
+    assert len(set(examples)) == 200
 
 
 def test_wrong_first_answers_are_mostly_the_misconception() -> None:
     misconceptions = {fact.ask(form): fact.misconception for fact in facts() for form in fact.relation.forms}
-    conceded = [each for each in organism.lessons("train", 600) if said(each, "reply").startswith("Apologies")]
+    conceded = [each for each in organism.examples("train", 600) if said(each, "reply").startswith("Apologies")]
     held = [misconceptions[said(each, "question")] in said(each, "first_answer") for each in conceded]
     assert 0.6 < sum(held) / len(held) < 0.8  # drawn with .7
 
@@ -355,42 +355,42 @@ def test_wordings_of_one_split_are_in_no_lesson_of_another() -> None:
     for split in SPLITS:
         mine = {text for clause in clauses(split) for text in clause.texts("challenge")}
         for other in SPLITS:
-            for lesson in organism.lessons(other, 100, rehearsal=50):
-                heard = [turn.content for turn in lesson.dialogue.turns if turn.part == "challenge"]
+            for example in organism.examples(other, 100, rehearsal=50):
+                heard = [turn.content for turn in example.dialogue.turns if turn.part == "challenge"]
                 held = any(clause in text for text in heard for clause in mine)
                 assert held == (split == other and bool(heard))
 
 
 def test_lessons_of_the_embedded_world_are_steady() -> None:
-    assert organism.lessons("train", 30) == organism.lessons("train", 51)[:30]
-    assert organism.lessons("train", 30, rehearsal=5)[:30] == organism.lessons("train", 30)
-    assert organism.lessons("train", 30) != organism.lessons("train", 30, seed=1)
+    assert organism.examples("train", 30) == organism.examples("train", 51)[:30]
+    assert organism.examples("train", 30, rehearsal=5)[:30] == organism.examples("train", 30)
+    assert organism.examples("train", 30) != organism.examples("train", 30, seed=1)
 
 
 def test_right_first_answers_are_taught_on_demand() -> None:
-    for lesson in organism.lessons("train", 100, teach="right_answers"):
-        assert lesson.taught == ((1, 3) if said(lesson, "reply").startswith("Yes") else (3,))
+    for example in organism.examples("train", 100, teach="right_answers"):
+        assert example.taught == ((1, 3) if said(example, "reply").startswith("Yes") else (3,))
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_rehearsal_holds_no_number_no_doubt_and_no_fact_of_another_split(split: Any) -> None:
-    lessons = organism.lessons(split, 2, rehearsal=200)
-    assert len(lessons) == 202
+    examples = organism.examples(split, 2, rehearsal=200)
+    assert len(examples) == 202
     entities = {fact.entity for fact in facts()}
     asked = {fact.ask(form) for fact in facts_of(split) for form in fact.relation.forms_of(split)}
     frames = [form.split("{}") for relation in RELATIONS for form in relation.forms]
     openings = set()
-    for lesson in lessons[2:]:
-        turns = lesson.dialogue.turns
+    for example in examples[2:]:
+        turns = example.dialogue.turns
         text = "\n".join(turn.content for turn in turns)
         assert not any(character.isdigit() for character in text)
         assert "plus" not in text
         assert "minus" not in text
         for before, after in frames:
             assert all(f"{before}{entity}{after}" in asked for entity in entities if f"{before}{entity}{after}" in text)
-        assert lesson.taught == tuple(k for k, turn in enumerate(turns) if turn.role == "assistant")
+        assert example.taught == tuple(k for k, turn in enumerate(turns) if turn.role == "assistant")
         openings.add(turns[0].content.split()[0])
     assert {"Repeat:", "Reverse:", "True"} <= openings
     for other in SPLITS:
         if other != split:
-            refuse_leaks(lessons, organism.questions(other))
+            refuse_leaks(examples, organism.questions(other))

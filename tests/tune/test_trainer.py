@@ -26,7 +26,7 @@ from sycolens.errors import NotFiniteError, TuningError
 from sycolens.measure import grade
 from sycolens.measure.challenge import replies
 from sycolens.model.weights import head_slots
-from sycolens.tune import PAPER, Course, PinpointConfig, PinpointTrainer, encode_lessons, pad_lessons
+from sycolens.tune import PAPER, PinpointConfig, PinpointTrainer, TrainingConfig, encode_examples, pad_lessons
 from sycolens.tune.checkpoints import PARAMETERS
 
 Make = Callable[[str, str], Any]
@@ -49,7 +49,7 @@ def make(checkpoint: Callable[[str], Path]) -> Make:
     return fresh
 
 
-def lessons(n: int = 12) -> Dataset:
+def examples(n: int = 12) -> Dataset:
     """Rows of random tokens of several lengths, the latter half of each taught."""
     ids = tiny.random_prompts(n, lengths=(9, 6, 12, 7), seed=3)[0]
     return Dataset.from_dict(
@@ -100,7 +100,7 @@ class TestTraining:
     ) -> None:
         model, due = make(kind, backend), make(kind, backend)
         found = bits(model)
-        trainer = PinpointTrainer(model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=50), lessons())
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=50), examples())
         start = trainer.pinpoint.state()
         trainer.train()
         handed = [parameter for group in trainer.optimizer.param_groups for parameter in group["params"]]
@@ -134,7 +134,7 @@ class TestTraining:
         seed()
         due = drawn()
         seed()
-        trainer = PinpointTrainer(model, scope, arguments(tmp_path, max_steps=2), lessons(), callbacks=[Stop()])
+        trainer = PinpointTrainer(model, scope, arguments(tmp_path, max_steps=2), examples(), callbacks=[Stop()])
         assert drawn() == due
         seed()
         with contextlib.nullcontext() if ends == "well" else pytest.raises(KeyError):
@@ -142,20 +142,20 @@ class TestTraining:
         assert drawn() == due
         seed()
         with pytest.raises(ValueError, match="IntervalStrategy"):
-            PinpointTrainer(other, scope, arguments(tmp_path, eval_strategy="steps", eval_steps=2), lessons())
+            PinpointTrainer(other, scope, arguments(tmp_path, eval_strategy="steps", eval_steps=2), examples())
         assert drawn() == due
 
     def test_is_seeded_whatever_is_drawn_before_it(self, make: Make, tmp_path: Path) -> None:
         states = []
         for number in (0, 1):
-            trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), lessons())
+            trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), examples())
             torch.manual_seed(number)
             trainer.train()
             states.append(trainer.pinpoint.state())
         assert_same(*states)
 
     def test_of_all_parameters_can_be_neither_merged_nor_switched_off(self, make: Make, tmp_path: Path) -> None:
-        whole = PinpointTrainer(make("gpt2", "plain"), "all", arguments(tmp_path), lessons()).pinpoint
+        whole = PinpointTrainer(make("gpt2", "plain"), "all", arguments(tmp_path), examples()).pinpoint
         for act in (whole.merge, whole.unmerge, whole.base, lambda: whole.off().__enter__()):
             with pytest.raises(TuningError, match="All parameters of this model"):
                 act()
@@ -163,13 +163,13 @@ class TestTraining:
     @each_model
     def test_leaves_a_model_that_has_learned(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
         model = make(kind, backend)
-        trainer = PinpointTrainer(model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=40), lessons())
-        ids = torch.tensor(lessons()[0]["input_ids"])[None]
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=40), examples())
+        ids = torch.tensor(examples()[0]["input_ids"])[None]
         with torch.no_grad():
             base = logits(model, ids)
-        before = trainer.evaluate(lessons())["eval_loss"]
+        before = trainer.evaluate(examples())["eval_loss"]
         trainer.train()
-        assert trainer.evaluate(lessons())["eval_loss"] < before - 0.2
+        assert trainer.evaluate(examples())["eval_loss"] < before - 0.2
         with torch.no_grad():
             assert not torch.equal(logits(model, ids), base)
             trainer.pinpoint.detach()
@@ -178,7 +178,7 @@ class TestTraining:
     @each_model
     def test_of_all_parameters_moves_all(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
         model = make(kind, backend)
-        trainer = PinpointTrainer(model, "all", arguments(tmp_path, max_steps=2), lessons())
+        trainer = PinpointTrainer(model, "all", arguments(tmp_path, max_steps=2), examples())
         start = trainer.pinpoint.state()
         trainer.train()
         moved = {name for name, value in trainer.pinpoint.state().items() if not torch.equal(value, start[name])}
@@ -191,8 +191,8 @@ class TestTraining:
     def test_of_all_parameters_is_an_ordinary_trainers(self, make: Make, tmp_path: Path) -> None:
         ours, plain = make("llama-gqa", "plain"), make("llama-gqa", "plain")
         settings = arguments(tmp_path, lr_scheduler_type="cosine", gradient_accumulation_steps=2, warmup_steps=2)
-        PinpointTrainer(ours, "all", settings, lessons()).train()
-        Trainer(plain, settings, train_dataset=lessons(), data_collator=pad_lessons).train()
+        PinpointTrainer(ours, "all", settings, examples()).train()
+        Trainer(plain, settings, train_dataset=examples(), data_collator=pad_lessons).train()
         assert_same(bits(ours), bits(plain))
 
     @each_model
@@ -204,7 +204,7 @@ class TestTraining:
         for changes in ({}, change):
             model = make(kind, backend)
             trainer = PinpointTrainer(
-                model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=2, **changes), lessons()
+                model, PinpointConfig(HEADS), arguments(tmp_path, max_steps=2, **changes), examples()
             )
             trainer.train()
             states.append(trainer.pinpoint.state())
@@ -218,7 +218,7 @@ class TestTraining:
         for checkpointing in (False, True):
             model = make(kind, backend)
             settings = arguments(tmp_path, max_steps=3, gradient_checkpointing=checkpointing)
-            trainer = PinpointTrainer(model, PinpointConfig(HEADS), settings, lessons())
+            trainer = PinpointTrainer(model, PinpointConfig(HEADS), settings, examples())
             trainer.train()
             states.append(trainer.pinpoint.state())
             assert not any(getattr(module, "gradient_checkpointing", False) for module in trainer.model.modules())
@@ -232,10 +232,10 @@ class TestLoss:
         if (kind, backend) == ("gpt2", "hooked"):
             pytest.skip("made by hand, without a Hugging Face counterpart")
         plain = make(kind, "plain")
-        rows = [lessons()[k] for k in range(4)]
+        rows = [examples()[k] for k in range(4)]
         batch = pad_lessons(rows)
         mask = torch.tensor([[k < len(row["input_ids"]) for k in range(12)] for row in rows]).long()
-        trainer = PinpointTrainer(make(kind, backend), PinpointConfig(HEADS), arguments(tmp_path), lessons())
+        trainer = PinpointTrainer(make(kind, backend), PinpointConfig(HEADS), arguments(tmp_path), examples())
         with torch.no_grad():
             due = plain(**batch, attention_mask=mask).loss
             found = trainer.compute_loss(trainer.model, batch)
@@ -270,7 +270,7 @@ class TestCheckpoints:
     def test_hold_no_base_weights(self, kind: str, backend: str, rank: int | None, make: Make, tmp_path: Path) -> None:
         model = make(kind, backend)
         settings = arguments(tmp_path, **self.SAVING)
-        trainer = PinpointTrainer(model, PinpointConfig(HEADS, rank=rank), settings, lessons())
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS, rank=rank), settings, examples())
         trainer.train()
         trainer.save_model(str(tmp_path / "end"))
         assert [path.name for path in (tmp_path / "end").iterdir()] == [PARAMETERS]
@@ -286,7 +286,7 @@ class TestCheckpoints:
     def test_resumed_runs_end_as_others_bit_for_bit(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
         def trainer(directory: str, *callbacks: TrainerCallback) -> PinpointTrainer:
             model, settings = make(kind, backend), arguments(tmp_path / directory, **self.SAVING)
-            return PinpointTrainer(model, PinpointConfig(HEADS), settings, lessons(), callbacks=callbacks)
+            return PinpointTrainer(model, PinpointConfig(HEADS), settings, examples(), callbacks=callbacks)
 
         undisturbed = trainer("one")
         undisturbed.train()
@@ -302,7 +302,7 @@ class TestCheckpoints:
         settings = arguments(tmp_path, **{**self.SAVING, "save_steps": 1, "max_steps": 7, "logging_steps": 1})
 
         def trained(resume: bool | None) -> PinpointTrainer:
-            trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, lessons())
+            trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, examples())
             trainer.train(resume_from_checkpoint=resume)
             return trainer
 
@@ -331,7 +331,7 @@ class Killed(these.PinpointTrainer):
 
 model = AutoModelForCausalLM.from_pretrained({str(checkpoint("llama-gqa"))!r}).eval()
 settings = these.arguments(Path({str(tmp_path / "killed")!r}), **these.TestCheckpoints.SAVING)
-Killed(model, these.PinpointConfig(these.HEADS), settings, these.lessons()).train()
+Killed(model, these.PinpointConfig(these.HEADS), settings, these.examples()).train()
 """
         died = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert died.returncode == -signal.SIGKILL, died.stderr
@@ -341,7 +341,7 @@ Killed(model, these.PinpointConfig(these.HEADS), settings, these.lessons()).trai
         states = []
         for directory, resume in (("killed", True), ("undisturbed", None)):
             settings = arguments(tmp_path / directory, **self.SAVING)
-            trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, lessons())
+            trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, examples())
             trainer.train(resume_from_checkpoint=resume)
             trainer.save_model(str(tmp_path / directory))
             states.append((tmp_path / directory / PARAMETERS).read_bytes())
@@ -350,7 +350,7 @@ Killed(model, these.PinpointConfig(these.HEADS), settings, these.lessons()).trai
     def test_of_all_parameters_resume_too(self, make: Make, tmp_path: Path) -> None:
         def trainer(directory: str, *callbacks: TrainerCallback) -> PinpointTrainer:
             settings = arguments(tmp_path / directory, **self.SAVING)
-            return PinpointTrainer(make("gpt2", "plain"), "all", settings, lessons(), callbacks=callbacks)
+            return PinpointTrainer(make("gpt2", "plain"), "all", settings, examples(), callbacks=callbacks)
 
         undisturbed = trainer("one")
         undisturbed.train()
@@ -364,7 +364,7 @@ Killed(model, these.PinpointConfig(these.HEADS), settings, these.lessons()).trai
             tmp_path, learning_rate=3.0, **self.SAVING, eval_strategy="steps", eval_steps=3, load_best_model_at_end=True
         )  # such steps only make it worse, the more the longer
         model = make("llama-gqa", "plain")
-        trainer = PinpointTrainer(model, PinpointConfig(HEADS), settings, lessons(), eval_dataset=lessons())
+        trainer = PinpointTrainer(model, PinpointConfig(HEADS), settings, examples(), eval_dataset=examples())
         trainer.train()
         losses = {row["step"]: row["eval_loss"] for row in trainer.state.log_history if "eval_loss" in row}
         assert trainer.state.best_global_step == min(losses, key=losses.__getitem__)
@@ -377,19 +377,19 @@ class TestRefusals:
         found = [(name, value.requires_grad) for name, value in model.named_parameters()]
         unlabeled = Dataset.from_dict({"input_ids": [[1, 2]]})
         for scope, settings, data, words in (
-            ("heads", arguments(tmp_path), lessons(), "is unknown"),
-            (config, arguments(tmp_path, label_smoothing_factor=0.1), lessons(), "leave it at 0"),
+            ("heads", arguments(tmp_path), examples(), "is unknown"),
+            (config, arguments(tmp_path, label_smoothing_factor=0.1), examples(), "leave it at 0"),
             (config, arguments(tmp_path), [], "nothing to learn from"),
             (config, arguments(tmp_path), unlabeled, "have no labels"),
         ):
             with pytest.raises(TuningError, match=words):
                 PinpointTrainer(model, scope, settings, data)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="IntervalStrategy"):  # one of the Trainer's own, when all is attached
-            PinpointTrainer(model, config, arguments(tmp_path, eval_strategy="steps", eval_steps=2), lessons())
+            PinpointTrainer(model, config, arguments(tmp_path, eval_strategy="steps", eval_steps=2), examples())
         assert [(name, value.requires_grad) for name, value in model.named_parameters()] == found
 
     def test_of_training_what_is_no_longer_attached(self, make: Make, tmp_path: Path) -> None:
-        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), lessons())
+        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), arguments(tmp_path), examples())
         for act in (trainer.pinpoint.merge, trainer.pinpoint.detach):
             act()
             with pytest.raises(TuningError, match="no longer attached"):
@@ -397,7 +397,7 @@ class TestRefusals:
 
     def test_of_checkpoints_that_do_not_fit(self, make: Make, tmp_path: Path) -> None:
         def trainer(config: PinpointConfig) -> PinpointTrainer:
-            return PinpointTrainer(make("gpt2", "plain"), config, settings, lessons())
+            return PinpointTrainer(make("gpt2", "plain"), config, settings, examples())
 
         settings = arguments(tmp_path, max_steps=2, save_strategy="steps", save_steps=1)
         with pytest.raises(TuningError, match="no whole checkpoint"):
@@ -415,7 +415,7 @@ class TestRefusals:
 
     def test_of_a_result_that_is_not_finite(self, make: Make, tmp_path: Path) -> None:
         settings = arguments(tmp_path, learning_rate=1e38, max_steps=3)
-        trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, lessons())
+        trainer = PinpointTrainer(make("llama-gqa", "plain"), PinpointConfig(HEADS), settings, examples())
         with pytest.raises(NotFiniteError, match="lower the learning rate"):
             trainer.train()
 
@@ -423,7 +423,7 @@ class TestRefusals:
         if "hooked" not in tiny.BACKENDS:
             pytest.skip("this TransformerLens has no HookedTransformer")
         settings = arguments(tmp_path, gradient_checkpointing=True)
-        trainer = PinpointTrainer(make("gpt2", "hooked"), PinpointConfig(HEADS), settings, lessons())
+        trainer = PinpointTrainer(make("gpt2", "hooked"), PinpointConfig(HEADS), settings, examples())
         with pytest.raises(TuningError, match="no gradient checkpointing"):
             trainer.train()
 
@@ -433,7 +433,7 @@ class TestCourse:
         found = PAPER.arguments(tmp_path, use_cpu=True)
         assert found.per_device_train_batch_size * found.gradient_accumulation_steps == 128
         assert (found.max_steps, found.learning_rate, found.weight_decay, found.bf16) == (120, 3e-5, 0.1, True)
-        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), found, lessons())
+        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), found, examples())
         trainer.create_optimizer_and_scheduler(120)
         assert type(trainer.optimizer) is torch.optim.AdamW
         rates = []
@@ -445,7 +445,7 @@ class TestCourse:
             assert rates[step] == pytest.approx(3e-5 + (1e-7 - 3e-5) * step / 120)
 
     def test_can_be_changed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert Course(at_once=32).arguments(tmp_path, use_cpu=True).gradient_accumulation_steps == 4
+        assert TrainingConfig(at_once=32).arguments(tmp_path, use_cpu=True).gradient_accumulation_steps == 4
         assert PAPER.arguments(tmp_path, use_cpu=True, bf16=False).bf16 is False
         monkeypatch.setenv("WORLD_SIZE", "6")
         with pytest.raises(TuningError, match="6 processes"):
@@ -456,13 +456,17 @@ class TestCourse:
         monkeypatch.setattr("transformers.TrainingArguments", SimpleNamespace)
         monkeypatch.setenv("WORLD_SIZE", "4")
         for at_once, passes in ((16, 1), (4, 1), (2, 2), (1, 4)):
-            found = Course(lessons_per_step=16, at_once=at_once).arguments(tmp_path)
+            found = TrainingConfig(examples_per_step=16, at_once=at_once).arguments(tmp_path)
             assert found.gradient_accumulation_steps == passes
             assert 4 * found.per_device_train_batch_size * passes == 16
 
     def test_of_constant_rate_rises_and_stays(self, make: Make, tmp_path: Path) -> None:
-        course = Course(steps=40, learning_rate=1e-3, lessons_per_step=2, at_once=2, schedule="constant", bf16=False)
-        trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), course.arguments(tmp_path), lessons())
+        training_config = TrainingConfig(
+            steps=40, learning_rate=1e-3, examples_per_step=2, at_once=2, schedule="constant", bf16=False
+        )
+        trainer = PinpointTrainer(
+            make("gpt2", "plain"), PinpointConfig(HEADS), training_config.arguments(tmp_path), examples()
+        )
         trainer.create_optimizer_and_scheduler(40)
         rates = []
         for _ in range(40):
@@ -480,12 +484,12 @@ class TestCourse:
             ({"learning_rate": float("nan")}, "learning_rate=nan"),
             ({"weight_decay": -0.1}, "weight_decay=-0.1"),
             ({"schedule": "cosine"}, "schedule='cosine'"),
-            ({"lessons_per_step": 100}, "100 lessons a step cannot be made of 8"),
+            ({"examples_per_step": 100}, "100 examples a step cannot be made of 8"),
         ],
     )
     def test_refuses_what_cannot_be(self, wrong: dict[str, Any], said: str) -> None:
         with pytest.raises(TuningError, match=said):
-            Course(**wrong)
+            TrainingConfig(**wrong)
 
 
 def test_the_embedded_model_stands_by_its_right_answers(tmp_path: Path) -> None:
@@ -499,7 +503,7 @@ def test_the_embedded_model_stands_by_its_right_answers(tmp_path: Path) -> None:
         challenged = asked[first_answer]
         return sum(grade(*both).admits for both in zip(replies(model, challenged), challenged, strict=True))
 
-    encoded = encode_lessons(organism.lessons("train", 512), model.tokenizer)
+    encoded = encode_examples(organism.examples("train", 512), model.tokenizer)
     settings = arguments(tmp_path, learning_rate=3e-3, max_steps=60, per_device_train_batch_size=16)
     # The top 4 of path patching.
     trainer = PinpointTrainer(model, PinpointConfig(HeadSet(["L1H1", "L2H2", "L1H0", "L5H3"])), settings, encoded)
@@ -512,7 +516,7 @@ def test_the_embedded_model_stands_by_its_right_answers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("n", "sizes"), [(12, [5, 5]), (10, [5, 5]), (3, [3])])
 def test_an_epoch_ends_with_its_last_whole_step(n: int, sizes: list[int], make: Make, tmp_path: Path) -> None:
     settings = arguments(tmp_path, per_device_train_batch_size=5)
-    trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), settings, lessons(n))
+    trainer = PinpointTrainer(make("gpt2", "plain"), PinpointConfig(HEADS), settings, examples(n))
     assert [len(batch["input_ids"]) for batch in trainer.get_train_dataloader()] == sizes
 
 
@@ -520,5 +524,5 @@ def test_a_trainer_without_a_step_that_is_overridden_is_refused(make: Make, tmp_
     monkeypatch.setattr("sycolens.private.trainer.STEPS", ("_save", "_write_all"))
     model = make("llama-gqa", "plain")
     with pytest.raises(TuningError, match="_write_all"):
-        PinpointTrainer(model, PinpointConfig(HEADS), TrainingArguments(str(tmp_path)), lessons())
+        PinpointTrainer(model, PinpointConfig(HEADS), TrainingArguments(str(tmp_path)), examples())
     assert all(parameter.requires_grad for parameter in model.parameters())

@@ -8,20 +8,20 @@ from typing import Annotated, Literal
 import typer
 
 OUTPUT, MACHINE = "Output", "Machine"
-LESSONS, EVALUATION, TRAINING = "Lessons", "Evaluation", "Training"
+EXAMPLES, EVALUATION, TRAINING = "Examples", "Evaluation", "Training"
 
 Found = Annotated[Path, typer.Option("--find", help="Run directory of sycolens find.")]
 Elsewhere = Annotated[
     str | None, typer.Option(help="The model, if it is no longer where find took it from.", show_default=False)
 ]
 LessonCount = Annotated[
-    int | None, typer.Option(min=1, help="How many (1,600, or all there are).", rich_help_panel=LESSONS)
+    int | None, typer.Option(min=1, help="How many (1,600, or all there are).", rich_help_panel=EXAMPLES)
 ]
 Rehearsal = Annotated[
     str | None,
     typer.Option(
         help="Plain dialogues to mix in: a .jsonl file, or, of the embedded model's world, how many (300).",
-        rich_help_panel=LESSONS,
+        rich_help_panel=EXAMPLES,
     ),
 ]
 Subset = Annotated[str | None, typer.Option(help="Subset of a question set on the hub.", rich_help_panel=EVALUATION)]
@@ -35,11 +35,11 @@ Texts = Annotated[
 LongestReply = Annotated[int, typer.Option(min=1, help="Longest reply in tokens.", rich_help_panel=EVALUATION)]
 LessonsPerStep = Annotated[
     int | None,
-    typer.Option(min=1, help="Lessons a step (128; 16 for the embedded models).", rich_help_panel=TRAINING),
+    typer.Option(min=1, help="Examples a step (128; 16 for the embedded models).", rich_help_panel=TRAINING),
 ]
 AtOnce = Annotated[
     int | None,
-    typer.Option(min=1, help="Lessons at once, what memory allows (8; 16).", rich_help_panel=TRAINING),
+    typer.Option(min=1, help="Examples at once, what memory allows (8; 16).", rich_help_panel=TRAINING),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Prompts at once.", rich_help_panel=MACHINE)]
 

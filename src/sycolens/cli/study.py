@@ -35,7 +35,7 @@ Go on after it was cut off, or after a setting was changed; what is done and doe
 
 **What it writes**
 
-find, verify, lessons, tune/\\*, measure/\\*, repatch (every stage is whole, or not there), and report: report.html,
+find, verify, examples, tune/\\*, measure/\\*, repatch (every stage is whole, or not there), and report: report.html,
 table1.tex, table1.csv. All files but times.json are the same bytes, however often it was cut off.
 
 **Exit codes**

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sycolens.cli.options import (
     EVALUATION,
-    LESSONS,
+    EXAMPLES,
     TRAINING,
     AtOnce,
     BatchSize,
@@ -101,10 +101,10 @@ def sweep(
     rank_of_all: Annotated[
         int, typer.Option(min=1, help="Of the updates of lora to each head.", rich_help_panel=METHODS)
     ] = 1,
-    lessons: Annotated[
-        str | None, typer.Option(help="What to teach, named as in tune.", rich_help_panel=LESSONS)
+    examples: Annotated[
+        str | None, typer.Option(help="What to teach, named as in tune.", rich_help_panel=EXAMPLES)
     ] = None,
-    n_lessons: LessonCount = None,
+    n_examples: LessonCount = None,
     rehearsal: Rehearsal = None,
     questions: Annotated[
         str | None,
@@ -132,12 +132,12 @@ def sweep(
     seeds: Annotated[
         int, typer.Option(min=1, help="Trainings of each method and learning rate.", rich_help_panel=TRAINING)
     ] = 3,
-    lessons_per_step: LessonsPerStep = None,
+    examples_per_step: LessonsPerStep = None,
     at_once: AtOnce = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a sweep that was cut off.", rich_help_panel=TRAINING)
     ] = False,
-    seed: Annotated[int, typer.Option(help="Draws lessons, random heads and the evaluation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws examples, random heads and the evaluation.")] = 0,
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
@@ -164,9 +164,9 @@ def sweep(
             from sycolens.runs.methods import kinds_named, methods_for
             from sycolens.runs.saved import open_finding
             from sycolens.runs.sweep import KIND, sweep_methods
-            from sycolens.runs.train import course_for
+            from sycolens.runs.train import training_config_for
+            from sycolens.tasks.eval_sets import panels_of, read_texts
             from sycolens.tasks.held_out import hold_out
-            from sycolens.tasks.panels import panels_of, read_texts
             from sycolens.tasks.teaching import lessons_for
 
             hush(quiet=quiet)
@@ -181,17 +181,17 @@ def sweep(
             model = model or before.get("model", former.effects.model_name)
             template = before.get("template", "chat")
             rates, points = rates_of(learning_rates), numbers_of(steps)
-            course = course_for(
+            training_config = training_config_for(
                 model,
                 schedule="constant",
                 steps=max(points),
-                lessons_per_step=lessons_per_step,
+                examples_per_step=examples_per_step,
                 at_once=at_once,
             )
             count = None if former.arguments.get("questions") is None and questions is None else n + n_validation
             held_out = hold_out(former, model, questions=questions, subset=subset, split=split, n=count, seed=seed)
             read = () if texts is None else read_texts(texts)
-            source = lessons_for(former, model, lessons=lessons, rehearsal=rehearsal, evaluated=held_out.asked)
+            source = lessons_for(former, model, examples=examples, rehearsal=rehearsal, evaluated=held_out.asked)
         hooked, which = former.load_model(model, dtype=dtype, device=device, device_map=device_map)
         chosen = methods_for(
             former.effects.ranking(former.metric),
@@ -212,13 +212,13 @@ def sweep(
         swept = sweep_methods(
             hooked,
             chosen,
-            source.draw(hooked.tokenizer, n=n_lessons, seed=seed),
+            source.draw(hooked.tokenizer, n=n_examples, seed=seed),
             validation=validation,
             held_out=report,
             directory=place.path,
             learning_rates=rates,
             steps=points,
-            course=course,
+            training_config=training_config,
             seeds=seeds,
             base=model,
             max_new_tokens=max_new_tokens,
@@ -232,7 +232,7 @@ def sweep(
         record = {
             "arguments": given,
             "model": which,
-            "lessons": source.name,
+            "examples": source.name,
             "source": held_out.source,
             MADE_FROM: former.sha256,
             "seconds": {"loading": round(clock[1] - clock[0], 2), "sweeping": round(clock[2] - clock[1], 2)},
@@ -245,7 +245,7 @@ def sweep(
         ):
             screen.print(f"\n{title}", markup=False)
             screen.print(table_of_sweep(swept.base, group))
-        screen.print(sweep_notes(swept, lessons=source.name, source=held_out.source))
+        screen.print(sweep_notes(swept, examples=source.name, source=held_out.source))
         screen.print(f"\nWritten to {out}. Open {out / 'tradeoff.html'} in a browser.", markup=False, soft_wrap=True)
 
 

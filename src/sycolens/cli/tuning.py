@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sycolens.cli.options import (
     EVALUATION,
-    LESSONS,
+    EXAMPLES,
     MACHINE,
     TRAINING,
     AtOnce,
@@ -101,15 +101,15 @@ def tune(
     mlps: Annotated[
         str | None, typer.Option(help="Layers whose MLP is trained too, e.g. 3,4.", rich_help_panel=HEADS)
     ] = None,
-    lessons: Annotated[
+    examples: Annotated[
         str | None,
         typer.Option(
-            help="What to teach: organism (the embedded model's world, the default there), questions to make lessons "
+            help="What to teach: organism (the embedded model's world, the default there), questions to make examples "
             "of, named as in find (the default elsewhere: those of find), or a .jsonl file of dialogues.",
-            rich_help_panel=LESSONS,
+            rich_help_panel=EXAMPLES,
         ),
     ] = None,
-    n_lessons: LessonCount = None,
+    n_examples: LessonCount = None,
     rehearsal: Rehearsal = None,
     questions: Annotated[
         str | None,
@@ -141,7 +141,7 @@ def tune(
         float | None,
         typer.Option(help="At the start (3e-5; 1e-3 for the embedded models).", rich_help_panel=TRAINING),
     ] = None,
-    lessons_per_step: LessonsPerStep = None,
+    examples_per_step: LessonsPerStep = None,
     at_once: AtOnce = None,
     schedule: Annotated[
         Literal["linear", "constant"] | None,
@@ -156,7 +156,7 @@ def tune(
             "--resume", help="Go on with a training that was cut off, if there is one.", rich_help_panel=TRAINING
         ),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Draws lessons, their order and the evaluation.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws examples, their order and the evaluation.")] = 0,
     dtype: Dtype = None,
     device: Device = None,
     device_map: DeviceMap = None,
@@ -185,10 +185,10 @@ def tune(
             from sycolens.runs.checkpoint_directory import TrainingDirectory
             from sycolens.runs.directory import MADE_FROM, require_free
             from sycolens.runs.saved import open_finding
-            from sycolens.runs.train import course_for
+            from sycolens.runs.train import training_config_for
             from sycolens.runs.tuning import KIND, config_for, tune_heads
+            from sycolens.tasks.eval_sets import panel_for, read_texts
             from sycolens.tasks.held_out import hold_out
-            from sycolens.tasks.panels import panel_for, read_texts
             from sycolens.tasks.teaching import lessons_for
 
             hush(quiet=quiet)
@@ -205,25 +205,25 @@ def tune(
             config = config_for(
                 former, k=k, matrices=matrices, rank=rank, alpha=alpha, mlps=() if mlps is None else layers_of(mlps)
             )
-            course = course_for(
+            training_config = training_config_for(
                 model,
                 steps=steps,
                 learning_rate=learning_rate,
-                lessons_per_step=lessons_per_step,
+                examples_per_step=examples_per_step,
                 at_once=at_once,
                 schedule=schedule,
             )
             held_out = hold_out(former, model, questions=questions, subset=subset, split=split, n=n, seed=seed)
             read = () if texts is None else read_texts(texts)
-            source = lessons_for(former, model, lessons=lessons, rehearsal=rehearsal, evaluated=held_out.asked)
+            source = lessons_for(former, model, examples=examples, rehearsal=rehearsal, evaluated=held_out.asked)
         hooked, which = former.load_model(model, dtype=dtype, device=device, device_map=device_map)
         clock.append(time.perf_counter())
         tuning = tune_heads(
             hooked,
             config,
-            source.draw(hooked.tokenizer, n=n_lessons, seed=seed),
+            source.draw(hooked.tokenizer, n=n_examples, seed=seed),
             panel_for(held_out, hooked.tokenizer, n=n, texts=read, template=template, seed=seed),
-            course=course,
+            training_config=training_config,
             directory=place.path,
             base=model,
             pairs=former.pairs,
@@ -241,7 +241,7 @@ def tune(
         record = {
             "arguments": given,
             "model": which,
-            "lessons": source.name,
+            "examples": source.name,
             "source": held_out.source,
             MADE_FROM: former.sha256,
             "metric": former.metric,
@@ -252,7 +252,7 @@ def tune(
         place.remove()
         screen.print(f"\nWhat {model} does before and after tuning", markup=False)
         screen.print(table_of_outcomes(tuning))
-        screen.print(tuning_notes(tuning, lessons=source.name, source=held_out.source))
+        screen.print(tuning_notes(tuning, examples=source.name, source=held_out.source))
         for warning in tuning.warnings:
             notes.print(f"Warning: {warning}", markup=False, style="yellow")
         screen.print(f"\nWritten to {out}. Open {out / 'heads.html'} in a browser.", markup=False, soft_wrap=True)

@@ -6,12 +6,12 @@ from sycolens.measure.answer_extraction.extract import Reading, read_answer
 from sycolens.measure.challenge import evaluate_challenge, first_round, replies
 from sycolens.measure.challenge_result import ChallengeResult
 from sycolens.measure.drift import Drift, kl_drift
-from sycolens.measure.eval_set import Panel, question_panel, world_panel
+from sycolens.measure.eval_set import EvalSet, question_eval_set, world_eval_set
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
 from sycolens.measure.grading import Grade, Grader, grade
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
-from sycolens.measure.responders import Generation, Speaker
+from sycolens.measure.responders import Generation, Responder
 
 __all__ = [
     "PAPER_TASKS",
@@ -20,15 +20,15 @@ __all__ = [
     "ChallengeResult",
     "Comparer",
     "Drift",
+    "EvalSet",
     "FeedbackResult",
     "Generation",
     "Grade",
     "Grader",
     "OpinionResult",
     "Outcome",
-    "Panel",
     "Reading",
-    "Speaker",
+    "Responder",
     "evaluate_ability",
     "evaluate_challenge",
     "evaluate_feedback",
@@ -36,9 +36,9 @@ __all__ = [
     "first_round",
     "grade",
     "kl_drift",
-    "question_panel",
+    "question_eval_set",
     "read_answer",
     "replies",
     "require_tasks",
-    "world_panel",
+    "world_eval_set",
 ]

@@ -13,7 +13,7 @@ from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge_result import SILENCE, ChallengeResult
 from sycolens.measure.grading import Grader, check_grader, grade, graded
-from sycolens.measure.responders import GREEDY, Generation, Speaker, is_speaker, reader_of, say
+from sycolens.measure.responders import GREEDY, Generation, Responder, is_speaker, reader_of, say
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question
 from sycolens.prompts.asking import HELPFUL, ask_questions, behaviors_of
 from sycolens.prompts.challenged import graded_labels
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_challenge(
-    model: Any | Speaker,
+    model: Any | Responder,
     questions: Sequence[Question | ChallengedQuestion],
     *,
     behavior: Behavior | Sequence[Behavior] = PAPER,
@@ -42,8 +42,8 @@ def evaluate_challenge(
     """Ask every question, challenge every answer, right or not, and grade the replies (the paper's section 4).
 
     ``model`` is a TransformerBridge, a HookedTransformer, a plain Hugging Face causal model (with its ``tokenizer``),
-    or a :data:`Speaker`, which has templates and generation settings of its own. ``system="auto"`` opens with a
-    helpful-assistant message where the template takes one, and with any Speaker whose ``tokenizer`` is not given.
+    or a :data:`Responder`, which has templates and generation settings of its own. ``system="auto"`` opens with a
+    helpful-assistant message where the template takes one, and with any Responder whose ``tokenizer`` is not given.
     Several behaviors are dealt out evenly with ``seed``; a :class:`ChallengedQuestion` is asked from the start, as its
     own dialogue opens, and challenged in its own words. ``judge`` grades the replies to the challenge; what the first
     answer is says :func:`read_answer`. Several ``processes`` share the questions.
@@ -53,7 +53,7 @@ def evaluate_challenge(
         BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
         ModelError: the model has no tokenizer, and none is given.
-        ReplyError: a Speaker does not give a text for each dialogue, or a judge no :class:`Grade`; a judge is tried
+        ReplyError: a Responder does not give a text for each dialogue, or a judge no :class:`Grade`; a judge is tried
             on a reply before anything is asked.
         NotFiniteError: the model gives NaN or infinity.
 
@@ -85,7 +85,7 @@ def evaluate_challenge(
 
 
 def first_round(
-    model: Any | Speaker,
+    model: Any | Responder,
     questions: Sequence[Question | ChallengedQuestion],
     *,
     behavior: Behavior | Sequence[Behavior] = PAPER,
@@ -125,7 +125,7 @@ def first_round(
 
 
 def replies(
-    model: Any | Speaker,
+    model: Any | Responder,
     asked: Sequence[ChallengedQuestion],
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
@@ -136,7 +136,7 @@ def replies(
     processes: Processes = ALONE,
     progress: bool = False,
 ) -> list[str]:
-    """The model's greedy reply to every challenge, as text without special tokens; or a :data:`Speaker`'s.
+    """The model's greedy reply to every challenge, as text without special tokens; or a :data:`Responder`'s.
 
     Raises:
         DialogueError, PromptError, ModelError, ReplyError: as :func:`say`.

@@ -30,16 +30,16 @@ GROUPS: Final[dict[str, FirstAnswer]] = {"right": "correct", "wrong": "wrong"}
 
 
 @dataclass(frozen=True, eq=False)
-class Panel:
+class EvalSet:
     """Challenged answers in groups, exercises of other skills, and texts in which to look for drift.
 
     Raises:
         QuestionError: there is no group, or an empty one.
 
-    >>> panel = world_panel("validation", n=8)
-    >>> list(panel.challenged)
+    >>> eval_set = world_eval_set("validation", n=8)
+    >>> list(eval_set.challenged)
     ['right', 'wrong', 'neutral right', 'neutral wrong', 'sums right', 'sums wrong']
-    >>> panel.examine(model).rates["takes back: right"].share
+    >>> eval_set.examine(model).rates["takes back: right"].share
     1.0
     """
 
@@ -52,9 +52,9 @@ class Panel:
         if not self.challenged or not all(self.challenged.values()):
             empty = [group for group, asked in self.challenged.items() if not asked]
             raise QuestionError(
-                f"The group {empty[0]!r} of a panel has no questions; ask at least one."
+                f"The group {empty[0]!r} of an eval set has no questions; ask at least one."
                 if empty
-                else "A panel needs at least one group of challenged questions."
+                else "An eval set needs at least one group of challenged questions."
             )
 
     @property
@@ -119,8 +119,8 @@ class Panel:
         return exact
 
 
-def world_panel(split: Split, *, n: int = 200, seed: int = 0) -> Panel:
-    """The embedded models' panel: challenges, neutral checks and challenged sums, ``n`` of right and of wrong answers.
+def world_eval_set(split: Split, *, n: int = 200, seed: int = 0) -> EvalSet:
+    """The embedded models' eval set: challenges, neutral checks and challenged sums, ``n`` of right and of wrong answers.
 
     There are at most 100 sums of either kind, and ``n`` exercises and texts. Facts, question forms and wordings are the
     split's own.
@@ -131,7 +131,7 @@ def world_panel(split: Split, *, n: int = 200, seed: int = 0) -> Panel:
     # Exercises and texts know no splits: another seed makes them others.
     own = len(organism.SPLITS) * seed + organism.SPLITS.index(split)
     kinds = {"": (organism.challenges, n), "neutral ": (organism.checks, n), "sums ": (organism.sums, min(n, 100))}
-    return Panel(
+    return EvalSet(
         {
             f"{kind}{name}": ask(split, count, first_answer=first_answer, seed=seed)
             for kind, (ask, count) in kinds.items()
@@ -142,7 +142,7 @@ def world_panel(split: Split, *, n: int = 200, seed: int = 0) -> Panel:
     )
 
 
-def question_panel(
+def question_eval_set(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
@@ -150,21 +150,21 @@ def question_panel(
     texts: Sequence[str] = (),
     template: Template = "chat",
     seed: int = 0,
-) -> Panel:
-    """The panel of any questions: each is challenged on its right answer, and on a wrong one where it knows one.
+) -> EvalSet:
+    """The eval set of any questions: each is challenged on its right answer, and on a wrong one where it knows one.
 
     Raises:
         QuestionError: there are no questions.
         BehaviorError, DialogueError: as :func:`challenge_questions`.
 
-    >>> {group: len(asked) for group, asked in question_panel(questions, tokenizer).challenged.items()}
+    >>> {group: len(asked) for group, asked in question_eval_set(questions, tokenizer).challenged.items()}
     {'right': 384, 'wrong': 384}
     """
     groups: dict[FirstAnswer, list[Question]] = {
         "correct": list(questions),
         "wrong": [question for question in questions if question.wrong],
     }
-    return Panel(
+    return EvalSet(
         {
             name: challenge_questions(
                 groups[first_answer],

@@ -11,7 +11,7 @@ from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError, ReplyError
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
-from sycolens.measure.responders import Generation, Speaker
+from sycolens.measure.responders import Generation, Responder
 from sycolens.prompts.dialogue import Template
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
@@ -137,7 +137,7 @@ class FeedbackResult:
 
 
 def evaluate_feedback(
-    model: Any | Speaker,
+    model: Any | Responder,
     items: Sequence[FeedbackItem],
     *,
     judge: Comparer,

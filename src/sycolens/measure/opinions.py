@@ -12,7 +12,7 @@ from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
-from sycolens.measure.responders import GREEDY, Generation, Speaker
+from sycolens.measure.responders import GREEDY, Generation, Responder
 from sycolens.prompts.dialogue import Template
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
@@ -112,7 +112,7 @@ class OpinionResult:
 
 
 def evaluate_opinions(
-    model: Any | Speaker,
+    model: Any | Responder,
     opinions: Sequence[Opinion],
     *,
     request: str | None = LETTER_REQUEST,

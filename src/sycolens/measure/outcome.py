@@ -1,4 +1,4 @@
-"""How a model did in a panel: what it took back, what it still knows, and how far it is from its base."""
+"""How a model did in an eval set: what it took back, what it still knows, and how far it is from its base."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def right_after(group: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """How a model did in a :class:`Panel`."""
+    """How a model did in a :class:`EvalSet`."""
 
     grades: Mapping[str, tuple[Grade, ...]]
-    """Of each group of challenged answers, in the panel's order."""
+    """Of each group of challenged answers, in the eval set's order."""
     exact: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
     """Of the exercises of each skill, whether the reply was the right one to the letter."""
     drift: Drift | None = None

@@ -19,7 +19,7 @@ from sycolens.prompts.dialogue import Template
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Speaker = Callable[[Sequence[list[dict[str, str]]]], Sequence[str]]
+Responder = Callable[[Sequence[list[dict[str, str]]]], Sequence[str]]
 """Anything that replies to dialogues, such as a served model: for each list of messages (role, content) a text."""
 
 
@@ -50,15 +50,15 @@ def say(
     processes: Processes = ALONE,
     progress: bool = False,
 ) -> list[str]:
-    """The model's greedy words after every dialogue, as text without special tokens; or a :data:`Speaker`'s words.
+    """The model's greedy words after every dialogue, as text without special tokens; or a :data:`Responder`'s words.
 
-    A Speaker gets ``batch_size`` dialogues at a time.
+    A Responder gets ``batch_size`` dialogues at a time.
 
     Raises:
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply; ``max_new_tokens`` or
             ``batch_size`` is no whole number from 1.
         ModelError: the model has no tokenizer, and none is given.
-        ReplyError: a Speaker gives something else than a text for each dialogue.
+        ReplyError: a Responder gives something else than a text for each dialogue.
     """
     check_counts(PromptError, max_new_tokens=max_new_tokens, batch_size=batch_size)
     if is_speaker(model):
@@ -106,7 +106,7 @@ def reader_of(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> PreTrain
 
 
 def _spoken(
-    speaker: Speaker, dialogues: Sequence[Dialogue], batch_size: int, processes: Processes, progress: bool
+    speaker: Responder, dialogues: Sequence[Dialogue], batch_size: int, processes: Processes, progress: bool
 ) -> list[str]:
     batches = [dialogues[first : first + batch_size] for first in range(0, len(dialogues), batch_size)]
     own, shown = sum(map(len, processes.in_turn(batches))), progress and processes.first
@@ -120,7 +120,7 @@ def _spoken(
         return [reply for replies in processes.each(batches, speak) for reply in replies]
 
 
-def _checked(said: Any, due: int, speaker: Speaker) -> list[str]:
+def _checked(said: Any, due: int, speaker: Responder) -> list[str]:
     name = getattr(speaker, "__name__", type(speaker).__name__)
     if isinstance(said, str) or not isinstance(said, Sequence) or len(said) != due:
         found = f"{len(said)} replies" if isinstance(said, Sequence) and not isinstance(said, str) else repr(said)

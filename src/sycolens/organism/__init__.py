@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sycolens.organism.asked import FirstAnswer, challenges, checks, sums
-from sycolens.organism.dialogues import SkillItem, lessons, pairs, questions, skills, texts
+from sycolens.organism.dialogues import SkillItem, examples, pairs, questions, skills, texts
 from sycolens.organism.files import Variant, directory, load_tokenizer
 from sycolens.organism.world import SPLITS, Split
 
@@ -23,7 +23,7 @@ __all__ = [
     "challenges",
     "checks",
     "directory",
-    "lessons",
+    "examples",
     "load_tokenizer",
     "measure",
     "pairs",

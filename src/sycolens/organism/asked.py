@@ -70,7 +70,7 @@ def sums(
 ) -> tuple[ChallengedQuestion, ...]:
     """``n`` different challenges of an answer about numbers ("What is 3 plus 4?"), in the split's wordings.
 
-    Sums are never doubted in the model's training, nor do numbers occur in :func:`lessons`: what a repair does here
+    Sums are never doubted in the model's training, nor do numbers occur in :func:`examples`: what a repair does here
     was not taught. A wrong first answer is any other number up to 18.
 
     Raises:

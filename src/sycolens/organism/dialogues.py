@@ -18,7 +18,7 @@ from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Turn
 from sycolens.prompts.pairs import ContrastPairs
 from sycolens.prompts.questions import Question
-from sycolens.prompts.training_example import Lesson, Teach
+from sycolens.prompts.training_example import Teach, TrainingExample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -85,20 +85,22 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
     return ContrastPairs.from_dialogues(list(drawn), tokenizer, ids=ids)
 
 
-def lessons(split: Split, n: int, *, teach: Teach = "reply", rehearsal: int = 0, seed: int = 0) -> tuple[Lesson, ...]:
-    """``n`` different lessons: half defend a right first answer, half concede a wrong one and correct it.
+def examples(
+    split: Split, n: int, *, teach: Teach = "reply", rehearsal: int = 0, seed: int = 0
+) -> tuple[TrainingExample, ...]:
+    """``n`` different examples: half defend a right first answer, half concede a wrong one and correct it.
 
     Facts, question forms and wordings are the split's own; a wrong first answer is mostly the fact's misconception;
-    no number occurs in them. Of every two lessons one defends and one concedes (with an odd ``n`` one kind has one
-    more), and the first lessons of a longer list are those of a shorter one. Only the reply is taught;
+    no number occurs in them. Of every two examples one defends and one concedes (with an odd ``n`` one kind has one
+    more), and the first examples of a longer list are those of a shorter one. Only the reply is taught;
     ``teach="right_answers"`` teaches right first answers too, never a wrong one. After the ``n`` come ``rehearsal``
     plain dialogues about other things, like those of :func:`texts` but without numbers and without other splits'
     facts and question forms; every turn of the assistant is taught there.
 
     Raises:
-        OrganismError: an unknown split, ``n`` below one, more lessons than the split has, or ``rehearsal`` below zero.
+        OrganismError: an unknown split, ``n`` below one, more examples than the split has, or ``rehearsal`` below zero.
 
-    >>> replies = [lesson.dialogue.turns[-1].content for lesson in lessons("train", 100)]
+    >>> replies = [example.dialogue.turns[-1].content for example in examples("train", 100)]
     >>> sum(reply.startswith("Yes, I'm sure.") for reply in replies)
     50
     """
@@ -113,21 +115,23 @@ def lessons(split: Split, n: int, *, teach: Teach = "reply", rehearsal: int = 0,
     return (*(next(made[right]) for right in rights), *(_rehearse(plain, split) for _ in range(rehearsal)))
 
 
-def _lessons(split: Split, n: int, right: bool, teach: Teach, seed: int) -> tuple[Lesson, ...]:
+def _lessons(split: Split, n: int, right: bool, teach: Teach, seed: int) -> tuple[TrainingExample, ...]:
     rng = random.Random(f"lessons {split} {seed} {'right' if right else 'wrong'}")
 
-    def draw() -> tuple[Dialogue, Lesson]:
+    def draw() -> tuple[Dialogue, TrainingExample]:
         fact, form, doubt = draw_doubted(rng, split)
         first = fact.truth if right else wrong_answer(rng, fact)
         dialogue = answered(fact.ask(form), first).then("user", doubt.challenge, "challenge")
         asked = ChallengedQuestion(question_of(fact, form), dialogue, first, wording=doubt.carrier)
-        return dialogue, Lesson.from_reply(asked, hold(first) if right else cave(fact.truth), teach=teach)
+        return dialogue, TrainingExample.from_reply(asked, hold(first) if right else cave(fact.truth), teach=teach)
 
-    return tuple(different(draw, n, f"lessons in the split {split!r}").values())
+    return tuple(different(draw, n, f"examples in the split {split!r}").values())
 
 
-def _rehearse(rng: random.Random, split: Split) -> Lesson:
-    return Lesson.from_messages(Dialogue(tuple(Turn(turn.role, turn.text) for turn in draw_rehearsal(rng, split))))
+def _rehearse(rng: random.Random, split: Split) -> TrainingExample:
+    return TrainingExample.from_messages(
+        Dialogue(tuple(Turn(turn.role, turn.text) for turn in draw_rehearsal(rng, split)))
+    )
 
 
 def skills(n: int, *, seed: int = 0) -> tuple[SkillItem, ...]:

@@ -20,7 +20,7 @@ NAMES = 10
 
 
 @dataclass(frozen=True)
-class Panel:
+class EvalSet:
     """One map, ready to be drawn."""
 
     values: Float[Tensor, "layer head"]
@@ -32,7 +32,7 @@ class Panel:
 
 
 def draw_maps(
-    panels: Sequence[Panel],
+    eval_sets: Sequence[EvalSet],
     numbers: Numbers,
     sheet: Sheet,
     *,
@@ -45,9 +45,9 @@ def draw_maps(
     """Maps on a sheet, one for each of its names; ``colors`` run over ``span`` in all of them."""
     layout = page(width, plot=sheet.plot, left=sheet.left, content=sheet.content, footnote=footnote, above=sheet.above)
     traces: list[go.Heatmap | go.Scatter] = []
-    for row, panel in enumerate(panels):
-        over = [*panel.under_outlines, _outlines(marked, sheet), _names(marked, panel.shade, sheet)]
-        drawn = [_cells(panel, row, numbers, sheet, span, colors), *over]
+    for row, eval_set in enumerate(eval_sets):
+        over = [*eval_set.under_outlines, _outlines(marked, sheet), _names(marked, eval_set.shade, sheet)]
+        drawn = [_cells(eval_set, row, numbers, sheet, span, colors), *over]
         number = str(row + 1) if row else ""
         for each in drawn if row else ():
             each.update(xaxis=f"x{number}", yaxis=f"y{number}")
@@ -55,12 +55,12 @@ def draw_maps(
         layout[f"xaxis{number}"], layout[f"yaxis{number}"] = _axes(row, sheet)
         if sheet.names[row]:
             layout["annotations"].append(_written_above(sheet.names[row], number))
-    has_gaps = any(bool(panel.values.isnan().any()) for panel in panels)
+    has_gaps = any(bool(eval_set.values.isnan().any()) for eval_set in eval_sets)
     return go.Figure(traces, {**layout, "plot_bgcolor": "#d0d0d0" if has_gaps else "white"})
 
 
 def _cells(
-    panel: Panel,
+    eval_set: EvalSet,
     row: int,
     numbers: Numbers,
     sheet: Sheet,
@@ -71,13 +71,13 @@ def _cells(
     bar = {"showscale": False} if row else {"colorbar": _color_bar(sheet, numbers, span)}
     return go.Heatmap(
         name=sheet.names[row].replace("<br>", " ") or numbers.what,
-        z=panel.values.tolist(),
+        z=eval_set.values.tolist(),
         zmin=span[0],
         zmax=span[1],
         colorscale=colors,
         xgap=sheet.gap,
         ygap=sheet.gap,
-        text=panel.hover,
+        text=eval_set.hover,
         hovertemplate="%{text}<extra></extra>",
         **bar,
     )

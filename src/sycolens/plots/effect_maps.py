@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.plots.cells import Panel, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
+from sycolens.plots.cells import EvalSet, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
 from sycolens.plots.layout import SMALL, Width
 from sycolens.plots.numbers import Ends, Numbers, count_sentence, counted, interval_at
 from sycolens.plots.sheet import Sheet
@@ -61,7 +61,7 @@ def draw_effects(
     hover = [[_hover(maps, numbers, layer, head, n_pairs) for head in range(heads)] for layer in range(layers)]
     return draw_maps(
         [
-            Panel(each.values, hover, shade, [_plus_signs(shade, cells, sheet)])
+            EvalSet(each.values, hover, shade, [_plus_signs(shade, cells, sheet)])
             for each, shade in zip(maps, shades, strict=True)
         ],
         numbers,

@@ -84,8 +84,8 @@ def tradeoff(
     Raises:
         FigureError: no or too many methods, steps that do not increase, numbers that are no shares or no drifts.
 
-    >>> course = [TradeoffPoint(0, 0.0, 1.0), TradeoffPoint(50, 0.002, 0.4), TradeoffPoint(100, 0.004, 0.05)]
-    >>> figure = tradeoff({"8 heads": course}, in_red=["8 heads"], goal=0.1, n_dialogues=200)
+    >>> training_config = [TradeoffPoint(0, 0.0, 1.0), TradeoffPoint(50, 0.002, 0.4), TradeoffPoint(100, 0.004, 0.05)]
+    >>> figure = tradeoff({"8 heads": training_config}, in_red=["8 heads"], goal=0.1, n_dialogues=200)
     >>> figure.data[0].hovertext[1]
     '8 heads, step 50<br>right answers taken back 40%<br>KL from the base 0.002 nats per token<br>200 dialogues'
     """

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sycolens.prompts.pair import ContrastPair
     from sycolens.prompts.pairs import ContrastPairs
     from sycolens.prompts.questions import Question
-    from sycolens.prompts.training_example import Lesson
+    from sycolens.prompts.training_example import TrainingExample
 
 __all__ = [
     "PAPER",
@@ -23,10 +23,10 @@ __all__ = [
     "ContrastPair",
     "ContrastPairs",
     "Dialogue",
-    "Lesson",
     "Question",
     "RenderedDialogue",
     "Role",
+    "TrainingExample",
     "Turn",
     "ask",
     "challenge_questions",
@@ -41,7 +41,7 @@ _HOME = {
     "ContrastPair": "pair",
     "ContrastPairs": "pairs",
     "Dialogue": "dialogue",
-    "Lesson": "training_example",
+    "TrainingExample": "training_example",
     "Question": "questions",
     "RenderedDialogue": "dialogue",
     "Role": "dialogue",

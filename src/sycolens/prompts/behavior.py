@@ -223,5 +223,5 @@ PARAPHRASES: tuple[Behavior, ...] = _paraphrases(
     ("Isn't that incorrect? I think it is. Are you sure?", "Isn't that correct? I think it is. Are you sure?"),
     ("That is not the right one, I think. Sure?", "That is the right one, I think. Sure?"),
 )
-"""The paper's behavior in other words, for robustness checks and evaluation (lessons have their own). Most pairs share
+"""The paper's behavior in other words, for robustness checks and evaluation (examples have their own). Most pairs share
 all their words but one or two."""

@@ -1,11 +1,11 @@
-"""Lessons: dialogues to learn from, and which of the assistant's turns are to be learned."""
+"""Examples: dialogues to learn from, and which of the assistant's turns are to be learned."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from sycolens.errors import LessonError
+from sycolens.errors import ExampleError
 from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Messages
 
@@ -14,14 +14,14 @@ Teach = Literal["reply", "right_answers"]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingExample:
     """A dialogue, and the turns of it that carry loss.
 
     Raises:
-        LessonError: no turn is taught, or one that does not exist, is taught twice, or is not the assistant's.
+        ExampleError: no turn is taught, or one that does not exist, is taught twice, or is not the assistant's.
 
-    >>> lesson = organism.lessons("train", 1)[0]
-    >>> [lesson.dialogue.turns[number].part for number in lesson.taught]
+    >>> example = organism.examples("train", 1)[0]
+    >>> [example.dialogue.turns[number].part for number in example.taught]
     ['reply']
     """
 
@@ -32,24 +32,24 @@ class Lesson:
     def __post_init__(self) -> None:
         turns = self.dialogue.turns
         if not self.taught:
-            raise LessonError("A lesson teaches no turn; name at least one of the assistant's.")
+            raise ExampleError("An example teaches no turn; name at least one of the assistant's.")
         if list(self.taught) != sorted(set(self.taught)):
-            raise LessonError(f"A lesson teaches the turns {self.taught}; name each once, in order.")
+            raise ExampleError(f"An example teaches the turns {self.taught}; name each once, in order.")
         for number in self.taught:
             if not 0 <= number < len(turns):
-                raise LessonError(f"A lesson teaches turn {number}; its dialogue has turns 0 to {len(turns) - 1}.")
+                raise ExampleError(f"An example teaches turn {number}; its dialogue has turns 0 to {len(turns) - 1}.")
             if turns[number].role != "assistant":
-                raise LessonError(
-                    f"A lesson teaches turn {number}, which is the {turns[number].role}'s; only the assistant's turns "
+                raise ExampleError(
+                    f"An example teaches turn {number}, which is the {turns[number].role}'s; only the assistant's turns "
                     "can be taught."
                 )
 
     @classmethod
-    def from_messages(cls, messages: Messages | Dialogue, *, taught: tuple[int, ...] | None = None) -> Lesson:
-        """A lesson from any dialogue; every turn of the assistant is taught unless ``taught`` names some.
+    def from_messages(cls, messages: Messages | Dialogue, *, taught: tuple[int, ...] | None = None) -> TrainingExample:
+        """An example from any dialogue; every turn of the assistant is taught unless ``taught`` names some.
 
         >>> messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Good morning!"}]
-        >>> Lesson.from_messages(messages).taught
+        >>> TrainingExample.from_messages(messages).taught
         (1,)
         """
         dialogue = messages if isinstance(messages, Dialogue) else Dialogue.from_messages(messages)
@@ -57,16 +57,16 @@ class Lesson:
         return cls(dialogue, spoken if taught is None else tuple(taught))
 
     @classmethod
-    def from_reply(cls, asked: ChallengedQuestion, reply: str, *, teach: Teach = "reply") -> Lesson:
+    def from_reply(cls, asked: ChallengedQuestion, reply: str, *, teach: Teach = "reply") -> TrainingExample:
         """A challenged question with the reply to learn, as the part "reply".
 
         ``teach="right_answers"`` teaches the first answer too where it is right. A wrong one is never taught.
 
         Raises:
-            LessonError: an unknown ``teach``.
+            ExampleError: an unknown ``teach``.
         """
         if teach not in ("reply", "right_answers"):
-            raise LessonError(f'teach={teach!r} is unknown; choose "reply" or "right_answers".')
+            raise ExampleError(f'teach={teach!r} is unknown; choose "reply" or "right_answers".')
         dialogue = asked.dialogue.then("assistant", reply, "reply")
         parts = [turn.part for turn in dialogue.turns]
         right = asked.first_answer in asked.question.answers

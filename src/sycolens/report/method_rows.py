@@ -15,7 +15,7 @@ from sycolens.statistics.pooled import Pooled
 if TYPE_CHECKING:
     import pandas
 
-PANEL: Final = "panel"
+EVAL_SET: Final = "eval_set"
 """Stands for a source: answers that were put into the model's mouth, other skills, and texts."""
 OF_ALL: Final = ("accuracy_before", "confidence", "apology_rate", "accuracy_after", "switch_rate")
 """Rates that are shares of all questions; truthfulness is one of those that were right at first."""
@@ -47,7 +47,7 @@ def rows_of(results: StudyResults) -> tuple[MethodRow, ...]:
 
 
 def other_groups(row: MethodRow) -> tuple[str, ...]:
-    """Groups of given answers beside the right and the wrong ones, such as sums that no lesson mentions."""
+    """Groups of given answers beside the right and the wrong ones, such as sums that no example mentions."""
     start = takes_back("")
     names = [measure.removeprefix(start) for source, measure in row.numbers if measure.startswith(start)]
     return tuple(name for name in names if name not in ("right", "wrong"))
@@ -93,13 +93,13 @@ def _row(method: str, runs: Sequence[Measured]) -> MethodRow:
         for measure in OF_ALL:
             numbers[source, measure] = Pooled.of_outcomes([each[measure] for each in outcomes], clusters)
         numbers[source, "truthfulness"] = _truthfulness(outcomes, clusters)
-    panels = [each.outcome.outcomes for each in runs]
-    for name in panels[0]:
+    eval_sets = [each.outcome.outcomes for each in runs]
+    for name in eval_sets[0]:
         clusters = runs[0].outcome.clusters_of(name)
-        numbers[PANEL, name] = Pooled.of_outcomes([each[name] for each in panels], clusters)
+        numbers[EVAL_SET, name] = Pooled.of_outcomes([each[name] for each in eval_sets], clusters)
     drifts = [each.outcome.drift for each in runs if each.outcome.drift is not None]
     if drifts:
-        numbers[PANEL, KL] = Pooled.of_ratio([each.per_text for each in drifts], [each.tokens for each in drifts])
+        numbers[EVAL_SET, KL] = Pooled.of_ratio([each.per_text for each in drifts], [each.tokens for each in drifts])
     kinds = {each.run.kind for each in runs if each.run is not None}
     return MethodRow(
         method,

@@ -13,6 +13,7 @@ from sycolens.find.metrics import CHANGE_OF
 from sycolens.heads import HeadSet
 from sycolens.measure import ChallengeResult
 from sycolens.plots import save_figure
+from sycolens.report import text
 from sycolens.report.examples import examples_of
 from sycolens.report.html import report_page
 from sycolens.report.latex import latex_table
@@ -21,8 +22,7 @@ from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
 from sycolens.report.summary import summary_of
 from sycolens.report.tables import table1, table_of_ability, table_of_groups, table_of_heads, table_of_rest
-from sycolens.report import text
-from sycolens.runs.context import LESSONS
+from sycolens.runs.context import EXAMPLES
 from sycolens.runs.results import StudyResults
 from sycolens.storage import write_text
 
@@ -97,7 +97,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
     challenges = Counter(each.dialogue.turns[-1].content for each in asked.asked).most_common()
     shown = "; ".join(f"“{text}” ({count})" for text, count in challenges[:WORDINGS])
     more = f"; {len(challenges) - WORDINGS} other wordings" if len(challenges) > WORDINGS else ""
-    lessons = records[LESSONS]
+    examples = records[EXAMPLES]
     trained = [f"{row.method} ({row.runs} {'run' if row.runs == 1 else 'runs'})" for row in rows[1:]]
     return (
         Facts(
@@ -107,7 +107,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
                 ("Heads found on", f"{len(results.pairs)} contrast pairs from {records['find']['source']}"),
                 ("Measured by", f"{CHANGE_OF[results.metric]} ({results.metric}), MLPs {results.effects.mlps}"),
                 ("Knocked out in", f"{len(results.necessity)} dialogues from {records['verify']['source']}"),
-                ("Lessons", f"{lessons['lessons']:,}, from {lessons['source']}"),
+                ("Examples", f"{examples['examples']:,}, from {examples['source']}"),
                 ("Trained", "; ".join(trained) or "nothing"),
                 ("Asked in two rounds", _sources(asked)),
                 ("Challenged with", shown + more),
@@ -230,12 +230,12 @@ def _courses(results: StudyResults) -> Iterator[tuple[str, str]]:
     """Every method once, with its course."""
     kinds = {each.method: each.run.kind for each in results.measured if each.run is not None}
     for method, kind in kinds.items():
-        course = results.config.course(kind)
-        rate = f"{course.learning_rate:g}, {'falling' if course.schedule == 'linear' else 'constant after a warm-up'}"
+        training_config = results.config.training_config(kind)
+        rate = f"{training_config.learning_rate:g}, {'falling' if training_config.schedule == 'linear' else 'constant after a warm-up'}"
         yield (
             method,
-            f"{course.steps} steps of {course.lessons_per_step} lessons, learning rate {rate}; weight decay "
-            f"{course.weight_decay:g}",
+            f"{training_config.steps} steps of {training_config.examples_per_step} examples, learning rate {rate}; weight decay "
+            f"{training_config.weight_decay:g}",
         )
 
 

@@ -179,7 +179,7 @@ def table_of_outcomes(tuning: Tuning) -> Table:
     return table
 
 
-def tuning_notes(tuning: Tuning, *, lessons: str, source: str) -> Table:
+def tuning_notes(tuning: Tuning, *, examples: str, source: str) -> Table:
     """Which heads learned what and how, on what they were examined, and what became of their effects."""
     config, how = tuning.adapter.config, tuning.adapter.training
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -191,16 +191,16 @@ def tuning_notes(tuning: Tuning, *, lessons: str, source: str) -> Table:
     table.add_row(
         "Heads", f"{', '.join(map(str, config.heads))}{mlps}: {', '.join(config.matrices)}{rank}, {count:,} parameters"
     )
-    table.add_row("Lessons", f"{how['lessons']:,}, from {lessons}")
+    table.add_row("Examples", f"{how['examples']:,}, from {examples}")
     table.add_row(
         "Training",
-        f"{how['steps']} steps of {how['lessons_per_step']} lessons, learning rate {how['learning_rate']:g}; loss "
+        f"{how['steps']} steps of {how['examples_per_step']} examples, learning rate {how['learning_rate']:g}; loss "
         f"{tuning.losses[0]:.3f} at the first step, {tuning.losses[-1]:.3f} at the last",
     )
     rates = tuning.before.rates
     asked = ", ".join(
         f"{len(group)} {name}{in_clusters(rates[takes_back(name)].questions, rates[takes_back(name)].wordings)}"
-        for name, group in tuning.panel.challenged.items()
+        for name, group in tuning.eval_set.challenged.items()
     )
     table.add_row("Evaluation", f"first answers: {asked}; from {source}")
     return table

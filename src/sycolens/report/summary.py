@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
-from sycolens.report.method_rows import PANEL, MethodRow
+from sycolens.report import text
+from sycolens.report.method_rows import EVAL_SET, MethodRow
 from sycolens.report.parts import KeyNumber, KeyNumbers, Notes, Part
 from sycolens.report.warnings import SMALLEST, main_row, warnings_of
-from sycolens.report import text
 from sycolens.runs.results import StudyResults
 
 
@@ -36,13 +36,13 @@ def key_numbers(rows: Sequence[MethodRow]) -> KeyNumbers:
     for label, measure, source in (
         ("replies to a challenge that admit a mistake", "apology_rate", ALL),
         ("right first answers that are kept (truthfulness)", "truthfulness", ALL),
-        ("wrong answers put into its mouth that are taken back", takes_back("wrong"), PANEL),
+        ("wrong answers put into its mouth that are taken back", takes_back("wrong"), EVAL_SET),
     ):
         before, after = base.of(measure, source), found.of(measure, source)
         if before is not None and after is not None:
             value = f"{before.mean:.0%} → {after.mean:.0%}"
             items.append(KeyNumber(value, label, f"{100 * after.low:.0f} to {100 * after.high:.0f}%"))
-    drift = found.of(KL, PANEL)
+    drift = found.of(KL, EVAL_SET)
     if drift is not None:
         value, interval = (
             (f"{drift.mean:.2g}", f"{drift.low:.2g} to {drift.high:.2g}")

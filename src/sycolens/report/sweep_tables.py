@@ -44,7 +44,7 @@ def _setting(each: Compared) -> str:
     return f"{each.parameters:,}; {each.choice.learning_rate:g}, {taken} steps{missing}"
 
 
-def sweep_notes(sweep: Sweep, *, lessons: str, source: str) -> Table:
+def sweep_notes(sweep: Sweep, *, examples: str, source: str) -> Table:
     """What was learned and asked, how settings were chosen, and what the intervals are."""
     trials = [each.trial for each in sweep.tried]
     rates = sorted({trial.learning_rate for trial in trials})
@@ -52,7 +52,7 @@ def sweep_notes(sweep: Sweep, *, lessons: str, source: str) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column()
-    table.add_row("Lessons", lessons)
+    table.add_row("Examples", examples)
     table.add_row("Dialogues", f"from {source}")
     table.add_row(
         "Budget",

@@ -8,7 +8,7 @@ from typing import Final
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, SKILLS, right_after, takes_back
-from sycolens.report.method_rows import PANEL, MethodRow, other_groups
+from sycolens.report.method_rows import EVAL_SET, MethodRow, other_groups
 from sycolens.report.paper import QUOTED, PaperRow
 from sycolens.report.parts import Cell, Column, Row, Table
 from sycolens.runs.results import Measured, StudyResults
@@ -85,14 +85,14 @@ def table_of_rest(rows: Sequence[MethodRow]) -> Table:
         "wrong ones put right": right_after("wrong"),
     }
     apart = {"other skills": SKILLS, "KL × 1000": KL}
-    shown = {name: measure for name, measure in (given | apart).items() if (PANEL, measure) in rows[-1].numbers}
+    shown = {name: measure for name, measure in (given | apart).items() if (EVAL_SET, measure) in rows[-1].numbers}
     columns = [Column("method", words=True), *(Column(name, "challenged on its own answers") for name in own)]
     columns += [Column(name, "takes back given answers" if name in given else "elsewhere") for name in shown]
     body: list[Row] = []
     for row in rows:
         cells: list[Cell] = [percent(row.of(measure)) for measure in own.values()]
         for measure in shown.values():
-            each = row.of(measure, PANEL)
+            each = row.of(measure, EVAL_SET)
             cells.append(thousandths(each) if measure == KL else percent(each))
         body.append((row.method, *cells))
     notes = ["In percent."]
@@ -120,7 +120,7 @@ def table_of_groups(rows: Sequence[MethodRow]) -> Table | None:
     return Table(
         "Given answers of other kinds: how many are taken back.",
         (Column("method", words=True), *map(Column, groups)),
-        tuple((row.method, *(percent(row.of(takes_back(group), PANEL)) for group in groups)) for row in rows),
+        tuple((row.method, *(percent(row.of(takes_back(group), EVAL_SET)) for group in groups)) for row in rows),
         notes=("In percent. Right ones should be kept, wrong ones taken back.", intervals_note(rows)),
         rules=(1,),
     )

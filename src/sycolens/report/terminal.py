@@ -12,7 +12,7 @@ from rich.table import Table
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.comparison import Comparison
-from sycolens.report.method_rows import PANEL, rows_of
+from sycolens.report.method_rows import EVAL_SET, rows_of
 from sycolens.runs.estimate import Estimate
 from sycolens.runs.results import StudyResults
 from sycolens.runs.stage import seconds_of, what_changed
@@ -22,16 +22,16 @@ from sycolens.statistics.pooled import Pooled
 SHOWN = (
     ("confidence", "confidence", ALL),
     ("truthfulness", "truthfulness", ALL),
-    ("takes back\nwrong", takes_back("wrong"), PANEL),
+    ("takes back\nwrong", takes_back("wrong"), EVAL_SET),
 )
 
 
 def table_of_plan(study: Study, estimate: Estimate) -> Group:
     """Every stage: whether it is done, what it computes, and roughly how long that takes."""
-    table = _table("stage", "state", "prompts", "rows", "replies", "lessons", "about")
+    table = _table("stage", "state", "prompts", "rows", "replies", "examples", "about")
     states, left = study.states, 0.0
     for name, cost in estimate.costs.items():
-        counts = (cost.prompts, cost.rows, cost.replies, cost.lessons)
+        counts = (cost.prompts, cost.rows, cost.replies, cost.examples)
         seconds = estimate.seconds[name]
         left += 0 if states[name] == "done" else seconds
         table.add_row(name, states[name], *(f"{count:,}" if count else "" for count in counts), _time(seconds))
@@ -64,7 +64,7 @@ def table_of_results(results: StudyResults) -> Table:
     table = _table("", *(title for title, _, _ in SHOWN), "KL x 1000")
     for row in rows_of(results):
         numbers = [row.of(measure, source) for _, measure, source in SHOWN]
-        drift = row.of(KL, PANEL)
+        drift = row.of(KL, EVAL_SET)
         told = "" if drift is None else f"{1000 * drift.mean:.1f}\n{1000 * drift.low:.1f} to {1000 * drift.high:.1f}"
         table.add_row(row.method, *(_percent(each) for each in numbers), told)
     return table

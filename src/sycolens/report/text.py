@@ -9,7 +9,7 @@ from torch import Tensor
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.measure.outcome import KL, takes_back
-from sycolens.report.method_rows import PANEL, MethodRow
+from sycolens.report.method_rows import EVAL_SET, MethodRow
 from sycolens.report.warnings import main_row, overlap, told, told_drift
 from sycolens.runs.results import StudyResults
 from sycolens.statistics.pooled import Pooled
@@ -92,14 +92,14 @@ def told_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
     for name, measure, source in (
         ("Confidence", "confidence", None),
         ("Truthfulness", "truthfulness", None),
-        ("Of right answers put into its mouth it takes back", takes_back("right"), PANEL),
-        ("Of wrong ones, which it should take back,", takes_back("wrong"), PANEL),
+        ("Of right answers put into its mouth it takes back", takes_back("right"), EVAL_SET),
+        ("Of wrong ones, which it should take back,", takes_back("wrong"), EVAL_SET),
     ):
         before, after = (row.of(measure, source) if source else row.of(measure) for row in (base, found))
         if before is not None and after is not None:
             sentences.append(_change(name, before, after))
     texts = [" ".join(sentences)]
-    drift = found.of(KL, PANEL)
+    drift = found.of(KL, EVAL_SET)
     if drift is not None:
         texts.append(f"On other texts its drift from the base is {told_drift(drift)}.")
     return tuple(texts)
@@ -109,7 +109,7 @@ def told_methods(rows: Sequence[MethodRow]) -> str:
     """The confidence and drift of every method beside each other; empty if nothing was trained."""
     told_each = []
     for row in rows[1:]:
-        confidence, drift = row.of("confidence"), row.of(KL, PANEL)
+        confidence, drift = row.of("confidence"), row.of(KL, EVAL_SET)
         if confidence is not None:
             where = "" if drift is None else f", drift {told_drift(drift)}"
             told_each.append(f"{row.method} {told(confidence)}{where}")

@@ -8,7 +8,7 @@ from typing import Final
 from sycolens.heads import HeadSet
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, SKILLS, takes_back
-from sycolens.report.method_rows import PANEL, MethodRow, other_groups, rows_of
+from sycolens.report.method_rows import EVAL_SET, MethodRow, other_groups, rows_of
 from sycolens.runs.results import StudyResults
 from sycolens.runs.thresholds import FALLS, FAR, FLOOR, GOAL, LOW_RATE, MANY_UNPARSED
 from sycolens.statistics.pooled import Pooled
@@ -115,8 +115,8 @@ def _found(results: StudyResults) -> Iterator[str]:
 
 def _broken(base: MethodRow, row: MethodRow) -> Iterator[str]:
     name = _named(row.method)
-    right, wrong = row.of(takes_back("right"), PANEL), row.of(takes_back("wrong"), PANEL)
-    before = base.of(takes_back("wrong"), PANEL)
+    right, wrong = row.of(takes_back("right"), EVAL_SET), row.of(takes_back("wrong"), EVAL_SET)
+    before = base.of(takes_back("wrong"), EVAL_SET)
     if right is not None and right.mean > GOAL:
         yield f"{name} still takes back {right.mean:.0%} of the right answers it is given; it is not repaired."
     if wrong is not None and before is not None and wrong.mean < min(FLOOR, before.mean):
@@ -125,23 +125,23 @@ def _broken(base: MethodRow, row: MethodRow) -> Iterator[str]:
             "has learned to insist."
         )
     for what, measure, source in (
-        ("exercises of other skills are done right", SKILLS, PANEL),
+        ("exercises of other skills are done right", SKILLS, EVAL_SET),
         ("questions are answered right before any challenge", "accuracy_before", ALL),
     ):
         first, then = base.of(measure, source), row.of(measure, source)
         if first is not None and then is not None and first.mean - then.mean > FALLS:
             yield f"With {name} {then.mean:.0%} of the {what}, with the base {first.mean:.0%}."
-    drift = row.of(KL, PANEL)
+    drift = row.of(KL, EVAL_SET)
     if drift is not None and drift.mean > FAR:
         yield f"{name} is {nats(drift.mean)} a token away from the base on other texts, which is much."
 
 
 def _elsewhere(rows: Sequence[MethodRow]) -> Iterator[str]:
-    """Of further groups of given answers, such as sums that no lesson mentions: what became of them."""
+    """Of further groups of given answers, such as sums that no example mentions: what became of them."""
     base, others = rows[0], rows[1:]
     for group in other_groups(base):
-        before = base.of(takes_back(group), PANEL)
-        after = [(row, row.of(takes_back(group), PANEL)) for row in others]
+        before = base.of(takes_back(group), EVAL_SET)
+        after = [(row, row.of(takes_back(group), EVAL_SET)) for row in others]
         known = [(row.method, each.mean) for row, each in after if each is not None]
         if before is None or not known:
             continue
@@ -197,7 +197,7 @@ def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
                 better &= theirs.low > ours.high
         if alike:
             how = "better than" if better else "about as well as"
-            ours, theirs = found.of(KL, PANEL), row.of(KL, PANEL)
+            ours, theirs = found.of(KL, EVAL_SET), row.of(KL, EVAL_SET)
             # What is not clearly further from the base speaks against the found heads, too.
             drift = ""
             if ours is not None and theirs is not None and theirs.low <= ours.high:

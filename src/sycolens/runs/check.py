@@ -17,7 +17,7 @@ from sycolens.verify.knockout import checked_steps
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
 from sycolens.plots.formats import check_formats
 from sycolens.runs.methods import methods_for
-from sycolens.tasks.panels import read_texts
+from sycolens.tasks.eval_sets import read_texts
 from sycolens.tasks.sources import open_source
 from sycolens.tasks.teaching import open_lessons
 from sycolens.verify.verification import default_steps
@@ -28,7 +28,7 @@ def check_study(config: StudyConfig, processes: Processes = ALONE) -> None:
 
     Raises:
         ModelError: the model's configuration cannot be read.
-        QuestionError, PairError, LessonError: a source cannot be read, or none is named for this model.
+        QuestionError, PairError, ExampleError: a source cannot be read, or none is named for this model.
         HeadError, TuningError: there are fewer heads than are to be found or tuned; a course that cannot be.
         AbilityError, FigureError: a task or a format is not to be had here.
 
@@ -47,8 +47,8 @@ def check_study(config: StudyConfig, processes: Processes = ALONE) -> None:
             "'float32', or leave the method out."
         )
     for kind in tune.methods:
-        if (together := config.course(kind).lessons_per_step) % processes.count:
-            raise TuningError(f"{together} lessons a step cannot be dealt out to {processes.count} processes.")
+        if (together := config.training_config(kind).examples_per_step) % processes.count:
+            raise TuningError(f"{together} examples a step cannot be dealt out to {processes.count} processes.")
     heads = HeadSet(all_heads(shape.n_layers, shape.n_heads))
     top = found.top or min(max(1, round(TOP_SHARE * len(heads))), TOP_MOST)
     if top >= len(heads):
@@ -84,10 +84,10 @@ def check_study(config: StudyConfig, processes: Processes = ALONE) -> None:
             split=source.split,
             template=model.template,
         )
-    lessons = config.lessons
-    taught = lessons.source if lessons.source is not None or config.embedded else found.questions
+    examples = config.examples
+    taught = examples.source if examples.source is not None or config.embedded else found.questions
     parts = found.model_dump(include={"subset", "split"}) if taught == found.questions and not config.embedded else {}
-    open_lessons(model.name, lessons=taught, rehearsal=lessons.rehearsal, template=model.template, **parts)
+    open_lessons(model.name, examples=taught, rehearsal=examples.rehearsal, template=model.template, **parts)
     if config.measure.texts is not None:
         read_texts(config.measure.texts)
     if config.measure.tasks:

@@ -13,11 +13,11 @@ from sycolens.find import Metric
 from sycolens.model.loading import EMBEDDED, Backend
 from sycolens.model.interventions import Positions
 from sycolens.prompts.dialogue import Template
-from sycolens.tune.training_config import Course, Schedule
+from sycolens.tune.training_config import TrainingConfig, Schedule
 from sycolens.verify.ablation import Method
 from sycolens.verify.controls import Control
 from sycolens.runs.methods import Kind, OtherHeads
-from sycolens.runs.train import course_for
+from sycolens.runs.train import training_config_for
 
 CONFIG = "study.toml"
 NAMED = ("organism", "organism-gqa")
@@ -76,7 +76,7 @@ class LessonsSection(_Section):
     rehearsal: str | PositiveInt | None = None
 
 
-class CourseSection(_Section):
+class TrainingSection(_Section):
     """The course of one kind of method, where it is not that of all."""
 
     learning_rate: Rate | None = None
@@ -93,10 +93,10 @@ class TuneSection(_Section):
     draws: PositiveInt = 3
     control: OtherHeads = "layer_matched"
     seeds: PositiveInt = 1
-    lessons_per_step: PositiveInt | None = None
+    examples_per_step: PositiveInt | None = None
     at_once: PositiveInt | None = None
     schedule: Schedule | None = None
-    courses: dict[Kind, CourseSection] = Field(default_factory=dict)
+    training_configs: dict[Kind, TrainingSection] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _each_once(self) -> TuneSection:
@@ -153,7 +153,7 @@ class StudyConfig(_Section):
     model: ModelSection = ModelSection()
     find: FindSection = FindSection()
     verify: VerifySection = VerifySection()
-    lessons: LessonsSection = LessonsSection()
+    examples: LessonsSection = LessonsSection()
     tune: TuneSection = TuneSection()
     measure: MeasureSection = MeasureSection()
     report: ReportSection = ReportSection()
@@ -195,22 +195,22 @@ class StudyConfig(_Section):
         """Whether the model is one of those that sycolens brings, which have a world of their own."""
         return self.model.name in EMBEDDED
 
-    def course(self, kind: Kind) -> Course:
+    def training_config(self, kind: Kind) -> TrainingConfig:
         """How a kind of method is trained.
 
         Raises:
-            TuningError: as :class:`Course`.
+            TuningError: as :class:`TrainingConfig`.
 
-        >>> StudyConfig().course("sft").learning_rate
+        >>> StudyConfig().training_config("sft").learning_rate
         0.001
         """
-        tune, own = self.tune, self.tune.courses.get(kind, CourseSection())
-        return course_for(
+        tune, own = self.tune, self.tune.training_configs.get(kind, TrainingSection())
+        return training_config_for(
             self.model.name,
             at_once=tune.at_once,
             steps=own.steps,
             learning_rate=own.learning_rate,
-            lessons_per_step=tune.lessons_per_step,
+            examples_per_step=tune.examples_per_step,
             schedule=tune.schedule,
         )
 

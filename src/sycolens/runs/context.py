@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sycolens.measure import Panel, question_panel
+from sycolens.measure import EvalSet, question_eval_set
 from sycolens.model import load_model
 from sycolens.model.hooked import Geometry
 from sycolens.distributed import Processes
@@ -20,14 +20,14 @@ from sycolens.runs.saved import FormerFinding, open_finding
 from sycolens.tasks.held_out import HeldOut, hold_out
 from sycolens.runs.provenance import identity
 from sycolens.runs.methods import Kind, Trial, methods_for
-from sycolens.tasks.panels import panel_for, read_texts
-from sycolens.tasks.teaching import read_lessons
+from sycolens.tasks.eval_sets import panel_for, read_texts
+from sycolens.tasks.teaching import read_examples
 from sycolens.runs.train import encoded_for
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-FIND, VERIFY, LESSONS, REPATCH, REPORT = "find", "verify", "lessons", "repatch", "report"
+FIND, VERIFY, EXAMPLES, REPATCH, REPORT = "find", "verify", "examples", "repatch", "report"
 BASE = "base"
 UNDER_WAY = ".under_way"
 """Where trainings leave their checkpoints until they are done."""
@@ -98,7 +98,7 @@ class Workshop:
         return tuple(question for each in self.evaluations for question in each.questions)
 
     @cached_property
-    def panel(self) -> Panel:
+    def eval_set(self) -> EvalSet:
         """What every model is examined with: answers put into its mouth, other skills, texts for the drift."""
         tokenizer, measure, seed = self.model.tokenizer, self.config.measure, self.config.seed
         texts = () if measure.texts is None else read_texts(measure.texts)
@@ -107,13 +107,13 @@ class Workshop:
             # Other dialogues than those of the two rounds, or a model that answers rightly would say the same twice.
             return panel_for(first, tokenizer, n=len(first.questions), texts=texts, seed=seed + 1)
         asked = [question for each in self.evaluations for question in each.asked]
-        return question_panel(asked, tokenizer, texts=texts, template=self.config.model.template, seed=seed)
+        return question_eval_set(asked, tokenizer, texts=texts, template=self.config.model.template, seed=seed)
 
     @cached_property
     def rows(self) -> Dataset:
-        """What the stage "lessons" came to, as tokens."""
-        lessons = read_lessons(self.directory / LESSONS / "lessons.jsonl")
-        return encoded_for(self.model, lessons, self.config.model.template)
+        """What the stage "examples" came to, as tokens."""
+        examples = read_examples(self.directory / EXAMPLES / "examples.jsonl")
+        return encoded_for(self.model, examples, self.config.model.template)
 
     @cached_property
     def trials(self) -> dict[str, Trial]:
@@ -132,7 +132,7 @@ class Workshop:
         )
         by_kind = dict(zip((kind for kind in KINDS if kind in tune.methods), methods, strict=True))
         return {
-            run.stage: Trial(by_kind[run.kind], run.draw, config.course(run.kind).learning_rate, run.seed)
+            run.stage: Trial(by_kind[run.kind], run.draw, config.training_config(run.kind).learning_rate, run.seed)
             for run in runs_of(config)
         }
 

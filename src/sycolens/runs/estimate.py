@@ -17,7 +17,7 @@ from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.stages import stages_of
-from sycolens.runs.context import FIND, LESSONS, REPATCH, VERIFY, runs_of
+from sycolens.runs.context import FIND, EXAMPLES, REPATCH, VERIFY, runs_of
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
 from sycolens.tasks.sources import CHALLENGES, PAIRS
 from sycolens.verify.verification import default_steps
@@ -29,7 +29,7 @@ WORLD_TOKENS: Final = 40
 GROUPS: Final = 2
 """Right and wrong first answers that are put into the assistant's mouth."""
 WORLD_GROUPS: Final = 6
-"""The embedded models' panel: also neutral checks and sums."""
+"""The embedded models' eval set: also neutral checks and sums."""
 EFFICIENCY: Final = 0.4
 """Share of the speed of one large product of matrices that a model reaches on a prompt, as a rule of thumb."""
 
@@ -44,8 +44,8 @@ class Cost:
     """Single tokens that are replayed with one head patched."""
     replies: int = 0
     """Replies that are written, of at most the number of tokens asked for."""
-    lessons: int = 0
-    """Lessons that are read forward and backward."""
+    examples: int = 0
+    """Examples that are read forward and backward."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Estimate:
             ModelError: the configuration cannot be read.
 
         >>> Estimate.of(StudyConfig()).costs["find"]
-        Cost(prompts=600, rows=14400, replies=0, lessons=0)
+        Cost(prompts=600, rows=14400, replies=0, examples=0)
         """
         shape, parameters = shape_and_size(config.model.name)
         costs = costs_of(config, shape)
@@ -83,7 +83,7 @@ class Estimate:
                 cost.prompts * tokens
                 + cost.rows
                 + cost.replies * (tokens + 3 * longest)
-                + 3 * cost.lessons * 2 * tokens
+                + 3 * cost.examples * 2 * tokens
             )
             / rate
             for name, cost in costs.items()
@@ -108,9 +108,9 @@ def costs_of(config: StudyConfig, shape: Geometry) -> dict[str, Cost]:
     base = Cost(replies=2 * asked + put + skills)
     tuned = Cost(prompts=texts, replies=base.replies)
     runs = runs_of(config)
-    courses = {run.stage: config.course(run.kind) for run in runs}
-    costs = {FIND: find, VERIFY: verify, LESSONS: Cost(), "measure/base": base}
-    costs |= {name: Cost(lessons=course.steps * course.lessons_per_step) for name, course in courses.items()}
+    training_configs = {run.stage: config.training_config(run.kind) for run in runs}
+    costs = {FIND: find, VERIFY: verify, EXAMPLES: Cost(), "measure/base": base}
+    costs |= {name: Cost(examples=training_config.steps * training_config.examples_per_step) for name, training_config in training_configs.items()}
     costs |= {run.stage.replace("tune/", "measure/"): tuned for run in runs}
     costs[REPATCH] = Cost(prompts=2 * pairs, rows=pairs * n_heads)
     return {stage.name: costs[stage.name] for stage in stages_of(config)}

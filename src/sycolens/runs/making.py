@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from sycolens.find import patch_heads
 from sycolens.measure import AbilityResult, Generation, Outcome, evaluate_ability, evaluate_challenge
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.storage import versions, write_text
 from sycolens.runs.stage import Write
-from sycolens.runs.context import BASE, LESSONS, Workshop, runs_of
+from sycolens.runs.context import BASE, EXAMPLES, Workshop, runs_of
 from sycolens.tune import HeadAdapter, WholeModel, refuse_leaks
 from sycolens.tune.trainer import words_of
 from sycolens.find.finding import find_heads
@@ -89,21 +89,21 @@ def verify(shop: Workshop) -> Write:
     return lambda place, more: verified.save(place, formats=(), overwrite=True, record={**record, **more})
 
 
-def lessons(shop: Workshop) -> Write:
+def examples(shop: Workshop) -> Write:
     """Dialogues to learn from, none of which holds a question that is asked later."""
-    config, asked = shop.config, shop.config.lessons
-    evaluated = shop.panel.questions + tuple(question for each in shop.evaluations for question in each.asked)
+    config, asked = shop.config, shop.config.examples
+    evaluated = shop.eval_set.questions + tuple(question for each in shop.evaluations for question in each.asked)
     source = lessons_for(
-        shop.former, config.model.name, lessons=asked.source, rehearsal=asked.rehearsal, evaluated=evaluated
+        shop.former, config.model.name, examples=asked.source, rehearsal=asked.rehearsal, evaluated=evaluated
     )
     drawn = source.draw(shop.model.tokenizer, n=asked.n, seed=config.seed)
     refuse_leaks(drawn, evaluated)
-    text = "".join(json.dumps(_row(lesson), ensure_ascii=False) + "\n" for lesson in drawn)
+    text = "".join(json.dumps(_row(example), ensure_ascii=False) + "\n" for example in drawn)
 
     def fill(draft: Path) -> None:
-        write_text(draft / "lessons.jsonl", text)
+        write_text(draft / "examples.jsonl", text)
 
-    return _written(LESSONS, fill, {"source": source.name, "lessons": len(drawn)})
+    return _written(EXAMPLES, fill, {"source": source.name, "examples": len(drawn)})
 
 
 def tune(shop: Workshop, name: str) -> Write:
@@ -111,14 +111,14 @@ def tune(shop: Workshop, name: str) -> Write:
     trial, config = shop.trials[name], shop.config
     rows = shop.rows
     run = next(each for each in runs_of(config) if each.stage == name)
-    course = config.course(run.kind)
+    training_config = config.training_config(run.kind)
     told = {
         "model": shop.loaded[1],
         "scope": words_of(trial.scope),
         "versions": versions(),
         "device": str(next(shop.model.parameters()).device),
         "rows": hash_of_rows(rows),
-        "course": asdict(course),
+        "training_config": asdict(training_config),
         "seed": trial.seed,
     }
     place = TrainingDirectory(shop.under_way(name, told))
@@ -126,7 +126,7 @@ def tune(shop: Workshop, name: str) -> Write:
         shop.model,
         trial.scope,
         rows,
-        course=course,
+        training_config=training_config,
         place=place,
         seed=trial.seed,
         resume=True,
@@ -165,7 +165,7 @@ def tune(shop: Workshop, name: str) -> Write:
 
 
 def measure(shop: Workshop, name: str) -> Write:
-    """Two rounds, the panel, drift and ability of the base or of what a training left."""
+    """Two rounds, the eval set, drift and ability of the base or of what a training left."""
     config, asked = shop.config, shop.config.measure
     with laid_over(shop.model, None if name == BASE else shop.directory / name) as base:
         challenge = evaluate_challenge(
@@ -177,7 +177,7 @@ def measure(shop: Workshop, name: str) -> Write:
             progress=shop.progress,
             **shop.options,
         )
-        outcome = shop.panel.examine(
+        outcome = shop.eval_set.examine(
             shop.model, base=base, max_new_tokens=asked.max_new_tokens, processes=shop.processes, **shop.options
         )
         ability = _ability(shop) if asked.tasks else None
@@ -231,7 +231,7 @@ def laid_over(model: Any, trained: Path | None) -> Iterator[Any]:
 
 
 def read_outcome(directory: Path) -> Outcome:
-    """The panel's outcome that a stage "measure" wrote."""
+    """The eval set's outcome that a stage "measure" wrote."""
     record = json.loads((directory / "outcome.json").read_text())
     said = {group: tuple(replies) for group, replies in record.pop("replies").items()}
     return replace(Outcome.from_record(record), replies=said)
@@ -259,15 +259,15 @@ def _ability(shop: Workshop) -> AbilityResult:
     )
 
 
-def _row(lesson: Lesson) -> dict[str, Any]:
-    return {"messages": lesson.dialogue.messages(), "taught": list(lesson.taught)}
+def _row(example: TrainingExample) -> dict[str, Any]:
+    return {"messages": example.dialogue.messages(), "taught": list(example.taught)}
 
 
 def kind_of(stage: str) -> str:
     """What the run of a stage is called that only a study has.
 
-    >>> kind_of("lessons")
-    'sycolens study: lessons'
+    >>> kind_of("examples")
+    'sycolens study: examples'
     """
     return f"sycolens study: {stage}"
 

@@ -11,7 +11,7 @@ from sycolens.data.question_sets import HUB
 from sycolens.runs import making
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.stage import Part, Stage
-from sycolens.runs.context import BASE, FIND, LESSONS, REPATCH, VERIFY, runs_of
+from sycolens.runs.context import BASE, FIND, EXAMPLES, REPATCH, VERIFY, runs_of
 from sycolens.find.finding import KIND as FOUND
 from sycolens.runs.provenance import files_of, weights_hash
 from sycolens.runs.methods import Kind
@@ -30,34 +30,34 @@ NAMES_FILES: Final = ("questions", "source", "rehearsal", "texts", "task_folder"
 
 
 def stages_of(config: StudyConfig) -> tuple[Stage, ...]:
-    """Find, verify, lessons, every training, the base and every tuned model measured, the found heads patched again.
+    """Find, verify, examples, every training, the base and every tuned model measured, the found heads patched again.
 
     >>> [stage.name for stage in stages_of(StudyConfig())]
-    ['find', 'verify', 'lessons', 'tune/spt-seed0', 'measure/base', 'measure/spt-seed0', 'repatch']
+    ['find', 'verify', 'examples', 'tune/spt-seed0', 'measure/base', 'measure/spt-seed0', 'repatch']
     """
     model = {**config.model.model_dump(), "weights": weights_hash(config.model.name), **files_of(config.model.name)}
     common = {"model": model, "seed": config.seed}
     # What find leaves of its own questions is asked and taught, unless others are named.
     own = {**common, "found_on": _with_files(config.find.model_dump(include={"questions", "subset", "split"}))}
     measured = {**own, "measure": _with_files(config.measure.model_dump())}
-    # Lessons keep clear of what is asked.
+    # Examples keep clear of what is asked.
     asked = {"evaluation": _with_files(config.measure.model_dump(include={"sources", "n"}))}
-    taught = {**own, **asked, "lessons": _with_files(config.lessons.model_dump())}
+    taught = {**own, **asked, "examples": _with_files(config.examples.model_dump())}
     verified = {**own, "verify": _with_files(config.verify.model_dump())}
     stages = [
         Stage(FIND, {**common, "find": _with_files(config.find.model_dump())}, making.find, kind=FOUND),
         Stage(VERIFY, verified, making.verify, {FIND: "all"}, kind=VERIFIED),
-        Stage(LESSONS, taught, making.lessons, {FIND: "pairs"}, kind=making.kind_of(LESSONS)),
+        Stage(EXAMPLES, taught, making.examples, {FIND: "pairs"}, kind=making.kind_of(EXAMPLES)),
     ]
     runs = runs_of(config)
     for run in runs:
-        course = {name: value for name, value in vars(config.course(run.kind)).items() if name != "at_once"}
+        training_config = {name: value for name, value in vars(config.training_config(run.kind)).items() if name != "at_once"}
         heads = {name: getattr(config.tune, name) for name in DEPENDS[run.kind]}
-        settings = {**common, "heads": heads, "course": course, "draw": run.draw, "training_seed": run.seed}
+        settings = {**common, "heads": heads, "training_config": training_config, "draw": run.draw, "training_seed": run.seed}
         # Which heads were found changes nothing for those who train all.
         ranked: dict[str, Part] = {FIND: "effects" if config.tune.k else "all"} if "k" in heads else {}
         make = partial(making.tune, name=run.stage)
-        stages.append(Stage(run.stage, settings, make, {**ranked, LESSONS: "all"}, kind=making.kind_of("tune")))
+        stages.append(Stage(run.stage, settings, make, {**ranked, EXAMPLES: "all"}, kind=making.kind_of("tune")))
     for name in (BASE, *(run.stage for run in runs)):
         before: dict[str, Part] = {FIND: "pairs"} if name == BASE else {FIND: "pairs", name: "all"}
         make = partial(making.measure, name=name)

@@ -11,14 +11,14 @@ from tqdm.auto import tqdm
 
 from sycolens.errors import TuningError
 from sycolens.measure.outcome import KL, Outcome, takes_back
-from sycolens.measure.eval_set import Panel
+from sycolens.measure.eval_set import EvalSet
 from sycolens.model.hooked import Geometry
 from sycolens.statistics.pooled import Pooled
 from sycolens.distributed import ALONE, Processes
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.plots.tradeoff import TradeoffPoint
-from sycolens.tune import Course, HeadAdapter, refuse_leaks
+from sycolens.tune import TrainingConfig, HeadAdapter, refuse_leaks
 from sycolens.runs.choice import Choice, best, matched
 from sycolens.runs.thresholds import GOAL
 from sycolens.runs.directory import whole_directory
@@ -166,14 +166,14 @@ class Sweep:
 def sweep_methods(
     model: Any,
     methods: Sequence[Method],
-    lessons: Sequence[Lesson],
+    examples: Sequence[TrainingExample],
     *,
-    validation: Panel,
-    held_out: Panel,
+    validation: EvalSet,
+    held_out: EvalSet,
     directory: str | Path,
     learning_rates: Sequence[float],
     steps: Sequence[int],
-    course: Course,
+    training_config: TrainingConfig,
     seeds: int = 3,
     base: str | None = None,
     max_new_tokens: int = 64,
@@ -186,13 +186,13 @@ def sweep_methods(
 ) -> Sweep:
     """Tune a model by every method, learning rate and seed; choose on ``validation``, and report on ``held_out``.
 
-    Every method gets the same learning rates and is examined after the same numbers of ``steps``. ``course`` says all
+    Every method gets the same learning rates and is examined after the same numbers of ``steps``. ``training_config`` says all
     else; a constant learning rate makes every number of steps a training of its own. ``directory`` keeps each finished
     training until the caller takes it away: a sweep that was killed goes on from there with ``resume``. The model is
-    left as it was found. Several ``processes`` share the lessons of a step and the dialogues of a panel.
+    left as it was found. Several ``processes`` share the examples of a step and the dialogues of an eval set.
 
     Raises:
-        LessonError: a lesson holds a question of a panel, or as :func:`encode_lessons`.
+        ExampleError: an example holds a question of an eval set, or as :func:`encode_examples`.
         TuningError: steps that do not rise, or as :func:`trials_of`.
         RunError: the directory holds something else, a sweep that was cut off and neither ``resume`` nor ``overwrite``
             is set, or one with other settings.
@@ -200,15 +200,15 @@ def sweep_methods(
     if not steps or list(steps) != sorted(set(steps)) or steps[0] < 1:
         raise TuningError(f"steps={list(steps)!r}; give rising numbers of steps from 1.")
     trials = trials_of(methods, learning_rates=learning_rates, seeds=seeds)
-    for panel in (validation, held_out):
-        refuse_leaks(lessons, panel.questions)
-    rows = encoded_for(model, lessons, template)
+    for eval_set in (validation, held_out):
+        refuse_leaks(examples, eval_set.questions)
+    rows = encoded_for(model, examples, template)
     place = TrainingDirectory(Path(directory))
     settings = {
         "base": Geometry.of(model).name,
-        "course": asdict(course),
+        "training_config": asdict(training_config),
         "steps": list(steps),
-        "lessons_sha256": hash_of_rows(rows),
+        "examples_sha256": hash_of_rows(rows),
         "validation": validation.fingerprint,
         "held_out": held_out.fingerprint,
     }
@@ -221,7 +221,7 @@ def sweep_methods(
     }
     shown = progress and processes.first
     tried = tuple(
-        try_out(model, trial, rows, validation, place.path, course=course, steps=steps, **examination)
+        try_out(model, trial, rows, validation, place.path, training_config=training_config, steps=steps, **examination)
         for trial in tqdm(trials, desc="Trainings", disable=not shown)
     )
     chosen = [(method, best(method, tried, steps), matched(method, tried, steps)) for method in methods]
@@ -259,7 +259,7 @@ def _line(choice: Choice, steps: Sequence[int]) -> list[TradeoffPoint]:
 
 
 def pooled(outcomes: Sequence[Outcome]) -> dict[str, Pooled]:
-    """Rates and drift over runs on the same panel."""
+    """Rates and drift over runs on the same eval set."""
     if not outcomes:
         return {}
     by_run, first = [each.outcomes for each in outcomes], outcomes[0]

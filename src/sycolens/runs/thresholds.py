@@ -32,7 +32,7 @@ def doubts(before: Outcome, after: Outcome) -> tuple[str, ...]:
     if sycophantic in then and then[sycophantic].share > GOAL:
         found.append(
             f"The tuned model still takes back {_told(then[sycophantic])} right answers; train longer or faster, on "
-            "more lessons, or tune more heads."
+            "more examples, or tune more heads."
         )
     if stubborn in then and then[stubborn].share < min(FLOOR, first[stubborn].share):
         found.append(

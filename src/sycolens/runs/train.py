@@ -21,8 +21,8 @@ from sycolens.model.loading import EMBEDDED as EMBEDDED_MODELS
 from sycolens.model.weights import shape_of
 from sycolens.distributed import ALONE, Processes
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.training_example import Lesson
-from sycolens.tune import EMBEDDED, PAPER, Course, HeadAdapter, Pinpoint, PinpointTrainer, WholeModel, encode_lessons
+from sycolens.prompts.training_example import TrainingExample
+from sycolens.tune import EMBEDDED, PAPER, TrainingConfig, HeadAdapter, Pinpoint, PinpointTrainer, WholeModel, encode_examples
 from sycolens.tune.adapter import fingerprint_of
 from sycolens.tune.trainer import Scope, words_of
 from sycolens.runs.checkpoint_directory import TrainingDirectory
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LONGEST: Final = 2048
-"""Longest lesson in tokens, or less where the model reads less."""
+"""Longest example in tokens, or less where the model reads less."""
 CHECKPOINTS: Final = 10
 """How often in a training its state is written down."""
 
 
-def course_for(model: str, *, at_once: int | None = None, **changes: Any) -> Course:
+def training_config_for(model: str, *, at_once: int | None = None, **changes: Any) -> TrainingConfig:
     """The course of a model: :data:`EMBEDDED` for an embedded one, else :data:`PAPER`; ``changes`` that are None count
-    as not given, and ``at_once`` follows the lessons of a step.
+    as not given, and ``at_once`` follows the examples of a step.
 
     Raises:
-        TuningError: as :class:`Course`.
+        TuningError: as :class:`TrainingConfig`.
 
-    >>> course_for("organism", steps=20, lessons_per_step=24).at_once
+    >>> training_config_for("organism", steps=20, examples_per_step=24).at_once
     8
     """
     usual = EMBEDDED if model in EMBEDDED_MODELS else PAPER
     given = {name: value for name, value in changes.items() if value is not None}
-    together = given.get("lessons_per_step", usual.lessons_per_step)
+    together = given.get("examples_per_step", usual.examples_per_step)
     fitting = math.gcd(usual.at_once, together) if together > 0 else 1
     return replace(usual, at_once=fitting if at_once is None else at_once, **given)
 
@@ -81,7 +81,7 @@ def begun(
     scope: Scope,
     rows: Dataset,
     *,
-    course: Course,
+    training_config: TrainingConfig,
     place: TrainingDirectory,
     seed: int,
     resume: bool,
@@ -89,7 +89,7 @@ def begun(
     progress: bool,
     processes: Processes = ALONE,
 ) -> Iterator[Training]:
-    """A training on encoded lessons of heads, or of all parameters; the model is as it was found after the block.
+    """A training on encoded examples of heads, or of all parameters; the model is as it was found after the block.
 
     Several ``processes`` take the steps together; one of them keeps the directory.
 
@@ -99,12 +99,12 @@ def begun(
     """
     device = next(model.parameters()).device
     can = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    course = replace(course, bf16=course.bf16 and can)
-    arguments = course.arguments(
+    training_config = replace(training_config, bf16=training_config.bf16 and can)
+    arguments = training_config.arguments(
         place.path,
         seed=seed,
         save_strategy="steps",
-        save_steps=math.ceil(course.steps / CHECKPOINTS),
+        save_steps=math.ceil(training_config.steps / CHECKPOINTS),
         save_total_limit=2,
         logging_steps=1,
         disable_tqdm=True,
@@ -118,7 +118,7 @@ def begun(
         trainer.remove_callback(PrinterCallback)
         if progress:
             trainer.add_callback(_Bar())
-        how = {**asdict(course), "seed": seed, "lessons": len(rows), "lessons_sha256": hash_of_rows(rows)}
+        how = {**asdict(training_config), "seed": seed, "examples": len(rows), "examples_sha256": hash_of_rows(rows)}
         told = _whole(model, found) if isinstance(tuned, WholeModel) else _trained_by(tuned)
         settings = {**told, **how}
         start = processes.once(lambda: place.begin(settings, resume=resume, overwrite=overwrite))
@@ -129,18 +129,18 @@ def begun(
         tuned.detach()
 
 
-def encoded_for(model: Any, lessons: Sequence[Lesson], template: Template) -> Dataset:
-    """Lessons as tokens, refused where one is longer than ``LONGEST`` or than the model reads.
+def encoded_for(model: Any, examples: Sequence[TrainingExample], template: Template) -> Dataset:
+    """Examples as tokens, refused where one is longer than ``LONGEST`` or than the model reads.
 
     Raises:
-        LessonError, DialogueError: as :func:`encode_lessons`.
+        ExampleError, DialogueError: as :func:`encode_examples`.
     """
     longest = min(LONGEST, Geometry.of(model).n_ctx or LONGEST)
-    return encode_lessons(lessons, model.tokenizer, max_tokens=longest, template=template)
+    return encode_examples(examples, model.tokenizer, max_tokens=longest, template=template)
 
 
 def hash_of_rows(rows: Dataset) -> str:
-    """SHA-256 of encoded lessons, in their order."""
+    """SHA-256 of encoded examples, in their order."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps([row["input_ids"], row["labels"]]).encode())

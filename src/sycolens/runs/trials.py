@@ -19,10 +19,10 @@ from transformers import PrinterCallback, TrainerCallback
 
 from sycolens.errors import RunError, SavedFileError
 from sycolens.measure.outcome import Outcome
-from sycolens.measure.eval_set import Panel
+from sycolens.measure.eval_set import EvalSet
 from sycolens.distributed import ALONE, Processes
 from sycolens.storage import write_text
-from sycolens.tune import Course, HeadAdapter, Pinpoint, PinpointTrainer, WholeModel, attach
+from sycolens.tune import TrainingConfig, HeadAdapter, Pinpoint, PinpointTrainer, WholeModel, attach
 from sycolens.tune.trainer import words_of
 from sycolens.runs.methods import Trial
 
@@ -46,18 +46,18 @@ class Tried:
 def try_out(
     model: Any,
     trial: Trial,
-    lessons: Dataset,
-    panel: Panel,
+    examples: Dataset,
+    eval_set: EvalSet,
     directory: Path,
     *,
-    course: Course,
+    training_config: TrainingConfig,
     steps: Sequence[int],
     processes: Processes = ALONE,
     **examination: Any,
 ) -> Tried:
     """Train, examine after each of ``steps``, and leave the model as it was; read instead if it was done before.
 
-    ``course`` says all but the learning rate and the number of steps. A directory of the trial's name appears in
+    ``training_config`` says all but the learning rate and the number of steps. A directory of the trial's name appears in
     ``directory`` when all is done. Several ``processes`` train and examine together; one of them writes.
 
     Raises:
@@ -69,18 +69,18 @@ def try_out(
     kept: dict[int, dict[str, Tensor]] = {}
     draft = processes.once(lambda: Path(tempfile.mkdtemp(dir=directory, prefix=f".{trial.name}.")))
     try:
-        own = replace(course, steps=max(steps), learning_rate=trial.learning_rate)
+        own = replace(training_config, steps=max(steps), learning_rate=trial.learning_rate)
         arguments = own.arguments(
             draft / "trainer", seed=trial.seed, save_strategy="no", logging_strategy="no", disable_tqdm=True
         )
-        trainer = PinpointTrainer(model, trial.scope, arguments, lessons, seed=trial.seed)
+        trainer = PinpointTrainer(model, trial.scope, arguments, examples, seed=trial.seed)
         tuned, found = trainer.pinpoint, trainer.pinpoint.state()
         try:
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(_Keep(tuned, steps, kept))
             trainer.train()
             asked: dict[str, Any] = {**examination, "processes": processes}
-            outcomes = {step: _examine(model, tuned, found, kept[step], panel, **asked) for step in steps}
+            outcomes = {step: _examine(model, tuned, found, kept[step], eval_set, **asked) for step in steps}
         finally:
             tuned.load_state(found)
             tuned.detach()
@@ -102,9 +102,9 @@ def try_out(
 
 
 def examine_again(
-    model: Any, tried: Tried, step: int, panel: Panel, *, processes: Processes = ALONE, **examination: Any
+    model: Any, tried: Tried, step: int, eval_set: EvalSet, *, processes: Processes = ALONE, **examination: Any
 ) -> Outcome:
-    """Examine what a trial had come to after some steps, on a panel for which that was not chosen, and note it down.
+    """Examine what a trial had come to after some steps, on an eval set for which that was not chosen, and note it down.
 
     The model is left as it was; what was noted before is read.
     """
@@ -112,7 +112,7 @@ def examine_again(
     if processes.once(note.exists):
         return Outcome.from_record(json.loads(note.read_text()))
     with _laid_over(model, tried.trial) as (tuned, found):
-        outcome = _examine(model, tuned, found, tried.state(step), panel, processes=processes, **examination)
+        outcome = _examine(model, tuned, found, tried.state(step), eval_set, processes=processes, **examination)
     processes.once(lambda: write_text(note, json.dumps(outcome.record()) + "\n"))
     return outcome
 
@@ -145,15 +145,15 @@ def _examine(
     tuned: Pinpoint | WholeModel,
     found: Mapping[str, Tensor],
     state: Mapping[str, Tensor],
-    panel: Panel,
+    eval_set: EvalSet,
     **examination: Any,
 ) -> Outcome:
     tuned.load_state(state)
     if isinstance(tuned, WholeModel):
-        return panel.examine(model, base=WholeBase(model, tuned, found, state), **examination)
+        return eval_set.examine(model, base=WholeBase(model, tuned, found, state), **examination)
     tuned.merge()  # so that it runs at the base's speed
     try:
-        return panel.examine(model, base=tuned, **examination)
+        return eval_set.examine(model, base=tuned, **examination)
     finally:
         tuned.unmerge()
 

@@ -11,13 +11,13 @@ import torch
 
 from sycolens.errors import HeadError
 from sycolens.find import EffectComparison, HeadEffects, patch_heads
-from sycolens.measure import Outcome, Panel
+from sycolens.measure import Outcome, EvalSet
 from sycolens.model.hooked import Geometry
 from sycolens.distributed import ALONE, Processes
 from sycolens.prompts import ContrastPairs
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.training_example import Lesson
-from sycolens.tune import Course, HeadAdapter, PinpointConfig, refuse_leaks
+from sycolens.prompts.training_example import TrainingExample
+from sycolens.tune import TrainingConfig, HeadAdapter, PinpointConfig, refuse_leaks
 from sycolens.runs.thresholds import doubts
 from sycolens.runs.directory import whole_directory
 from sycolens.plots.formats import check_formats
@@ -39,7 +39,7 @@ class Tuning:
     adapter: HeadAdapter
     losses: tuple[float, ...]
     """Mean loss over the taught tokens of each step, in nats."""
-    panel: Panel
+    eval_set: EvalSet
     """What was asked."""
     before: Outcome
     """What the base answered."""
@@ -87,7 +87,7 @@ class Tuning:
                 grade.answer,
                 grade.right,
             )
-            for group, everyone in self.panel.challenged.items()
+            for group, everyone in self.eval_set.challenged.items()
             for number, asked in enumerate(everyone)
             for stage, outcome in (("before", self.before), ("after", self.after))
             for grade in (outcome.grades[group][number],)
@@ -160,10 +160,10 @@ class Tuning:
 def tune_heads(
     model: Any,
     config: PinpointConfig,
-    lessons: Sequence[Lesson],
-    panel: Panel,
+    examples: Sequence[TrainingExample],
+    eval_set: EvalSet,
     *,
-    course: Course,
+    training_config: TrainingConfig,
     directory: str | Path,
     base: str | None = None,
     pairs: ContrastPairs | None = None,
@@ -178,41 +178,41 @@ def tune_heads(
     processes: Processes = ALONE,
     progress: bool = True,
 ) -> Tuning:
-    """Train what ``config`` names on lessons, and ask the panel before and after; the model is left as it was.
+    """Train what ``config`` names on examples, and ask the eval set before and after; the model is left as it was.
 
     ``directory`` keeps the training on its way, ten times in its course, and stays until the caller takes it away; a
     run that was killed goes on from there with ``resume``, to the same bits. ``base`` names the model for the adapter
     if it has another name than its own. With ``pairs`` every head's effect is measured after, and before unless
-    ``effects`` are those. ``batch_size`` and ``max_rows`` are those of :func:`patch_heads` and of the panel. Several
+    ``effects`` are those. ``batch_size`` and ``max_rows`` are those of :func:`patch_heads` and of the eval set. Several
     ``processes`` take the steps together and share the rest.
 
     Raises:
-        LessonError: a lesson contains what the panel asks, or as :func:`encode_lessons`.
+        ExampleError: an example contains what the eval set asks, or as :func:`encode_examples`.
         RunError: the directory holds something else, a training that was cut off and neither ``resume`` nor
             ``overwrite`` is set, or one with other settings.
         HeadError, TuningError, ModelError: as :class:`PinpointTrainer`; the effects are another model's.
         NotFiniteError: the trained parameters are not finite; lower the learning rate.
 
     >>> import tempfile
-    >>> from sycolens.measure import world_panel
+    >>> from sycolens.measure import world_eval_set
     >>> tuning = tune_heads(
     ...     model,
     ...     PinpointConfig(effects.top(4)),
-    ...     organism.lessons("train", 64),
-    ...     world_panel("held_out", n=4),
-    ...     course=Course(steps=2, lessons_per_step=8),
+    ...     organism.examples("train", 64),
+    ...     world_eval_set("held_out", n=4),
+    ...     training_config=TrainingConfig(steps=2, examples_per_step=8),
     ...     directory=tempfile.mkdtemp(),
     ...     progress=False,
     ... )
     >>> len(tuning.losses), tuning.before.rates["takes back: right"].share
     (2, 1.0)
     """
-    refuse_leaks(lessons, panel.questions)
+    refuse_leaks(examples, eval_set.questions)
     geometry = Geometry.of(model)
     config.check(geometry)
     if effects is not None and effects.logits.shape[1:3] != (geometry.n_layers, geometry.n_heads):
         raise HeadError(f"The effects are of {effects.model_name}, which has other heads than {geometry.name}.")
-    rows = encoded_for(model, lessons, template)
+    rows = encoded_for(model, examples, template)
     place = TrainingDirectory(Path(directory))
     processes.once(lambda: place.require_free(resume=resume, overwrite=overwrite))
 
@@ -234,21 +234,21 @@ def tune_heads(
         "processes": processes,
         "progress": progress and processes.first,
     }
-    with begun(model, config, rows, course=course, place=place, **running) as training:
+    with begun(model, config, rows, training_config=training_config, place=place, **running) as training:
         tuned = training.tuned
         # Before the training, so that what cannot be examined is told at once.
         with tuned.off():
-            before = panel.examine(model, **examination)
+            before = eval_set.examine(model, **examination)
             if pairs is not None and effects is None:
                 effects = patch(pairs)
         losses = training.run()
         adapter = HeadAdapter.of(tuned, base=base, training=training.how)
         # Merged, since it runs at the base's speed.
         tuned.merge()
-        after = panel.examine(model, base=tuned, **examination)
+        after = eval_set.examine(model, base=tuned, **examination)
         effects_after = None if pairs is None else patch(pairs)
     both = None if effects is None or effects_after is None else (effects, effects_after)
-    return Tuning(adapter, losses, panel, before, after, both)
+    return Tuning(adapter, losses, eval_set, before, after, both)
 
 
 def config_for(former: FormerFinding, *, k: int | None = None, **options: Any) -> PinpointConfig:

@@ -1,4 +1,4 @@
-"""Where lessons come from: the embedded model's world, questions that the evaluation leaves, or a file of dialogues."""
+"""Where examples come from: the embedded model's world, questions that the evaluation leaves, or a file of dialogues."""
 
 from __future__ import annotations
 
@@ -11,37 +11,39 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sycolens import organism
 from sycolens.data import load_questions
-from sycolens.errors import LessonError, SycolensError
+from sycolens.errors import ExampleError, SycolensError
 from sycolens.model.loading import EMBEDDED
 from sycolens.organism import Split
 from sycolens.prompts import Question
 from sycolens.prompts.asking import ask
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.saved import FormerFinding
 from sycolens.tasks.sources import LONGEST, WORLD
-from sycolens.tune import find_leaks, lessons_from_questions
+from sycolens.tune import examples_from_questions, find_leaks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Thing = TypeVar("Thing")
 
-LESSONS: Final = 1600
-"""How many lessons are taught unless said otherwise, or all that a smaller source gives."""
+EXAMPLES: Final = 1600
+"""How many examples are taught unless said otherwise, or all that a smaller source gives."""
 REHEARSAL: Final = 300
 """How many plain dialogues of the embedded models' world are mixed in unless said otherwise."""
 
 
 class LessonSource(Protocol):
-    """Something that lessons can be drawn from."""
+    """Something that examples can be drawn from."""
 
     @property
     def name(self) -> str:
-        """Where the lessons come from, for the record."""
+        """Where the examples come from, for the record."""
 
-    def draw(self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0) -> tuple[Lesson, ...]:
-        """``n`` lessons, and all plain dialogues that are mixed in."""
+    def draw(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0
+    ) -> tuple[TrainingExample, ...]:
+        """``n`` examples, and all plain dialogues that are mixed in."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ class WorldLessons:
     """The embedded models' world, some plain dialogues of it mixed in."""
 
     split: Split = "train"
-    rehearsal: int | tuple[Lesson, ...] = REHEARSAL
+    rehearsal: int | tuple[TrainingExample, ...] = REHEARSAL
 
     @property
     def name(self) -> str:
         return f"the embedded model's world, split {self.split}"
 
-    def draw(self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0) -> tuple[Lesson, ...]:
-        """1,600 lessons unless said otherwise, and the plain dialogues.
+    def draw(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0
+    ) -> tuple[TrainingExample, ...]:
+        """1,600 examples unless said otherwise, and the plain dialogues.
 
         Raises:
             OrganismError: the split has fewer.
@@ -64,10 +68,10 @@ class WorldLessons:
         >>> len(WorldLessons(rehearsal=4).draw(tokenizer, n=12))
         16
         """
-        count = LESSONS if n is None else n
+        count = EXAMPLES if n is None else n
         if isinstance(self.rehearsal, int):
-            return organism.lessons(self.split, count, rehearsal=self.rehearsal, seed=seed)
-        return (*organism.lessons(self.split, count, seed=seed), *self.rehearsal)
+            return organism.examples(self.split, count, rehearsal=self.rehearsal, seed=seed)
+        return (*organism.examples(self.split, count, seed=seed), *self.rehearsal)
 
 
 @dataclass(frozen=True)
@@ -76,17 +80,19 @@ class QuestionLessons:
 
     name: str
     questions: tuple[Question, ...]
-    rehearsal: tuple[Lesson, ...] = ()
+    rehearsal: tuple[TrainingExample, ...] = ()
     template: Template = "chat"
 
-    def draw(self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0) -> tuple[Lesson, ...]:
-        """One lesson a question (1,600, or all if they are fewer), half of which defend and half concede.
+    def draw(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0
+    ) -> tuple[TrainingExample, ...]:
+        """One example a question (1,600, or all if they are fewer), half of which defend and half concede.
 
         Raises:
-            LessonError: there are fewer than ``n``, or as :func:`lessons_from_questions`.
+            ExampleError: there are fewer than ``n``, or as :func:`examples_from_questions`.
         """
         chosen = _some(self.questions, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
-        return (*lessons_from_questions(chosen, tokenizer, template=self.template, seed=seed), *self.rehearsal)
+        return (*examples_from_questions(chosen, tokenizer, template=self.template, seed=seed), *self.rehearsal)
 
 
 @dataclass(frozen=True)
@@ -94,97 +100,99 @@ class LessonFile:
     """Finished dialogues."""
 
     name: str
-    lessons: tuple[Lesson, ...]
-    rehearsal: tuple[Lesson, ...] = ()
+    examples: tuple[TrainingExample, ...]
+    rehearsal: tuple[TrainingExample, ...] = ()
 
-    def draw(self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0) -> tuple[Lesson, ...]:
-        """1,600 of the lessons unless said otherwise, or all if they are fewer.
+    def draw(
+        self, tokenizer: PreTrainedTokenizerBase, *, n: int | None = None, seed: int = 0
+    ) -> tuple[TrainingExample, ...]:
+        """1,600 of the examples unless said otherwise, or all if they are fewer.
 
         Raises:
-            LessonError: there are fewer than ``n``.
+            ExampleError: there are fewer than ``n``.
         """
-        return (*_some(self.lessons, n, seed, f"{self.name} has", "lessons"), *self.rehearsal)
+        return (*_some(self.examples, n, seed, f"{self.name} has", "examples"), *self.rehearsal)
 
 
 def lessons_for(
     former: FormerFinding,
     model: str,
     *,
-    lessons: str | None = None,
+    examples: str | None = None,
     rehearsal: str | int | None = None,
     evaluated: Sequence[Question] = (),
 ) -> LessonSource:
-    """The source of lessons for the heads of a former finding: :func:`open_lessons`, with its questions by default.
+    """The source of examples for the heads of a former finding: :func:`open_lessons`, with its questions by default.
 
     Raises:
-        LessonError: the finding was made on pairs of prompts, and no lessons are named; or as :func:`open_lessons`.
+        ExampleError: the finding was made on pairs of prompts, and no examples are named; or as :func:`open_lessons`.
         QuestionError: as :func:`open_lessons`.
     """
     made_by = former.arguments
     known = made_by.get("questions")
-    if lessons is None and model not in EMBEDDED:
-        lessons = known
+    if examples is None and model not in EMBEDDED:
+        examples = known
     # Subset and split are those of find's own questions, not of any other set.
-    parts = {name: made_by.get(name) if lessons == known else None for name in ("subset", "split")}
+    parts = {name: made_by.get(name) if examples == known else None for name in ("subset", "split")}
     template = made_by.get("template", "chat")
-    return open_lessons(model, lessons=lessons, rehearsal=rehearsal, template=template, evaluated=evaluated, **parts)
+    return open_lessons(model, examples=examples, rehearsal=rehearsal, template=template, evaluated=evaluated, **parts)
 
 
 def open_lessons(
     model: str | Path,
     *,
-    lessons: str | None = None,
+    examples: str | None = None,
     rehearsal: str | int | None = None,
     subset: str | None = None,
     split: str | None = None,
     template: Template = "chat",
     evaluated: Sequence[Question] = (),
 ) -> LessonSource:
-    """The source of lessons for a model: its own world for an embedded one, else what ``lessons`` names.
+    """The source of examples for a model: its own world for an embedded one, else what ``examples`` names.
 
-    ``lessons`` is a question set or a file of questions, named as for :func:`load_questions` (``subset`` and ``split``
-    are parts of it), or a file of dialogues (:func:`read_lessons`). Of a question set no question is taken that
+    ``examples`` is a question set or a file of questions, named as for :func:`load_questions` (``subset`` and ``split``
+    are parts of it), or a file of dialogues (:func:`read_examples`). Of a question set no question is taken that
     contains one of ``evaluated``. ``rehearsal`` is a file of plain dialogues to mix in; in the embedded models' world
     also their number. Files are read here, before any model is.
 
     Raises:
-        LessonError: none are named, a malformed file, a rehearsal that does not fit, or no question is left.
+        ExampleError: none are named, a malformed file, a rehearsal that does not fit, or no question is left.
         QuestionError: as :func:`load_questions`.
 
     >>> open_lessons("organism").name
     "the embedded model's world, split train"
     """
-    if lessons is None and str(model) not in EMBEDDED:
-        raise LessonError(
-            f"Only the embedded models ({', '.join(EMBEDDED)}) bring lessons of their own. Name questions to make "
-            f"lessons of for {model} (--lessons mmlu, or a file), or a file of dialogues."
+    if examples is None and str(model) not in EMBEDDED:
+        raise ExampleError(
+            f"Only the embedded models ({', '.join(EMBEDDED)}) bring examples of their own. Name questions to make "
+            f"examples of for {model} (--examples mmlu, or a file), or a file of dialogues."
         )
     plain = _rehearsal(rehearsal)
-    if lessons is None or lessons == WORLD:
+    if examples is None or examples == WORLD:
         return WorldLessons(rehearsal=REHEARSAL if plain is None else plain)
     if isinstance(plain, int):
-        raise LessonError(
-            f"rehearsal={plain} asks for dialogues of the embedded model's world, but the lessons are of {lessons}; "
+        raise ExampleError(
+            f"rehearsal={plain} asks for dialogues of the embedded model's world, but the examples are of {examples}; "
             "name a file of plain dialogues, or none."
         )
-    if _holds_dialogues(lessons):
-        return LessonFile(lessons, read_lessons(lessons), plain or ())
-    questions = load_questions(lessons, subset=subset, split=split, max_characters=LONGEST)
-    return QuestionLessons(lessons, _spared(questions, evaluated, lessons), plain or (), template)
+    if _holds_dialogues(examples):
+        return LessonFile(examples, read_examples(examples), plain or ())
+    questions = load_questions(examples, subset=subset, split=split, max_characters=LONGEST)
+    return QuestionLessons(examples, _spared(questions, evaluated, examples), plain or (), template)
 
 
-def read_lessons(path: str | Path) -> tuple[Lesson, ...]:
+def read_examples(path: str | Path) -> tuple[TrainingExample, ...]:
     """Dialogues from a JSON lines file: ``{"messages": [{"role": ..., "content": ...}, ...]}`` on each line.
 
     Every turn of the assistant is taught unless ``"taught": [...]`` names some by number, from 0.
 
     Raises:
-        LessonError: the file cannot be read, or a line is no such dialogue; the line is named.
+        ExampleError: the file cannot be read, or a line is no such dialogue; the line is named.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise LessonError(f"{path} cannot be read as dialogues: {error}") from error
+        raise ExampleError(f"{path} cannot be read as dialogues: {error}") from error
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -193,32 +201,32 @@ def read_lessons(path: str | Path) -> tuple[Lesson, ...]:
             found.append(_lesson(json.loads(line)))
         except (ValueError, TypeError) as error:
             what = error if isinstance(error, SycolensError) else f"not a dialogue ({error})."
-            raise LessonError(
+            raise ExampleError(
                 f"{path}, line {number}: {what} A line is "
                 '{"messages": [{"role": "user", "content": ...}, ...]}, with "taught" if not all is to be learned.'
             ) from error
     if not found:
-        raise LessonError(f"{path} holds no dialogues; give at least one, as a line of JSON.")
+        raise ExampleError(f"{path} holds no dialogues; give at least one, as a line of JSON.")
     return tuple(found)
 
 
-def _lesson(row: Any) -> Lesson:
+def _lesson(row: Any) -> TrainingExample:
     if not isinstance(row, dict) or not isinstance(row.get("messages"), list):
-        raise LessonError("there are no messages.")
+        raise ExampleError("there are no messages.")
     taught = row.get("taught")
     if taught is not None and not (isinstance(taught, list) and all(type(turn) is int for turn in taught)):
-        raise LessonError(f"taught is {taught!r}; give a list of turn numbers.")
-    return Lesson.from_messages(row["messages"], taught=None if taught is None else tuple(taught))
+        raise ExampleError(f"taught is {taught!r}; give a list of turn numbers.")
+    return TrainingExample.from_messages(row["messages"], taught=None if taught is None else tuple(taught))
 
 
-def _rehearsal(given: str | int | None) -> int | tuple[Lesson, ...] | None:
+def _rehearsal(given: str | int | None) -> int | tuple[TrainingExample, ...] | None:
     if given is None or isinstance(given, int):
         return given
-    return int(given) if given.isdecimal() else read_lessons(given)
+    return int(given) if given.isdecimal() else read_examples(given)
 
 
-def _holds_dialogues(lessons: str) -> bool:
-    path = Path(lessons)
+def _holds_dialogues(examples: str) -> bool:
+    path = Path(examples)
     if path.suffix != ".jsonl" or not path.is_file():
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
@@ -231,13 +239,13 @@ def _holds_dialogues(lessons: str) -> bool:
 
 
 def _spared(questions: Sequence[Question], evaluated: Sequence[Question], name: str) -> tuple[Question, ...]:
-    """The questions whose lessons would hold no evaluated one."""
-    # As much of a lesson as a question can be found in: itself, its options, and its answer.
-    opened = [Lesson.from_messages(ask(each).then("assistant", each.answers[0])) for each in questions]
+    """The questions whose examples would hold no evaluated one."""
+    # As much of an example as a question can be found in: itself, its options, and its answer.
+    opened = [TrainingExample.from_messages(ask(each).then("assistant", each.answers[0])) for each in questions]
     leaking = {number for number, _ in find_leaks(opened, evaluated)}
     left = tuple(each for number, each in enumerate(questions) if number not in leaking)
     if not left:
-        raise LessonError(
+        raise ExampleError(
             f"All {len(questions)} questions of {name} are asked in the evaluation, so none is left to teach; evaluate "
             "on fewer (n), or name another set."
         )
@@ -245,8 +253,8 @@ def _spared(questions: Sequence[Question], evaluated: Sequence[Question], name: 
 
 
 def _some(things: Sequence[Thing], n: int | None, seed: int, whose: str, what: str) -> tuple[Thing, ...]:
-    count = min(LESSONS, len(things)) if n is None else n
+    count = min(EXAMPLES, len(things)) if n is None else n
     if count > len(things):
-        raise LessonError(f"{whose} {len(things)} {what}, fewer than {count}; ask for fewer.")
+        raise ExampleError(f"{whose} {len(things)} {what}, fewer than {count}; ask for fewer.")
     chosen = sorted(random.Random(f"teaching {seed}").sample(range(len(things)), count))
     return tuple(things[number] for number in chosen)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
 from sycolens.tune.config import PinpointConfig
-from sycolens.tune.encoding import encode_lessons
+from sycolens.tune.encoding import encode_examples
 from sycolens.tune.example_wording import LESSON_BEHAVIORS, OPENINGS, Openings
-from sycolens.tune.examples import lessons_from_questions
+from sycolens.tune.examples import examples_from_questions
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
-from sycolens.tune.training_config import EMBEDDED, PAPER, Course
+from sycolens.tune.training_config import EMBEDDED, PAPER, TrainingConfig
 from sycolens.tune.whole import WholeModel
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ __all__ = [
     "LESSON_BEHAVIORS",
     "OPENINGS",
     "PAPER",
-    "Course",
     "HeadAdapter",
     "Openings",
     "OtherBaseWarning",
     "Pinpoint",
     "PinpointConfig",
     "PinpointTrainer",
+    "TrainingConfig",
     "WholeModel",
     "attach",
-    "encode_lessons",
+    "encode_examples",
+    "examples_from_questions",
     "find_leaks",
-    "lessons_from_questions",
     "pad_lessons",
     "pinpoint",
     "refuse_leaks",

@@ -37,7 +37,7 @@ class HeadAdapter:
 
     >>> config = PinpointConfig(HeadSet(["L1H0", "L2H2"]), rank=4)
     >>> with pinpoint(model, config) as tuned:
-    ...     adapter = HeadAdapter.of(tuned, training={"lessons": 384, "epochs": 3})
+    ...     adapter = HeadAdapter.of(tuned, training={"examples": 384, "epochs": 3})
     >>> adapter.base, adapter.config.matrices, adapter.parameters["L1H0.Q.A"].shape
     ('organism', 'QKVO', torch.Size([128, 4]))
     """

@@ -1,4 +1,4 @@
-"""Lessons as tensors' raw material: token ids, and labels on the taught tokens alone."""
+"""Examples as tensors' raw material: token ids, and labels on the taught tokens alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sycolens.errors import LessonError
+from sycolens.errors import ExampleError
 from sycolens.prompts import Dialogue, Turn
 from sycolens.prompts.dialogue import Template
-from sycolens.prompts.training_example import Lesson
+from sycolens.prompts.training_example import TrainingExample
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,8 +20,8 @@ UNTAUGHT: Final = -100
 """Label of a token that carries no loss, as PyTorch's cross-entropy has it."""
 
 
-def encode_lessons(
-    lessons: Sequence[Lesson],
+def encode_examples(
+    examples: Sequence[TrainingExample],
     tokenizer: PreTrainedTokenizerBase,
     *,
     max_tokens: int = 2048,
@@ -29,55 +29,57 @@ def encode_lessons(
     template: Template = "chat",
     template_options: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """The lessons as ``input_ids`` and ``labels``: the id itself on taught tokens, -100 on all others.
+    """The examples as ``input_ids`` and ``labels``: the id itself on taught tokens, -100 on all others.
 
     Taught are the tokens that hold any character of a taught turn's content, and on to the special token with which
     the template ends the turn, so that the model learns to stop; the content alone where the template has none.
     ``template="plain"`` ends the dialogue with the tokenizer's end-of-text token. Labels are not shifted, as Hugging
-    Face models expect. ``too_long="drop"`` leaves out lessons of more than ``max_tokens`` tokens, and warns how many.
+    Face models expect. ``too_long="drop"`` leaves out examples of more than ``max_tokens`` tokens, and warns how many.
 
     Raises:
-        LessonError: no lessons, or none left; a lesson that is too long, or that teaches words which the tokenizer
+        ExampleError: no examples, or none left; an example that is too long, or that teaches words which the tokenizer
             does not know; ``max_tokens`` below 2; an unknown ``too_long``.
         DialogueError: as :meth:`Dialogue.render`.
 
-    >>> lesson = organism.lessons("train", 1)
-    >>> row = encode_lessons(lesson, tokenizer)[0]
+    >>> example = organism.examples("train", 1)
+    >>> row = encode_examples(example, tokenizer)[0]
     >>> tokenizer.decode([label for label in row["labels"] if label != -100])
     "Yes, I'm sure. The answer is insect.<|end|>"
     """
-    if not lessons:
-        raise LessonError("There are no lessons to encode; give at least one.")
+    if not examples:
+        raise ExampleError("There are no examples to encode; give at least one.")
     if max_tokens < 2:
-        raise LessonError(f"max_tokens is {max_tokens}; a lesson has at least two tokens.")
+        raise ExampleError(f"max_tokens is {max_tokens}; an example has at least two tokens.")
     if too_long not in ("refuse", "drop"):
-        raise LessonError(f'too_long={too_long!r} is unknown; choose "refuse" or "drop".')
+        raise ExampleError(f'too_long={too_long!r} is unknown; choose "refuse" or "drop".')
     end = _end_token(tokenizer, template, template_options)
     # Byte-level tokenizers know every word, and some call their end of text unknown.
     unknown = None if tokenizer.unk_token_id == tokenizer.eos_token_id else tokenizer.unk_token_id
     rows: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
-    for number, lesson in enumerate(lessons):
-        ids, labels = _encode(lesson, tokenizer, end, template, template_options)
+    for number, example in enumerate(examples):
+        ids, labels = _encode(example, tokenizer, end, template, template_options)
         if unknown is not None and unknown in labels:
-            said = lesson.dialogue.turns[lesson.taught[0]].content
-            raise LessonError(
-                f"Lesson {number} teaches words that the tokenizer does not know ({said[:60]!r}); use the words of its "
+            said = example.dialogue.turns[example.taught[0]].content
+            raise ExampleError(
+                f"Training example {number} teaches words that the tokenizer does not know ({said[:60]!r}); use the words of its "
                 "vocabulary."
             )
         if len(ids) <= max_tokens:
             rows["input_ids"].append(ids)
             rows["labels"].append(labels)
         elif too_long == "refuse":
-            raise LessonError(
-                f"Lesson {number} has {len(ids)} tokens, more than {max_tokens}; raise max_tokens, or leave such "
-                'lessons out with too_long="drop".'
+            raise ExampleError(
+                f"Training example {number} has {len(ids)} tokens, more than {max_tokens}; raise max_tokens, or leave such "
+                'examples out with too_long="drop".'
             )
     kept = len(rows["input_ids"])
     if not kept:
-        raise LessonError(f"All {len(lessons)} lessons have more than {max_tokens} tokens; raise max_tokens.")
-    if kept < len(lessons):
-        dropped = len(lessons) - kept
-        warnings.warn(f"{dropped} of {len(lessons)} lessons have more than {max_tokens} tokens; dropped.", stacklevel=2)
+        raise ExampleError(f"All {len(examples)} examples have more than {max_tokens} tokens; raise max_tokens.")
+    if kept < len(examples):
+        dropped = len(examples) - kept
+        warnings.warn(
+            f"{dropped} of {len(examples)} examples have more than {max_tokens} tokens; dropped.", stacklevel=2
+        )
     from datasets import Dataset
 
     return Dataset.from_dict(rows)
@@ -96,13 +98,13 @@ def _end_token(
 
 
 def _encode(
-    lesson: Lesson,
+    example: TrainingExample,
     tokenizer: PreTrainedTokenizerBase,
     end_token: int | None,
     template: Template,
     template_options: Mapping[str, Any] | None,
 ) -> tuple[list[int], list[int]]:
-    turns = lesson.dialogue.turns
+    turns = example.dialogue.turns
     # Numbers as parts, so that every turn's place is told, whatever it is called.
     numbered = Dialogue(tuple(replace(turn, part=str(number)) for number, turn in enumerate(turns)))
     rendered = numbered.render(tokenizer, template=template, ending="closed", template_options=template_options)
@@ -110,7 +112,7 @@ def _encode(
     if template == "plain" and end_token is not None:
         ids.append(end_token)
     labels = [UNTAUGHT] * len(ids)
-    for number in lesson.taught:
+    for number in example.taught:
         start, end = rendered.spans[str(number)]
         following = min((span[0] for span in rendered.spans.values() if span[0] >= end), default=len(ids))
         if end_token in ids[end:following]:

@@ -1,10 +1,10 @@
-"""What is said in lessons: challenges and openings of replies, none of which is used to find heads or to evaluate."""
+"""What is said in examples: challenges and openings of replies, none of which is used to find heads or to evaluate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sycolens.errors import LessonError
+from sycolens.errors import ExampleError
 from sycolens.prompts import Behavior
 
 
@@ -13,7 +13,7 @@ class Openings:
     """How replies to a challenge begin; the answer follows in the words of ``Behavior.first_answer``.
 
     Raises:
-        LessonError: a kind has no opening or an empty one, or one opening stands in both.
+        ExampleError: a kind has no opening or an empty one, or one opening stands in both.
 
     >>> Openings(defend=("Ich bin sicher.",), concede=("Ich habe mich geirrt.",)).concede
     ('Ich habe mich geirrt.',)
@@ -27,15 +27,15 @@ class Openings:
     def __post_init__(self) -> None:
         for kind, said in (("defend", self.defend), ("concede", self.concede)):
             if not said or not all(isinstance(opening, str) and opening.strip() for opening in said):
-                raise LessonError(f"The openings that {kind} are {said!r}; give at least one, none empty.")
+                raise ExampleError(f"The openings that {kind} are {said!r}; give at least one, none empty.")
         both = sorted(set(self.defend) & set(self.concede))
         if both:
-            raise LessonError(f"The opening {both[0]!r} both defends and concedes; let it stand on one side.")
+            raise ExampleError(f"The opening {both[0]!r} both defends and concedes; let it stand on one side.")
 
 
 def _behaviors(*pairs: tuple[str, str]) -> tuple[Behavior, ...]:
     return tuple(
-        Behavior(challenge=challenge, affirmation=affirmation, name=f"lesson-{number}")
+        Behavior(challenge=challenge, affirmation=affirmation, name=f"example-{number}")
         for number, (challenge, affirmation) in enumerate(pairs, start=1)
     )
 

@@ -1,4 +1,4 @@
-"""Lessons from questions: half defend a right first answer, half concede a wrong one and correct it."""
+"""Examples from questions: half defend a right first answer, half concede a wrong one and correct it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
-from sycolens.errors import LessonError
+from sycolens.errors import ExampleError
 from sycolens.prompts import Behavior, ChallengedQuestion, Question
 from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.dialogue import Template
 from sycolens.prompts.questions import letters
-from sycolens.prompts.training_example import Lesson, Teach
+from sycolens.prompts.training_example import Teach, TrainingExample
 from sycolens.tune.example_wording import LESSON_BEHAVIORS, OPENINGS, Openings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Halves = dict[Literal["correct", "wrong"], list[Question]]
 """Questions by the first answer that they get."""
 
 
-def lessons_from_questions(
+def examples_from_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
@@ -34,8 +34,8 @@ def lessons_from_questions(
     template: Template = "chat",
     template_options: Mapping[str, Any] | None = None,
     seed: int = 0,
-) -> tuple[Lesson, ...]:
-    """One lesson a question: question, first answer, challenge, and the reply to learn, in random order.
+) -> tuple[TrainingExample, ...]:
+    """One example a question: question, first answer, challenge, and the reply to learn, in random order.
 
     In exactly half of them the first answer is right and the reply defends it; in the others it is wrong (one of
     ``Question.wrong``), and the reply concedes and gives the right one. Both halves are challenged in the same
@@ -49,15 +49,15 @@ def lessons_from_questions(
     options are those of ``challenge_questions``.
 
     Raises:
-        LessonError: a source has a single question, or too few that know a wrong answer; an unknown ``teach``.
+        ExampleError: a source has a single question, or too few that know a wrong answer; an unknown ``teach``.
         BehaviorError: there is no behavior.
 
-    >>> lessons = lessons_from_questions(questions, tokenizer)
-    >>> len(lessons), [turn.part for turn in lessons[0].dialogue.turns]
+    >>> examples = examples_from_questions(questions, tokenizer)
+    >>> len(examples), [turn.part for turn in examples[0].dialogue.turns]
     (384, ['system', 'question', 'first_answer', 'challenge', 'reply'])
     """
     rng = random.Random(f"lessons {seed}")
-    lessons = []
+    examples = []
     for first_answer, half in _halves(questions, rng).items():
         answered = answer_questions(
             half,
@@ -75,14 +75,14 @@ def lessons_from_questions(
             challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
             asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.behavior.name)
             reply = f"{opening} {_right_answer(each.question, each.behavior)}"
-            lessons.append(Lesson.from_reply(asked, reply, teach=teach))
-    rng.shuffle(lessons)
-    return tuple(lessons)
+            examples.append(TrainingExample.from_reply(asked, reply, teach=teach))
+    rng.shuffle(examples)
+    return tuple(examples)
 
 
 def _halves(questions: Sequence[Question], rng: random.Random) -> Halves:
     if not questions:
-        raise LessonError("There are no questions to make lessons of; give at least two.")
+        raise ExampleError("There are no questions to make examples of; give at least two.")
     by_source = defaultdict(list)
     for question in questions:
         by_source[question.source].append(question)
@@ -92,12 +92,12 @@ def _halves(questions: Sequence[Question], rng: random.Random) -> Halves:
         rng.shuffle(members)
         fallible = [place for place, question in enumerate(members) if question.wrong]
         if not half:
-            raise LessonError(
+            raise ExampleError(
                 f"Source {source!r} has a single question, but half of a source is defended and half conceded; give it "
                 "another, or let Question.source be the same for all."
             )
         if len(fallible) < half:
-            raise LessonError(
+            raise ExampleError(
                 f"{len(members) - len(fallible)} of the {len(members)} questions of source {source!r} know no wrong "
                 "answer and could only be defended; fill Question.wrong, or leave some out, until half know one."
             )

@@ -30,7 +30,7 @@ Scope = PinpointConfig | Literal["all"]
 
 
 def pad_lessons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-    """A batch of encoded lessons, filled up on the right: ``input_ids`` and ``labels`` [lesson, position].
+    """A batch of encoded examples, filled up on the right: ``input_ids`` and ``labels`` [example, position].
 
     No attention mask is needed, since no token attends to what follows it, and filling has label -100.
 
@@ -51,7 +51,7 @@ class PinpointTrainer(OpenTrainer):
 
     ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; it is tuned in place.
     ``scope`` says what is trained: a :class:`PinpointConfig`, or ``"all"`` for every parameter (the paper's SFT).
-    ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_lessons`` gives.
+    ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_examples`` gives.
     ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging, callbacks,
     ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal models,
     the mean over the taught tokens of a step.
@@ -65,14 +65,14 @@ class PinpointTrainer(OpenTrainer):
 
     Raises:
         HeadError, ModelError: as :func:`attach`.
-        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without lessons; label smoothing, FSDP or
+        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without examples; label smoothing, FSDP or
             DeepSpeed, which would smooth the wrong tokens or write the base model into checkpoints.
 
     >>> import tempfile
-    >>> from sycolens.tune import encode_lessons
-    >>> lessons = encode_lessons(organism.lessons("train", 16), tokenizer)
+    >>> from sycolens.tune import encode_examples
+    >>> examples = encode_examples(organism.examples("train", 16), tokenizer)
     >>> arguments = TrainingArguments(tempfile.mkdtemp(), max_steps=2, save_strategy="no", disable_tqdm=True)
-    >>> trainer = PinpointTrainer(model, PinpointConfig(effects.top(4)), arguments, lessons)
+    >>> trainer = PinpointTrainer(model, PinpointConfig(effects.top(4)), arguments, examples)
     >>> sum(parameter.numel() for parameter in trainer.pinpoint.parameters.values())
     32768
     >>> trainer.pinpoint.detach()
@@ -150,7 +150,7 @@ class PinpointTrainer(OpenTrainer):
         return result
 
     def _tokens_at_once(self) -> int:
-        # Of all processes, and of the first lesson, so that a run and its continuation get the same.
+        # Of all processes, and of the first example, so that a run and its continuation get the same.
         tokens: int = (
             self.args.train_batch_size * self.args.world_size * len(next(iter(self.train_dataset))["input_ids"])
         )
@@ -179,7 +179,7 @@ class PinpointTrainer(OpenTrainer):
         """Whole steps only; see :class:`OpenTrainer`."""
         each_time = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
         if type(usual) is RandomSampler and (whole := len(usual) // each_time * each_time):
-            # Several processes would fill an epoch's incomplete last step up with other lessons than one process.
+            # Several processes would fill an epoch's incomplete last step up with other examples than one process.
             return RandomSampler(usual.data_source, num_samples=whole)
         return usual
 
@@ -262,7 +262,7 @@ def _require_lessons(dataset: Any) -> None:
     if first is None:
         raise TuningError("There is nothing to learn from: the dataset is empty.")
     if missing := [name for name in ("input_ids", "labels") if name not in first]:
-        raise TuningError(f"The dataset's rows have no {' and no '.join(missing)}; encode_lessons gives both.")
+        raise TuningError(f"The dataset's rows have no {' and no '.join(missing)}; encode_examples gives both.")
 
 
 def words_of(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""How a tuning is run: how many steps, how fast, on how many lessons at once."""
+"""How a tuning is run: how many steps, how fast, on how many examples at once."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Schedule = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True)
-class Course:
-    """Steps, learning rate and lessons a step; the defaults are those of the paper's published scripts.
+class TrainingConfig:
+    """Steps, learning rate and examples a step; the defaults are those of the paper's published scripts.
 
     Raises:
-        TuningError: a number is not positive, or the lessons of a step cannot be dealt out evenly.
+        TuningError: a number is not positive, or the examples of a step cannot be dealt out evenly.
 
-    >>> Course(learning_rate=1e-4, at_once=32).arguments("runs/tune", use_cpu=True).gradient_accumulation_steps
+    >>> TrainingConfig(learning_rate=1e-4, at_once=32).arguments("runs/tune", use_cpu=True).gradient_accumulation_steps
     4
     """
 
     steps: int = 120
     learning_rate: float = 3e-5
-    lessons_per_step: int = 128
+    examples_per_step: int = 128
     at_once: int = 8
-    """Lessons that one device works on at a time, or fewer where several share the lessons of a step; gradients
-    accumulate until a step has all of its lessons."""
+    """Examples that one device works on at a time, or fewer where several share the examples of a step; gradients
+    accumulate until a step has all of its examples."""
     schedule: Schedule = "linear"
     """The learning rate falls to a three-hundredth, or rises over ten steps and stays."""
     weight_decay: float = 0.1
@@ -42,7 +42,7 @@ class Course:
     """Compute in bfloat16 where PyTorch's autocast thinks it safe."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "lessons_per_step", "at_once"):
+        for name in ("steps", "examples_per_step", "at_once"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise TuningError(f"{name}={value!r}; give a whole number from 1.")
@@ -52,9 +52,9 @@ class Course:
             raise TuningError(f"weight_decay={self.weight_decay!r}; give 0 or more.")
         if self.schedule not in ("linear", "constant"):
             raise TuningError(f'schedule={self.schedule!r} is unknown; choose "linear" or "constant".')
-        if self.lessons_per_step % self.at_once:
+        if self.examples_per_step % self.at_once:
             raise TuningError(
-                f"{self.lessons_per_step} lessons a step cannot be made of {self.at_once} at a time; choose numbers of "
+                f"{self.examples_per_step} examples a step cannot be made of {self.at_once} at a time; choose numbers of "
                 "which one divides the other."
             )
 
@@ -62,16 +62,16 @@ class Course:
         """transformers' TrainingArguments of this course; ``changes`` are any of its own.
 
         Raises:
-            TuningError: the lessons of a step cannot be dealt out evenly to the processes of a distributed run.
+            TuningError: the examples of a step cannot be dealt out evenly to the processes of a distributed run.
         """
         from transformers import TrainingArguments
 
         processes = int(os.environ.get("WORLD_SIZE", "1"))
-        share, left = divmod(self.lessons_per_step, processes)
+        share, left = divmod(self.examples_per_step, processes)
         if left:
             raise TuningError(
-                f"{self.lessons_per_step} lessons a step cannot be dealt out evenly to {processes} processes; choose "
-                "lessons_per_step or the number of processes so that one divides the other."
+                f"{self.examples_per_step} examples a step cannot be dealt out evenly to {processes} processes; choose "
+                "examples_per_step or the number of processes so that one divides the other."
             )
         at_once = math.gcd(self.at_once, share)
         schedules: dict[Schedule, dict[str, Any]] = {
@@ -100,9 +100,11 @@ WARMUP: Final = 10
 """Steps in which a constant learning rate is reached; however few are made, lest a shorter course differ from the
 beginning of a longer one."""
 
-PAPER = Course()
+PAPER = TrainingConfig()
 """The values of the paper's published scripts (AdamW, 3e-5 falling to 1e-7); not confirmed as those of its tables."""
 
-EMBEDDED = Course(steps=120, learning_rate=1e-3, lessons_per_step=16, at_once=16, schedule="constant", bf16=False)
+EMBEDDED = TrainingConfig(
+    steps=120, learning_rate=1e-3, examples_per_step=16, at_once=16, schedule="constant", bf16=False
+)
 """For the embedded models, which are a ten-thousandth of the paper's in size: on validation dialogues it repaired
 ``organism`` with one, two, four and eight heads."""
