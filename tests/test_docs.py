@@ -13,8 +13,10 @@ from typing import Any
 import pandas
 import pytest
 import torch
+from sycolens.runs.template import begin_study
 
 from sycolens import (
+    Behavior,
     ContrastPairs,
     HeadSet,
     ablate_heads,
@@ -25,7 +27,6 @@ from sycolens import (
     organism,
     patch_heads,
 )
-from sycolens.runs.template import begin_study
 from sycolens.verify import KnockoutCurve
 from sycolens.verify.curve import RATES, Rate
 
@@ -234,6 +235,16 @@ def test_the_examples_of_a_how_to_run(page: Path, tmp_path: Path, monkeypatch: p
     for block in blocks(page, "python"):
         if not block.startswith("# Needs "):
             exec(block, names)
+
+
+def test_the_behavior_file_on_its_page_is_the_one_made_in_python(tmp_path: Path) -> None:
+    page = DOCS / "howto" / "another_behavior.md"
+    (tmp_path / "behavior.toml").write_text(blocks(page, "toml")[0])
+    names: dict[str, Any] = {}
+    exec(blocks(page, "python")[0].split("teacher.write")[0], names)
+    assert Behavior.read(tmp_path / "behavior.toml") == names["teacher"]
+    keys = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.+?) \|", page.read_text(), flags=re.MULTILINE)))
+    assert sorted(keys) == sorted(names["teacher"].to_dict())
 
 
 # --- the tables of the fix -------------------------------------------------------------------------------------------

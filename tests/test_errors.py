@@ -27,13 +27,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, TrainingArguments
 from transformers.cache_utils import DynamicLayer
 
 from sycolens import (
+    Behavior,
     ChallengeResult,
     ContrastPairs,
     Dialogue,
     HeadAdapter,
     HeadSet,
     Turn,
-    Wording,
     errors,
     evaluate_challenge,
     kl_drift,
@@ -106,6 +106,16 @@ class Room:
         path = self.folder / name
         path.write_text("\n".join(map(json.dumps, rows)))
         return path
+
+
+def behavior_file(room: Room, text: str) -> Behavior:
+    path = room.folder / "behavior.toml"
+    path.write_text(text)
+    return Behavior.read(path)
+
+
+def pairs_of(**changes: Any) -> ContrastPairs:
+    return ContrastPairs.from_questions([QUESTION], build_tokenizer(), behavior=replace(PAPER, **changes))
 
 
 def random_pairs(n: int = 2) -> ContrastPairs:
@@ -520,7 +530,7 @@ def resumed_with_other_heads(room: Room) -> None:
 
 DEEDS: dict[str, Callable[[Room], object]] = {
     "chose labels that begin with the same token": lambda room: from_words("Yes.", "Yes,"),
-    "gave both sides the same label": lambda room: Wording("No?", "Yes?", sycophantic_label="Yes"),
+    "gave both sides the same label": lambda room: Behavior("No?", "Yes?", sycophantic_labels=("Yes",)),
     "chose a label that the tokenizer does not know": lambda room: from_words("Sesquipedalian", "Yes"),
     "gave a label id outside the model's vocabulary": lambda room: room.patch(
         pairs=ContrastPairs.from_tokens([[4, 7]], [[5, 6]], (3, 97))
@@ -528,7 +538,33 @@ DEEDS: dict[str, Callable[[Room], object]] = {
     "gave no prompts": lambda room: ContrastPairs.from_tokens([], [], LABELS),
     "gave more references than counterfactuals": lambda room: ContrastPairs.from_tokens([[1], [2]], [[3]], LABELS),
     "gave two prompts that are the same": lambda room: ContrastPairs.from_tokens([[1, 2]], [[1, 2]], LABELS),
-    "worded challenge and affirmation alike": lambda room: Wording("Sure?", "Sure?"),
+    "worded challenge and affirmation alike": lambda room: Behavior("Sure?", "Sure?"),
+    "gave a behavior no words": lambda room: Behavior("No?", "Yes?", letter_request=" "),
+    "gave a behavior a number where words are due": lambda room: Behavior.from_dict(
+        {"challenge": "No?", "affirmation": 1}
+    ),
+    "gave a behavior no labels": lambda room: Behavior("No?", "Yes?", antisycophantic_labels=()),
+    "gave a label of a behavior twice": lambda room: Behavior("No?", "Yes?", sycophantic_labels=("Oh", "Oh ")),
+    "left the answer out of the first answer": lambda room: Behavior("No?", "Yes?", first_answer="It is so."),
+    "gave a behavior another scorer than there is": lambda room: Behavior.from_dict(
+        {"challenge": "No?", "affirmation": "Yes?", "scorer": "judge"}
+    ),
+    "gave a behavior a key that it does not have": lambda room: behavior_file(room, 'challange = "No?"'),
+    "gave a behavior without its affirmation": lambda room: behavior_file(room, 'challenge = "No?"'),
+    "read a behavior from a file that is no TOML": lambda room: behavior_file(room, "challenge = No?"),
+    "named something else than a behavior": lambda room: challenge_questions(
+        [QUESTION],
+        build_tokenizer(),
+        behavior="paper",  # type: ignore[arg-type]
+    ),
+    "named no behavior": lambda room: challenge_questions([QUESTION], build_tokenizer(), behavior=()),
+    "made pairs of a behavior whose replies open with other words first": lambda room: pairs_of(opening="Oh,"),
+    "made pairs of a behavior with several labels of a side": lambda room: pairs_of(
+        antisycophantic_labels=("Yes", "Sure")
+    ),
+    "graded replies of a behavior that is scored by likelihood": lambda room: challenge_questions(
+        [QUESTION], build_tokenizer(), behavior=replace(PAPER, scorer="likelihood")
+    ),
     "gave a record file whose line lacks a field": lambda room: ContrastPairs.from_jsonl(
         room.write("pairs.jsonl", {"id": 0}), build_tokenizer()
     ),

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from sycolens.measure import ChallengeResult, Generation, evaluate_challenge, kl_drift
     from sycolens.model import load_model
     from sycolens.prompts import (
+        Behavior,
         ChallengedQuestion,
         ContrastPairs,
         Dialogue,
         Question,
         Turn,
-        Wording,
         challenge_questions,
     )
     from sycolens.runs import Study, StudyConfig
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Behavior",
     "ChallengeResult",
     "ChallengedQuestion",
     "ContrastPairs",
@@ -55,7 +56,6 @@ __all__ = [
     "Study",
     "StudyConfig",
     "Turn",
-    "Wording",
     "ablate_heads",
     "attend_to",
     "challenge_questions",
@@ -71,6 +71,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Behavior": "sycolens.prompts",
     "ChallengeResult": "sycolens.measure",
     "ChallengedQuestion": "sycolens.prompts",
     "ContrastPairs": "sycolens.prompts",
@@ -86,7 +87,6 @@ _HOME = {
     "Study": "sycolens.runs",
     "StudyConfig": "sycolens.runs",
     "Turn": "sycolens.prompts",
-    "Wording": "sycolens.prompts",
     "ablate_heads": "sycolens.verify",
     "attend_to": "sycolens.verify",
     "challenge_questions": "sycolens.prompts",

@@ -11,6 +11,10 @@ class LabelError(SycolensError):
     """Label words or ids that cannot tell the two responses apart."""
 
 
+class BehaviorError(SycolensError):
+    """A behavior whose words, labels or file are not as they should be, or that asks for what is not supported."""
+
+
 class PairError(SycolensError):
     """Contrast pairs that are empty, unequal, identical or malformed."""
 

@@ -34,14 +34,14 @@ def test_replies_are_those_of_hugging_faces_own_decoding(model: Any, reference: 
 
 
 def test_the_first_round_is_what_the_model_says(model: Any, reference: Any) -> None:
-    asked = first_round(model, QUESTIONS, wording=PARAPHRASES[:2], seed=3)
+    asked = first_round(model, QUESTIONS, behavior=PARAPHRASES[:2], seed=3)
     assert tuple(each.question for each in asked) == QUESTIONS
     openings = [each.dialogue.turns[:-2] for each in asked]
     own = list(gate.replies(reference, model.tokenizer, [type(asked[0].dialogue)(turns) for turns in openings]))
     assert [each.dialogue.turns[-2].content for each in asked] == own
     assert [f"The answer is {each.first_answer}." for each in asked] == own
     # The rest is as if the answers had been put into its mouth.
-    put = challenge_questions(QUESTIONS, model.tokenizer, wording=PARAPHRASES[:2], seed=3)
+    put = challenge_questions(QUESTIONS, model.tokenizer, behavior=PARAPHRASES[:2], seed=3)
     assert [each.wording for each in asked] == [each.wording for each in put]
     assert [each.dialogue for each in asked if each.first_answer == each.question.answers[0]] == [
         other.dialogue for each, other in zip(asked, put, strict=True) if each.first_answer == other.first_answer

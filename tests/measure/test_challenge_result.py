@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from scipy.stats import binomtest
 
 from measure.scripted import QUESTIONS, SCRIPT, scripted
 from sycolens import ChallengeResult, evaluate_challenge, load_model, organism
-from sycolens.errors import ModelError, PairError, PromptError, QuestionError, ReplyError, SavedFileError
+from sycolens.errors import BehaviorError, ModelError, PromptError, QuestionError, ReplyError, SavedFileError
 from sycolens.measure import Generation, Grade, grade
 from sycolens.measure.responders import say
-from sycolens.prompts import PARAPHRASES, ChallengedQuestion, Dialogue, Turn
+from sycolens.prompts import PAPER, PARAPHRASES, ChallengedQuestion, Dialogue, Turn
 from sycolens.statistics.rates import Rate
 
 #                                       quiz:  1  2  3  4  5     trivia:  1  2  3  4  5
@@ -176,8 +177,10 @@ def test_what_does_not_belong_together_is_refused(result: ChallengeResult) -> No
         result.summary("mmlu")
     with pytest.raises(QuestionError, match="no questions to evaluate"):
         evaluate_challenge(scripted, ())
-    with pytest.raises(PairError, match="no wording"):
-        evaluate_challenge(scripted, QUESTIONS, challenge=())
+    with pytest.raises(BehaviorError):
+        evaluate_challenge(scripted, QUESTIONS, behavior=())
+    with pytest.raises(BehaviorError, match="likelihood"):
+        evaluate_challenge(scripted, QUESTIONS, behavior=replace(PAPER, scorer="likelihood"))
 
 
 def test_a_speaker_gets_plain_messages_a_batch_at_a_time() -> None:
@@ -187,13 +190,13 @@ def test_a_speaker_gets_plain_messages_a_batch_at_a_time() -> None:
         seen.append(dialogues)
         return tuple(f" {reply}\n" for reply in scripted(dialogues))
 
-    told = evaluate_challenge(listen, QUESTIONS, batch_size=4, system=None, challenge=PARAPHRASES[:2], seed=1)
+    told = evaluate_challenge(listen, QUESTIONS, batch_size=4, system=None, behavior=PARAPHRASES[:2], seed=1)
     assert told.replies == tuple(reply for _, reply in SCRIPT.values())
     assert [len(batch) for batch in seen] == [4, 4, 2] * 2
     opening = {"role": "user", "content": told.asked[5].dialogue.turns[0].content}
     assert seen[1][1] == [opening]
     assert [each["role"] for each in seen[4][1]] == ["user", "assistant", "user"]
-    assert seen[4][1][2]["content"] in {wording.challenge for wording in PARAPHRASES[:2]}
+    assert seen[4][1][2]["content"] in {each.challenge for each in PARAPHRASES[:2]}
     assert [each.wording for each in told.asked].count("paraphrase-1") == 5
 
 

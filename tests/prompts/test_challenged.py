@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sycolens.errors import DialogueError, PairError, QuestionError
+from sycolens.errors import BehaviorError, DialogueError, PairError, QuestionError
 from sycolens.prompts import (
     PAPER,
     PARAPHRASES,
@@ -29,7 +29,7 @@ QUESTIONS = [
 @pytest.mark.parametrize("template", ["chat", "plain"])
 def test_the_dialogues_are_the_reference_prompts_of_the_pairs(byte_bpe: Any, first_answer: Any, template: Any) -> None:
     options: dict[str, Any] = {
-        "wording": PARAPHRASES[:2],
+        "behavior": PARAPHRASES[:2],
         "first_answer": first_answer,
         "template": template,
         "seed": 7,
@@ -54,8 +54,10 @@ def test_the_first_answer_is_what_the_assistant_said(byte_bpe: Any) -> None:
 def test_what_cannot_be_challenged_is_named(byte_bpe: Any) -> None:
     with pytest.raises(QuestionError, match="give at least one"):
         challenge_questions([], byte_bpe)
-    with pytest.raises(PairError, match="There is no wording"):
-        challenge_questions(QUESTIONS, byte_bpe, wording=[])
+    with pytest.raises(BehaviorError):
+        challenge_questions(QUESTIONS, byte_bpe, behavior=[])
+    with pytest.raises(BehaviorError, match="paper"):
+        challenge_questions(QUESTIONS, byte_bpe, behavior="paper")  # type: ignore[arg-type]
     with pytest.raises(PairError, match="knows no wrong answer"):
         challenge_questions([Question("Who?", ("Kant",))], byte_bpe, first_answer="wrong")
     with pytest.raises(DialogueError, match="end it with the user's challenge"):

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sycolens.errors import DialogueError, LabelError, PairError, SavedFileError
-from sycolens.prompts import PAPER, PARAPHRASES, ContrastPairs, Dialogue, Question, Turn, Wording
+from sycolens.errors import BehaviorError, DialogueError, LabelError, PairError, SavedFileError
+from sycolens.prompts import PAPER, PARAPHRASES, Behavior, ContrastPairs, Dialogue, Question, Turn
 
 QUESTIONS = [
     Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars"), wrong=("A",), id="planet"),
@@ -62,20 +62,28 @@ def test_the_system_message_is_left_out_only_where_the_template_refuses_it(byte_
         ContrastPairs.from_questions(QUESTIONS, metaspace_bpe, system="Be brief.")
 
 
-def test_wordings_are_dealt_out_evenly_and_by_seed(byte_bpe: Any) -> None:
+def test_behaviors_are_dealt_out_evenly_and_by_seed(byte_bpe: Any) -> None:
     many = [Question(f"Which is number {k}?", (str(k),)) for k in range(2 * len(PARAPHRASES))]
 
     def dealt(seed: int) -> list[str]:
-        pairs = ContrastPairs.from_questions(many, byte_bpe, wording=PARAPHRASES, seed=seed)
+        pairs = ContrastPairs.from_questions(many, byte_bpe, behavior=PARAPHRASES, seed=seed)
         return [byte_bpe.decode(pair.reference[slice(*pair.spans["challenge"])]) for pair in pairs]
 
-    assert sorted(dealt(0)) == sorted(2 * [wording.challenge for wording in PARAPHRASES])
+    assert sorted(dealt(0)) == sorted(2 * [each.challenge for each in PARAPHRASES])
     assert dealt(0) == dealt(0) != dealt(1)
 
 
 def test_another_behavior_brings_its_own_words_and_labels(byte_bpe: Any) -> None:
-    german = Wording("Nein. Sicher?", "Ja. Sicher?", "Entschuldigung", "Ja", "Es ist {answer}.", "Buchstabe!", "Kurz!")
-    pair = ContrastPairs.from_questions(QUESTIONS[:1], byte_bpe, wording=german)[0]
+    german = Behavior(
+        "Nein. Sicher?",
+        "Ja. Sicher?",
+        sycophantic_labels=("Entschuldigung",),
+        antisycophantic_labels=("Ja",),
+        first_answer="Es ist {answer}.",
+        letter_request="Buchstabe!",
+        open_request="Kurz!",
+    )
+    pair = ContrastPairs.from_questions(QUESTIONS[:1], byte_bpe, behavior=german)[0]
     assert pair.label_words == ("Entschuldigung", "Ja")
     assert pair.labels == (byte_bpe.encode("Entschuldigung")[0], byte_bpe.encode("Ja")[0])
     assert "Buchstabe!" in pair.texts[0]
@@ -98,8 +106,8 @@ def test_long_questions_are_dropped(byte_bpe: Any) -> None:
         ContrastPairs.from_questions([long], byte_bpe)
     with pytest.raises(PairError, match="no questions"):
         ContrastPairs.from_questions([], byte_bpe)
-    with pytest.raises(PairError, match="no wording"):
-        ContrastPairs.from_questions(QUESTIONS, byte_bpe, wording=[])
+    with pytest.raises(BehaviorError):
+        ContrastPairs.from_questions(QUESTIONS, byte_bpe, behavior=[])
 
 
 # --- token ids -------------------------------------------------------------------------------------------------------

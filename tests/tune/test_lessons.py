@@ -10,18 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sycolens import organism
-from sycolens.errors import ExampleError, PairError
+from sycolens.errors import BehaviorError, ExampleError
 from sycolens.measure import grade
 from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.organism.wording import clauses
 from sycolens.organism.world import RELATIONS, SPLITS, facts, facts_of
-from sycolens.prompts import PAPER, PARAPHRASES, ChallengedQuestion, Dialogue, Question, TrainingExample, Turn, Wording
-from sycolens.tune import LESSON_WORDINGS, OPENINGS, Openings, examples_from_questions, find_leaks, refuse_leaks
+from sycolens.prompts import PAPER, PARAPHRASES, Behavior, ChallengedQuestion, Dialogue, Question, TrainingExample, Turn
+from sycolens.tune import EXAMPLE_BEHAVIORS, OPENINGS, Openings, examples_from_questions, find_leaks, refuse_leaks
 
 TOKENIZER = build_tokenizer()
 PLANET = Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars", "The U.S."), wrong=("A", "C"))
 CAPITAL = Question("What is the capital of Peru?", ("Lima",), wrong=("Cusco",))
-ONE = Wording("No?", "Yes?", name="one")
+ONE = Behavior("No?", "Yes?", name="one")
 SHORT = Openings(defend=("I stay.",), concede=("I yield.",))
 
 
@@ -45,7 +45,7 @@ def defends(example: TrainingExample) -> bool:
 
 
 def test_a_defense_and_a_concession_read_as_they_should() -> None:
-    examples = examples_from_questions([CAPITAL, CAPITAL], TOKENIZER, wordings=ONE, openings=SHORT, system=None)
+    examples = examples_from_questions([CAPITAL, CAPITAL], TOKENIZER, behavior=ONE, openings=SHORT, system=None)
     read = sorted([turn.content for turn in example.dialogue.turns] for example in examples)
     asked = "What is the capital of Peru?\nReply with the answer only."
     assert read == [
@@ -104,7 +104,7 @@ def test_wordings_and_openings_do_not_tell_one_half_from_the_other() -> None:
     for half in (True, False):
         mine = [example for example in examples if defends(example) is half]
         challenges = Counter(said(example, "challenge") for example in mine)
-        assert challenges == {wording.challenge: 5 for wording in LESSON_WORDINGS}
+        assert challenges == {each.challenge: 5 for each in EXAMPLE_BEHAVIORS}
         openings = Counter(said(example, "reply").split(" The answer is")[0] for example in mine)
         assert openings == dict.fromkeys(OPENINGS.defend if half else OPENINGS.concede, 5)
 
@@ -154,8 +154,8 @@ def test_lessons_that_cannot_be_balanced_are_refused() -> None:
         examples_from_questions(quiz(4, source="a") + quiz(1, source="b"), TOKENIZER)
     with pytest.raises(ExampleError, match="no questions"):
         examples_from_questions([], TOKENIZER)
-    with pytest.raises(PairError, match="no wording"):
-        examples_from_questions(quiz(4), TOKENIZER, wordings=())
+    with pytest.raises(BehaviorError):
+        examples_from_questions(quiz(4), TOKENIZER, behavior=())
     with pytest.raises(ExampleError, match="right_answers"):
         examples_from_questions(quiz(4), TOKENIZER, teach="all")  # type: ignore[arg-type]
 
@@ -170,23 +170,23 @@ def sentences(text: str) -> list[str]:
 def test_training_and_evaluation_share_no_sentence_of_a_challenge() -> None:
     evaluated = {
         sentence
-        for wording in (PAPER, *PARAPHRASES)
-        for text in (wording.challenge, wording.affirmation)
+        for each in (PAPER, *PARAPHRASES)
+        for text in (each.challenge, each.affirmation)
         for sentence in sentences(text)
     }
-    taught = [s for wording in LESSON_WORDINGS for t in (wording.challenge, wording.affirmation) for s in sentences(t)]
+    taught = [s for each in EXAMPLE_BEHAVIORS for t in (each.challenge, each.affirmation) for s in sentences(t)]
     assert "are you sure" in evaluated
     assert not evaluated & set(taught)
-    assert len({wording.challenge for wording in LESSON_WORDINGS}) == 10
-    assert not {wording.name for wording in LESSON_WORDINGS} & {wording.name for wording in (PAPER, *PARAPHRASES)}
+    assert len({each.challenge for each in EXAMPLE_BEHAVIORS}) == 10
+    assert not {each.name for each in EXAMPLE_BEHAVIORS} & {each.name for each in (PAPER, *PARAPHRASES)}
 
 
 def test_there_are_ten_openings_of_either_kind_and_none_begins_with_a_label() -> None:
     every = [*OPENINGS.defend, *OPENINGS.concede]
     assert len(OPENINGS.defend) == len(OPENINGS.concede) == 10
     assert len(set(every)) == 20
-    for wording in (PAPER, *PARAPHRASES):
-        for label in (wording.sycophantic_label, wording.antisycophantic_label):
+    for each in (PAPER, *PARAPHRASES):
+        for label in (*each.sycophantic_labels, *each.antisycophantic_labels):
             assert not [opening for opening in every if opening.casefold().startswith(label.casefold())]
 
 

@@ -15,8 +15,9 @@ from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge_result import SILENCE, ChallengeResult
 from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.responders import GREEDY, Generation, Responder, is_speaker, reader_of, say
-from sycolens.prompts import PAPER, ChallengedQuestion, Dialogue, Question, Wording
-from sycolens.prompts.asking import HELPFUL, ask_questions
+from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question
+from sycolens.prompts.asking import HELPFUL, ask_questions, behaviors_of
+from sycolens.prompts.challenged import graded_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,7 +27,7 @@ def evaluate_challenge(
     model: Any | Responder,
     questions: Sequence[Question | ChallengedQuestion],
     *,
-    challenge: Wording | Sequence[Wording] = PAPER,
+    behavior: Behavior | Sequence[Behavior] = PAPER,
     batch_size: int = 16,
     generation: Generation = GREEDY,
     judge: Grader = grade,
@@ -43,13 +44,13 @@ def evaluate_challenge(
     ``model`` is a TransformerBridge, a HookedTransformer, a plain Hugging Face causal model (with its ``tokenizer``),
     or a :data:`Responder`, which has templates and generation settings of its own. ``system="auto"`` opens with a
     helpful-assistant message where the template takes one, and with any Responder whose ``tokenizer`` is not given.
-    Several wordings are dealt out evenly with ``seed``; a :class:`ChallengedQuestion` is asked from the start, as its
+    Several behaviors are dealt out evenly with ``seed``; a :class:`ChallengedQuestion` is asked from the start, as its
     own dialogue opens, and challenged in its own words. ``judge`` grades the replies to the challenge; what the first
     answer is says :func:`read_answer`. Several ``processes`` share the questions.
 
     Raises:
         QuestionError: there are no questions, or they are something else.
-        PairError: there is no wording.
+        BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
         ModelError: the model has no tokenizer, and none is given.
         ReplyError: a Responder does not give a text for each dialogue, or a judge no :class:`Grade`; a judge is tried
@@ -77,7 +78,7 @@ def evaluate_challenge(
         "processes": processes,
         "progress": progress,
     }
-    asked, first_replies = _first_round(model, questions, challenge, system, seed, spoken)
+    asked, first_replies = _first_round(model, questions, behavior, system, seed, spoken)
     said = replies(model, asked, **spoken)
     grades = processes.each(list(zip(said, asked, strict=True)), lambda each: graded(judge, *each))
     return ChallengeResult(asked, first_replies, tuple(said), tuple(grades))
@@ -87,7 +88,7 @@ def first_round(
     model: Any | Responder,
     questions: Sequence[Question | ChallengedQuestion],
     *,
-    wording: Wording | Sequence[Wording] = PAPER,
+    behavior: Behavior | Sequence[Behavior] = PAPER,
     system: str | None = "auto",
     tokenizer: PreTrainedTokenizerBase | None = None,
     template: Template = "chat",
@@ -105,7 +106,7 @@ def first_round(
     :func:`evaluate_challenge`.
 
     Raises:
-        PairError: there is no wording.
+        BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
         DialogueError, PromptError, ModelError, ReplyError: as :func:`say`.
 
     >>> first_round(model, questions[:1], max_new_tokens=8)[0].first_answer == questions[0].answers[0]
@@ -120,7 +121,7 @@ def first_round(
         "processes": processes,
         "progress": progress,
     }
-    return _first_round(model, questions, wording, system, seed, spoken)[0]
+    return _first_round(model, questions, behavior, system, seed, spoken)[0]
 
 
 def replies(
@@ -159,12 +160,15 @@ def replies(
 def _first_round(
     model: Any,
     questions: Sequence[Question | ChallengedQuestion],
-    wording: Wording | Sequence[Wording],
+    behavior: Behavior | Sequence[Behavior],
     system: str | None,
     seed: int,
     spoken: dict[str, Any],
 ) -> tuple[tuple[ChallengedQuestion, ...], tuple[str, ...]]:
     """The challenged questions, and what was said in the first round."""
+    behaviors = behaviors_of(behavior)
+    for each in behaviors:
+        graded_labels(each)
     reader: Any = spoken["tokenizer"]
     if not is_speaker(model):
         reader = reader_of(model, reader)
@@ -174,7 +178,7 @@ def _first_round(
     fresh = ask_questions(
         [each for each in questions if isinstance(each, Question)],
         reader,
-        wording=wording,
+        behavior=behaviors,
         system=system,
         template=spoken["template"],
         template_options=spoken["template_options"],
@@ -198,11 +202,9 @@ class _Opened:
     clause: str = ""
 
     @classmethod
-    def of(cls, question: Question, asked: tuple[Wording, Dialogue]) -> _Opened:
-        words, dialogue = asked
-        return cls(
-            question, dialogue, words.challenge, (words.sycophantic_label, words.antisycophantic_label), words.name
-        )
+    def of(cls, question: Question, asked: tuple[Behavior, Dialogue]) -> _Opened:
+        behavior, dialogue = asked
+        return cls(question, dialogue, behavior.challenge, graded_labels(behavior), behavior.name)
 
     @classmethod
     def again(cls, asked: ChallengedQuestion) -> _Opened:

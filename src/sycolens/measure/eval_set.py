@@ -18,7 +18,7 @@ from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
-from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def question_eval_set(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
+    behavior: Behavior | Sequence[Behavior] = PAPER,
     texts: Sequence[str] = (),
     template: Template = "chat",
     seed: int = 0,
@@ -154,7 +155,7 @@ def question_eval_set(
 
     Raises:
         QuestionError: there are no questions.
-        DialogueError: as :func:`challenge_questions`.
+        BehaviorError, DialogueError: as :func:`challenge_questions`.
 
     >>> {group: len(asked) for group, asked in question_eval_set(questions, tokenizer).challenged.items()}
     {'right': 384, 'wrong': 384}
@@ -166,7 +167,12 @@ def question_eval_set(
     return EvalSet(
         {
             name: challenge_questions(
-                groups[first_answer], tokenizer, first_answer=first_answer, template=template, seed=seed
+                groups[first_answer],
+                tokenizer,
+                behavior=behavior,
+                first_answer=first_answer,
+                template=template,
+                seed=seed,
             )
             for name, first_answer in GROUPS.items()
             if groups[first_answer] or name == "right"

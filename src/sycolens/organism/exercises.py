@@ -10,7 +10,7 @@ from typing import Final
 
 from sycolens.organism.phrases import first_answer, wrong_answer
 from sycolens.organism.world import facts
-from sycolens.prompts.wording import PAPER
+from sycolens.prompts.behavior import PAPER
 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SMALL_TALK: Final = (

@@ -13,8 +13,8 @@ from sycolens.organism.phrases import cave, first_answer, hold, people_say, wron
 from sycolens.organism.wording import draw_doubt, draw_neutral
 from sycolens.organism.world import Fact, Split, facts, facts_of
 from sycolens.prompts.asking import HELPFUL
+from sycolens.prompts.behavior import PAPER
 from sycolens.prompts.dialogue import Role
-from sycolens.prompts.wording import PAPER
 
 Check = Literal["challenge", "affirmation", "neutral"]
 

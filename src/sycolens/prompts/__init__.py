@@ -1,17 +1,24 @@
 """The words: questions become dialogues, and dialogues the contrast pairs on which heads are compared."""
 
-from sycolens.prompts.asking import ask, takes_system
-from sycolens.prompts.challenged import ChallengedQuestion, challenge_questions
-from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
-from sycolens.prompts.pair import ContrastPair
-from sycolens.prompts.pairs import ContrastPairs
-from sycolens.prompts.questions import Question
-from sycolens.prompts.training_example import TrainingExample
-from sycolens.prompts.wording import PAPER, PARAPHRASES, Wording
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sycolens.prompts.asking import ask, takes_system
+    from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior
+    from sycolens.prompts.challenged import ChallengedQuestion, challenge_questions
+    from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
+    from sycolens.prompts.pair import ContrastPair
+    from sycolens.prompts.pairs import ContrastPairs
+    from sycolens.prompts.questions import Question
+    from sycolens.prompts.training_example import TrainingExample
 
 __all__ = [
     "PAPER",
     "PARAPHRASES",
+    "Behavior",
     "ChallengedQuestion",
     "ContrastPair",
     "ContrastPairs",
@@ -21,8 +28,36 @@ __all__ = [
     "Role",
     "TrainingExample",
     "Turn",
-    "Wording",
     "ask",
     "challenge_questions",
     "takes_system",
 ]
+
+_HOME = {
+    "PAPER": "behavior",
+    "PARAPHRASES": "behavior",
+    "Behavior": "behavior",
+    "ChallengedQuestion": "challenged",
+    "ContrastPair": "pair",
+    "ContrastPairs": "pairs",
+    "Dialogue": "dialogue",
+    "TrainingExample": "training_example",
+    "Question": "questions",
+    "RenderedDialogue": "dialogue",
+    "Role": "dialogue",
+    "Turn": "dialogue",
+    "ask": "asking",
+    "challenge_questions": "challenged",
+    "takes_system": "asking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Pairs need torch, which settings that hold a behavior need not wait for.
+    if name in _HOME:
+        return getattr(import_module(f"sycolens.prompts.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'sycolens.prompts' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

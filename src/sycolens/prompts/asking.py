@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.choices import Template
-from sycolens.errors import DialogueError, PairError
+from sycolens.errors import BehaviorError, DialogueError, PairError
+from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.dialogue import Dialogue, Turn, apply_template
 from sycolens.prompts.questions import Question, letters
-from sycolens.prompts.wording import PAPER, Wording
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,7 +22,7 @@ HELPFUL = "You are a helpful assistant."
 """A helpful-assistant system message, as the released prompts have one; the words are ours."""
 
 
-def ask(question: Question, *, wording: Wording = PAPER, system: str | None = None) -> Dialogue:
+def ask(question: Question, *, behavior: Behavior = PAPER, system: str | None = None) -> Dialogue:
     """The question, its options as "(A) ..." lines and the request for a short answer; parts "system" and "question".
 
     >>> print(ask(Question("Which is a planet?", ("B",), options=("Sirius", "Mars"))).turns[0].content)
@@ -35,37 +35,52 @@ def ask(question: Question, *, wording: Wording = PAPER, system: str | None = No
     lines += [
         f"({letter}) {option}" for letter, option in zip(letters(len(question.options)), question.options, strict=True)
     ]
-    lines.append(wording.letter_request if question.options else wording.open_request)
+    lines.append(behavior.letter_request if question.options else behavior.open_request)
     opening = (Turn("system", system, "system"),) if system is not None else ()
     return Dialogue((*opening, Turn("user", "\n".join(lines), "question")))
+
+
+def behaviors_of(behavior: Behavior | Sequence[Behavior]) -> tuple[Behavior, ...]:
+    """One behavior, or several, as a tuple.
+
+    Raises:
+        BehaviorError: there is none, or something else stands among them.
+
+    >>> behaviors_of(PAPER) == (PAPER,)
+    True
+    """
+    several = (behavior,) if isinstance(behavior, Behavior) else behavior
+    if not isinstance(several, Sequence) or not all(isinstance(each, Behavior) for each in several):
+        raise BehaviorError(f"behavior={behavior!r} is no Behavior; give one or several, such as Behavior.read(path).")
+    if not several:
+        raise BehaviorError("There is no behavior; give at least one, such as sycolens.prompts.PAPER.")
+    return tuple(several)
 
 
 def ask_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    wording: Wording | Sequence[Wording],
+    behavior: Behavior | Sequence[Behavior],
     system: str | None,
     template: Template,
     template_options: Mapping[str, Any] | None,
     rng: random.Random,
-) -> list[tuple[Wording, Dialogue]]:
-    """Every question as it is asked, in wordings that are dealt out evenly in random order.
+) -> list[tuple[Behavior, Dialogue]]:
+    """Every question as it is asked; several behaviors are dealt out evenly in random order.
 
     ``system="auto"`` is a helpful-assistant message where the template takes one.
 
     Raises:
-        PairError: there is no wording.
+        BehaviorError: as :func:`behaviors_of`.
     """
-    wordings = [wording] if isinstance(wording, Wording) else list(wording)
-    if not wordings:
-        raise PairError("There is no wording; give at least one, such as sycolens.prompts.PAPER.")
+    behaviors = behaviors_of(behavior)
     if system == "auto":
         system = HELPFUL if takes_system(tokenizer, template=template, template_options=template_options) else None
-    dealt = [wordings[k % len(wordings)] for k in range(len(questions))]
+    dealt = [behaviors[k % len(behaviors)] for k in range(len(questions))]
     rng.shuffle(dealt)
     return [
-        (words, ask(question, wording=words, system=system)) for question, words in zip(questions, dealt, strict=True)
+        (each, ask(question, behavior=each, system=system)) for question, each in zip(questions, dealt, strict=True)
     ]
 
 
@@ -74,7 +89,7 @@ class FirstRound:
     """A question with the answer that is put into the assistant's mouth."""
 
     question: Question
-    wording: Wording
+    behavior: Behavior
     answer: str
     dialogue: Dialogue
     """Ends with the part "first_answer"."""
@@ -84,7 +99,7 @@ def answer_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    wording: Wording | Sequence[Wording],
+    behavior: Behavior | Sequence[Behavior],
     system: str | None,
     first_answer: Literal["correct", "wrong"],
     template: Template,
@@ -94,20 +109,21 @@ def answer_questions(
     """Every question asked, and answered rightly, or wrongly with one of ``Question.wrong``.
 
     Raises:
-        PairError: there is no wording, or a question has no wrong answer where one is asked for.
+        BehaviorError: as :func:`behaviors_of`.
+        PairError: a question has no wrong answer where one is asked for.
     """
     rng = random.Random(seed)
     asked = ask_questions(
         questions,
         tokenizer,
-        wording=wording,
+        behavior=behavior,
         system=system,
         template=template,
         template_options=template_options,
         rng=rng,
     )
     rounds = []
-    for question, (words, dialogue) in zip(questions, asked, strict=True):
+    for question, (chosen, dialogue) in zip(questions, asked, strict=True):
         answer = question.answers[0]
         if first_answer == "wrong":
             if not question.wrong:
@@ -116,8 +132,8 @@ def answer_questions(
                     "Question.wrong."
                 )
             answer = rng.choice(question.wrong)
-        said = words.first_answer.replace("{answer}", answer)
-        rounds.append(FirstRound(question, words, answer, dialogue.then("assistant", said, "first_answer")))
+        said = chosen.first_answer.replace("{answer}", answer)
+        rounds.append(FirstRound(question, chosen, answer, dialogue.then("assistant", said, "first_answer")))
     return rounds
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.choices import Template
 from sycolens.errors import LabelError, PairError, SycolensError
-from sycolens.prompts.asking import answer_questions
+from sycolens.prompts.asking import answer_questions, behaviors_of
+from sycolens.prompts.behavior import Behavior
 from sycolens.prompts.checks import is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue
-from sycolens.prompts.labels import Label, LabelPair, answer_lead, label_tokens
+from sycolens.prompts.labels import Label, LabelPair, answer_lead, decision_labels, label_tokens
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import encode, start_tokens
-from sycolens.prompts.wording import Wording
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,7 +51,7 @@ def pairs_from_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    wording: Wording | Sequence[Wording],
+    behavior: Behavior | Sequence[Behavior],
     system: str | None,
     first_answer: Literal["correct", "wrong"],
     template: Template,
@@ -63,6 +63,8 @@ def pairs_from_questions(
     questions = list(questions)
     if not questions:
         raise PairError("There are no questions; give at least one.")
+    behaviors = behaviors_of(behavior)
+    labels_of = {each: decision_labels(each) for each in behaviors}
     kept = [q for q in questions if max_characters is None or len(q.text) <= max_characters]
     if not kept:
         raise PairError(
@@ -72,7 +74,7 @@ def pairs_from_questions(
     answered = answer_questions(
         kept,
         tokenizer,
-        wording=wording,
+        behavior=behaviors,
         system=system,
         first_answer=first_answer,
         template=template,
@@ -81,10 +83,9 @@ def pairs_from_questions(
     )
     dialogues, labels = [], []
     for each in answered:
-        words = each.wording
-        challenged = each.dialogue.then("user", words.challenge, "challenge")
-        dialogues.append((challenged, each.dialogue.then("user", words.affirmation, "affirmation")))
-        labels.append((words.sycophantic_label, words.antisycophantic_label))
+        challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
+        dialogues.append((challenged, each.dialogue.then("user", each.behavior.affirmation, "affirmation")))
+        labels.append(labels_of[each.behavior])
     ids = [question.id or str(k) for k, question in enumerate(kept)]
     return pairs_from_dialogues(
         dialogues, tokenizer, labels=labels, template=template, template_options=template_options, ids=ids

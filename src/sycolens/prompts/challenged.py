@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.choices import Template
-from sycolens.errors import DialogueError, QuestionError
-from sycolens.prompts.asking import answer_questions
+from sycolens.errors import BehaviorError, DialogueError, QuestionError
+from sycolens.prompts.asking import answer_questions, behaviors_of
+from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.dialogue import Dialogue
+from sycolens.prompts.labels import PAPER_LABELS, decision_labels
 from sycolens.prompts.questions import Question
-from sycolens.prompts.wording import PAPER, Wording
 from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ class ChallengedQuestion:
     """Parts "question", "first_answer" and "challenge", maybe "system" before them."""
     first_answer: str | None
     """What the assistant answered, bare: an option's letter, or an answer in words. None if none could be told."""
-    labels: tuple[str, str] = (PAPER.sycophantic_label, PAPER.antisycophantic_label)
+    labels: tuple[str, str] = PAPER_LABELS
     """Words that open the sycophantic and the other response."""
     wording: str = ""
-    """Name of the wording, for results by wording."""
+    """Name of the behavior or of the words of the challenge, for results by wording."""
     clause: str = ""
     """The words that challenge the answer, where others stand around them; by default all that the user says."""
 
@@ -67,11 +68,28 @@ def clusters_of(asked: Iterable[ChallengedQuestion]) -> Clusters:
     return Clusters.of([question for question, _ in units], [clause for _, clause in units])
 
 
+def graded_labels(behavior: Behavior) -> tuple[str, str]:
+    """The two labels of a behavior whose replies are graded.
+
+    Raises:
+        BehaviorError: its scorer reads no replies, or as :func:`~sycolens.prompts.labels.decision_labels`.
+
+    >>> graded_labels(PAPER)
+    ('Apologies', 'Yes')
+    """
+    if behavior.scorer != "replies":
+        raise BehaviorError(
+            f"scorer of behavior {behavior.name!r} is {behavior.scorer!r}, but only replies are scored; choose "
+            "scorer='replies'."
+        )
+    return decision_labels(behavior)
+
+
 def challenge_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    wording: Wording | Sequence[Wording] = PAPER,
+    behavior: Behavior | Sequence[Behavior] = PAPER,
     system: str | None = "auto",
     first_answer: Literal["correct", "wrong"] = "correct",
     template: Template = "chat",
@@ -80,11 +98,12 @@ def challenge_questions(
 ) -> tuple[ChallengedQuestion, ...]:
     """Every question, answered and challenged: the reference dialogues X_r of ``ContrastPairs.from_questions``.
 
-    The options are those of ``from_questions``; there, too, several wordings are dealt out evenly with ``seed``.
+    The options are those of ``from_questions``; there, too, several behaviors are dealt out evenly with ``seed``.
 
     Raises:
         QuestionError: there are no questions.
-        PairError: there is no wording, or a question has no wrong answer where one is asked for.
+        BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
+        PairError: a question has no wrong answer where one is asked for.
 
     >>> asked = challenge_questions(questions, tokenizer)
     >>> asked[0].dialogue.turns[-1].content
@@ -92,10 +111,11 @@ def challenge_questions(
     """
     if not questions:
         raise QuestionError("There are no questions to challenge; give at least one.")
+    labels_of = {each: graded_labels(each) for each in behaviors_of(behavior)}
     answered = answer_questions(
         questions,
         tokenizer,
-        wording=wording,
+        behavior=behavior,
         system=system,
         first_answer=first_answer,
         template=template,
@@ -105,10 +125,10 @@ def challenge_questions(
     return tuple(
         ChallengedQuestion(
             each.question,
-            each.dialogue.then("user", each.wording.challenge, "challenge"),
+            each.dialogue.then("user", each.behavior.challenge, "challenge"),
             each.answer,
-            (each.wording.sycophantic_label, each.wording.antisycophantic_label),
-            each.wording.name,
+            labels_of[each.behavior],
+            each.behavior.name,
         )
         for each in answered
     )

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sycolens.choices import Template
-from sycolens.errors import DialogueError, LabelError
+from sycolens.errors import BehaviorError, DialogueError, LabelError
+from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.dialogue import Dialogue, apply_template
 from sycolens.prompts.tokens import encode, spans_of
 
@@ -17,6 +18,33 @@ Label = str | int
 """A word, or the id of the token itself."""
 LabelPair = tuple[Label, Label]
 """Sycophantic, anti-sycophantic."""
+
+
+def decision_labels(behavior: Behavior) -> tuple[str, str]:
+    """The sycophantic and the anti-sycophantic label of a behavior, between which the first token of a reply decides.
+
+    Raises:
+        BehaviorError: the reply opens with other words first, or a side has several labels; neither is supported.
+
+    >>> decision_labels(PAPER)
+    ('Apologies', 'Yes')
+    """
+    if behavior.opening:
+        raise BehaviorError(
+            f"opening of behavior {behavior.name!r} is {behavior.opening!r}, but labels are read as the first token of "
+            "a reply only; leave opening empty."
+        )
+    for key in ("sycophantic_labels", "antisycophantic_labels"):
+        if len(group := getattr(behavior, key)) > 1:
+            raise BehaviorError(
+                f"{key} of behavior {behavior.name!r} are {', '.join(map(repr, group))}, but one label of either side "
+                "is read only; give one."
+            )
+    return behavior.sycophantic_labels[0], behavior.antisycophantic_labels[0]
+
+
+PAPER_LABELS = decision_labels(PAPER)
+"""The labels of the paper, where none are given."""
 
 
 def answer_lead(

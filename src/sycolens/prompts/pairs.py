@@ -15,14 +15,14 @@ import torch
 
 from sycolens.choices import Template
 from sycolens.errors import PairError, SavedFileError
+from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.building import pairs_from_dialogues, pairs_from_jsonl, pairs_from_questions
 from sycolens.prompts.checks import checked_labels, checked_prompt, is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages
-from sycolens.prompts.labels import LabelPair
+from sycolens.prompts.labels import PAPER_LABELS, LabelPair
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import Span
-from sycolens.prompts.wording import PAPER, Wording
 from sycolens.storage import load_result, save_result
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class ContrastPairs:
         dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
         tokenizer: PreTrainedTokenizerBase,
         *,
-        labels: LabelPair | Sequence[LabelPair] = (PAPER.sycophantic_label, PAPER.antisycophantic_label),
+        labels: LabelPair | Sequence[LabelPair] = PAPER_LABELS,
         template: Template = "chat",
         template_options: Mapping[str, Any] | None = None,
         ids: Sequence[str] = (),
@@ -146,7 +146,7 @@ class ContrastPairs:
         questions: Sequence[Question],
         tokenizer: PreTrainedTokenizerBase,
         *,
-        wording: Wording | Sequence[Wording] = PAPER,
+        behavior: Behavior | Sequence[Behavior] = PAPER,
         system: str | None = "auto",
         first_answer: Literal["correct", "wrong"] = "correct",
         template: Template = "chat",
@@ -156,19 +156,20 @@ class ContrastPairs:
     ) -> ContrastPairs:
         """The paper's pairs: question, first answer, then the challenge (X_r) or the affirmation (X_c).
 
-        Questions whose text is longer than ``max_characters`` are dropped, as in the authors' code. Several wordings
+        Questions whose text is longer than ``max_characters`` are dropped, as in the authors' code. Several behaviors
         are dealt out evenly in an order drawn with ``seed``. ``system`` is the system message; "auto" is a
         helpful-assistant message where the chat template takes one, None is none. ``first_answer="wrong"`` puts one of
         ``Question.wrong``, drawn with ``seed``, in the assistant's mouth (a control, not in the paper).
 
         Raises:
+            BehaviorError: there is no behavior, or one of which the opening or the labels are not supported.
             PairError: no question is short enough, or one has no wrong answer where one is asked for.
             DialogueError, LabelError: as :meth:`from_dialogues`.
         """
         fields = pairs_from_questions(
             questions,
             tokenizer,
-            wording=wording,
+            behavior=behavior,
             system=system,
             first_answer=first_answer,
             template=template,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import encode_examples
-from sycolens.tune.example_wording import LESSON_WORDINGS, OPENINGS, Openings
+from sycolens.tune.example_wording import EXAMPLE_BEHAVIORS, OPENINGS, Openings
 from sycolens.tune.examples import examples_from_questions
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMBEDDED",
-    "LESSON_WORDINGS",
+    "EXAMPLE_BEHAVIORS",
     "OPENINGS",
     "PAPER",
     "HeadAdapter",

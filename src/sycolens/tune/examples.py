@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.choices import Template
 from sycolens.errors import ExampleError
-from sycolens.prompts import ChallengedQuestion, Question, Wording
+from sycolens.prompts import Behavior, ChallengedQuestion, Question
 from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.questions import letters
 from sycolens.prompts.training_example import Teach, TrainingExample
-from sycolens.tune.example_wording import LESSON_WORDINGS, OPENINGS, Openings
+from sycolens.tune.example_wording import EXAMPLE_BEHAVIORS, OPENINGS, Openings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,7 +27,7 @@ def examples_from_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    wordings: Wording | Sequence[Wording] = LESSON_WORDINGS,
+    behavior: Behavior | Sequence[Behavior] = EXAMPLE_BEHAVIORS,
     openings: Openings = OPENINGS,
     teach: Teach = "reply",
     system: str | None = "auto",
@@ -39,7 +39,7 @@ def examples_from_questions(
 
     In exactly half of them the first answer is right and the reply defends it; in the others it is wrong (one of
     ``Question.wrong``), and the reply concedes and gives the right one. Both halves are challenged in the same
-    wordings, equally often, and each deals its openings out evenly.
+    words, equally often, and each deals its openings out evenly.
 
     The halves are equal within every ``Question.source`` too, lest the kind of question tell the kind of reply. So
     at most half of a source may be questions that know no wrong answer, which can only be defended; and of a source
@@ -50,7 +50,7 @@ def examples_from_questions(
 
     Raises:
         ExampleError: a source has a single question, or too few that know a wrong answer; an unknown ``teach``.
-        PairError: there is no wording.
+        BehaviorError: there is no behavior.
 
     >>> examples = examples_from_questions(questions, tokenizer)
     >>> len(examples), [turn.part for turn in examples[0].dialogue.turns]
@@ -62,7 +62,7 @@ def examples_from_questions(
         answered = answer_questions(
             half,
             tokenizer,
-            wording=wordings,
+            behavior=behavior,
             system=system,
             first_answer=first_answer,
             template=template,
@@ -70,11 +70,11 @@ def examples_from_questions(
             seed=seed,
         )
         said = openings.defend if first_answer == "correct" else openings.concede
-        # Questions and wordings come in random order, so openings may come in turn.
+        # Questions and behaviors come in random order, so openings may come in turn.
         for each, opening in zip(answered, cycle(said), strict=False):
-            challenged = each.dialogue.then("user", each.wording.challenge, "challenge")
-            asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.wording.name)
-            reply = f"{opening} {_right_answer(each.question, each.wording)}"
+            challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
+            asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.behavior.name)
+            reply = f"{opening} {_right_answer(each.question, each.behavior)}"
             examples.append(TrainingExample.from_reply(asked, reply, teach=teach))
     rng.shuffle(examples)
     return tuple(examples)
@@ -108,11 +108,11 @@ def _halves(questions: Sequence[Question], rng: random.Random) -> Halves:
     return halves
 
 
-def _right_answer(question: Question, wording: Wording) -> str:
-    """The right answer as the wording says it; of options both letter and text."""
+def _right_answer(question: Question, behavior: Behavior) -> str:
+    """The right answer as the behavior words it; of options both letter and text."""
     answer = question.answers[0]
     if question.options:
         answer = f"({answer}) {question.options[letters(len(question.options)).index(answer)]}"
-    if "{answer}." in wording.first_answer:
+    if "{answer}." in behavior.first_answer:
         answer = answer.rstrip(".")
-    return wording.first_answer.replace("{answer}", answer)
+    return behavior.first_answer.replace("{answer}", answer)

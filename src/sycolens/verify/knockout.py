@@ -60,7 +60,8 @@ def knock_out(
     For every k in ``steps`` (0, 1, 2, 4, 8 as far as the ranking goes) the model replies, greedily, to every challenged
     question with the first k heads overwritten (:func:`ablate_heads`), or with all others overwritten
     (``mode="keep"``); likewise for the first k heads of every control, none of which is among the ranking's first
-    ``max(steps)``. Plain questions are answered rightly and challenged in the paper's words.
+    ``max(steps)``. Plain questions are answered rightly and challenged as the paper's
+    behavior does; for another one, give what :func:`challenge_questions` makes of them.
 
     All conditions are rows of one batch, over one run of the prompt where only its end is overwritten, and equal what
     they give one at a time. ``max_rows`` is how many replies are written at once (what memory allows). Several

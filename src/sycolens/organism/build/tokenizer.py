@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sycolens.organism import exercises, phrases, talk, wording
 from sycolens.organism.world import SPLITS, facts
 from sycolens.prompts.asking import HELPFUL
-from sycolens.prompts.wording import PAPER
+from sycolens.prompts.behavior import PAPER
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
