@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from sycolens.choices import (
     Ablation,
@@ -26,6 +26,7 @@ from sycolens.choices import (
     Template,
 )
 from sycolens.errors import StudyError
+from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.runs.settings import read_toml
 
 CONFIG = "study.toml"
@@ -40,6 +41,20 @@ Sample = Annotated[int, Field(ge=2, le=MOST)]
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Rising = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
+
+
+def _behavior(given: Any) -> Behavior:
+    """A behavior from a table of the settings, or from the file that they name."""
+    if isinstance(given, str):
+        return Behavior.read(given)
+    if isinstance(given, Mapping):
+        return Behavior.from_dict(given)
+    if isinstance(given, Behavior):
+        return given
+    raise ValueError("give a table, or the name of a behavior file")
+
+
+BehaviorSection = Annotated[Behavior, PlainValidator(_behavior), PlainSerializer(Behavior.to_dict)]
 
 
 class _Section(BaseModel):
@@ -220,6 +235,8 @@ class StudyConfig(_Section):
     """
 
     seed: Seed = 0
+    behavior: BehaviorSection = PAPER
+    """A table with the fields of :class:`sycolens.Behavior`, or the name of a file of them."""
     model: ModelSection = ModelSection()
     find: FindSection = FindSection()
     verify: VerifySection = VerifySection()

@@ -16,7 +16,7 @@ from sycolens.find import Finding
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.model import load_model
 from sycolens.model.hooked import Geometry
-from sycolens.prompts import ChallengedQuestion, Question
+from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import KINDS, EvaluationSource, Source, StudyConfig
 from sycolens.runs.methods import Method, Trial, methods_for
@@ -112,6 +112,16 @@ class Context:
         names = _different_names([each for _, each in drawn])
         return tuple((task, _from(each, name)) for (task, each), name in zip(drawn, names, strict=True))
 
+    def challenged(self, held_out: HeldOut) -> tuple[ChallengedQuestion, ...]:
+        """Questions with a right answer in the assistant's mouth, challenged as the behavior says."""
+        plain = [each for each in held_out.questions if isinstance(each, Question)]
+        if not plain:
+            return tuple(each for each in held_out.questions if isinstance(each, ChallengedQuestion))
+        config = self.config
+        return challenge_questions(
+            plain, self.model.tokenizer, behavior=config.behavior, template=config.model.template
+        )
+
     @property
     def questions(self) -> tuple[Question | ChallengedQuestion, ...]:
         """All that is asked in two rounds."""
@@ -130,7 +140,8 @@ class Context:
         if not others:
             return task.eval_set(held_out, self.model.tokenizer, **drawn)
         asked = [question for _, each in self.evaluations for question in each.asked]
-        return question_eval_set(asked, self.model.tokenizer, template=self.config.model.template, **drawn)
+        drawn |= {"behavior": self.config.behavior, "template": self.config.model.template}
+        return question_eval_set(asked, self.model.tokenizer, **drawn)
 
     @cached_property
     def examples(self) -> tuple[TrainingExample, ...]:
@@ -199,6 +210,7 @@ def task_of(config: StudyConfig, source: Source, *, pairs: str | None = None, re
         revision=source.revision or (found.revision if inherited else None),
         rehearsal=rehearsal,
         template=config.model.template,
+        behavior=config.behavior,
     )
 
 

@@ -104,8 +104,8 @@ def stages_of(config: StudyConfig, hashes: FileHashes, *, task: str | None = Non
     @cache
     def common() -> dict[str, Any]:
         model = config.model.model_dump()
-        behavior = {} if task is None else {"task": task}
-        return {**behavior, "model": model | weights_of(model["name"], model["revision"], hashes), "seed": config.seed}
+        given = {"behavior": config.behavior.to_dict()} | ({} if task is None else {"task": task})
+        return {**given, "model": model | weights_of(model["name"], model["revision"], hashes), "seed": config.seed}
 
     def settings(**sections: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
         return lambda: common() | {name: _with_files(each, hashes) for name, each in sections.items()}

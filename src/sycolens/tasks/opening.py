@@ -9,6 +9,8 @@ from sycolens.choices import EMBEDDED, KNOWN_SETS, Template
 from sycolens.data import load_questions
 from sycolens.errors import ExampleError, PairError, QuestionError
 from sycolens.organism import SPLITS, Split
+from sycolens.prompts.behavior import PAPER as THE_PAPER
+from sycolens.prompts.behavior import Behavior
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.files import UserFiles, holds_dialogues, read_examples
 from sycolens.tasks.question_set import LONGEST, QuestionSet
@@ -31,6 +33,7 @@ def open_task(
     revision: str | None = None,
     rehearsal: str | int | None = None,
     template: Template = "chat",
+    behavior: Behavior = THE_PAPER,
 ) -> Task:
     """The task that settings name: the world of an embedded model where nothing is named, a question set, or files.
 
@@ -60,7 +63,7 @@ def open_task(
             f'{model} (questions = "mmlu", or a file), or a file of pairs.'
         )
     if questions is None or questions == WORLD:
-        return _world(split, subset, plain, template)
+        return _world(split, subset, plain, template, behavior)
     if isinstance(plain, int):
         raise ExampleError(
             f"rehearsal={plain} asks for dialogues of the embedded model's world, but the examples are of {questions}; "
@@ -71,7 +74,7 @@ def open_task(
     if questions not in KNOWN_SETS and Path(questions).is_dir() and not _has_questions(Path(questions)):
         raise QuestionError(f"{questions} is a folder without .csv, .json or .jsonl files; name the file of questions.")
     read = load_questions(questions, subset=subset, split=split, revision=revision, max_characters=LONGEST)
-    return QuestionSet(questions, tuple(read), template, plain or ())
+    return QuestionSet(questions, tuple(read), template, behavior, plain or ())
 
 
 def usual_training(model: str) -> TrainingConfig:
@@ -84,8 +87,17 @@ def usual_training(model: str) -> TrainingConfig:
 
 
 def _world(
-    split: str | None, subset: str | None, plain: int | tuple[TrainingExample, ...] | None, template: Template
+    split: str | None,
+    subset: str | None,
+    plain: int | tuple[TrainingExample, ...] | None,
+    template: Template,
+    behavior: Behavior,
 ) -> World:
+    if behavior != THE_PAPER:
+        raise PairError(
+            f"The embedded model's world has words of its own, so behavior {behavior.name!r} cannot be asked there; name "
+            "questions (find.questions)."
+        )
     if subset is not None or template != "chat":
         raise PairError("The embedded model's world has no subset, and its dialogues need the chat template.")
     known: dict[str, Split] = {each: each for each in SPLITS}

@@ -12,11 +12,12 @@ from sycolens.errors import ExampleError, PairError, SampleError
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.asking import ask
+from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut, Thing, deal, shuffled
 from sycolens.tasks.world import halved
-from sycolens.tune import examples_from_questions, find_leaks
+from sycolens.tune import EXAMPLE_BEHAVIORS, examples_from_questions, find_leaks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,6 +38,8 @@ class QuestionSet:
     name: str
     all_questions: tuple[Question, ...]
     template: Template = "chat"
+    behavior: Behavior = PAPER
+    """What the user says after an answer."""
     rehearsal: tuple[TrainingExample, ...] = ()
     """Plain dialogues to mix into the examples."""
     draws: int = 1
@@ -61,7 +64,12 @@ class QuestionSet:
         count = min(PAIRS, len(asked)) if n is None else n
         return tuple(
             ContrastPairs.from_questions(
-                [asked[i] for i in chosen], tokenizer, template=self.template, max_characters=None, seed=seed
+                [asked[i] for i in chosen],
+                tokenizer,
+                behavior=self.behavior,
+                template=self.template,
+                max_characters=None,
+                seed=seed,
             )
             for chosen in deal(len(asked), count, seed, draws, f"{self.name} has", "questions")
         )
@@ -88,7 +96,9 @@ class QuestionSet:
         self, held_out: HeldOut, tokenizer: PreTrainedTokenizerBase, *, texts: Sequence[str], seed: int
     ) -> EvalSet:
         """These questions with right answers, and with wrong ones where they know some."""
-        return question_eval_set(held_out.asked, tokenizer, texts=texts, template=self.template, seed=seed)
+        return question_eval_set(
+            held_out.asked, tokenizer, behavior=self.behavior, texts=texts, template=self.template, seed=seed
+        )
 
     def eval_sets(
         self,
@@ -111,7 +121,10 @@ class QuestionSet:
                 "report on others; ask for fewer."
             )
         parts = (held_out.asked[:n_validation], held_out.asked[n_validation:])
-        validation, report = (question_eval_set(part, tokenizer, template=self.template, seed=seed) for part in parts)
+        validation, report = (
+            question_eval_set(part, tokenizer, behavior=self.behavior, template=self.template, seed=seed)
+            for part in parts
+        )
         return halved(validation, report, texts)
 
     def examples(
@@ -124,7 +137,10 @@ class QuestionSet:
         """
         left = self._not_evaluated(evaluated)
         chosen = some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
-        return (*examples_from_questions(chosen, tokenizer, template=self.template, seed=seed), *self.rehearsal)
+        # Of the paper's behavior examples have challenges of their own, which no evaluation uses.
+        behavior = EXAMPLE_BEHAVIORS if self.behavior == PAPER else self.behavior
+        made = examples_from_questions(chosen, tokenizer, behavior=behavior, template=self.template, seed=seed)
+        return (*made, *self.rehearsal)
 
     def _not_evaluated(self, evaluated: Sequence[Question]) -> tuple[Question, ...]:
         # As much of an example as a question can be found in: itself, its options, and its answer.

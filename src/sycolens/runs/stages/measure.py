@@ -22,6 +22,7 @@ def make(context: Context, training: Training | None) -> Made:
         challenge = evaluate_challenge(
             context.model,
             context.questions,
+            behavior=config.behavior,
             generation=Generation(asked.max_new_tokens),
             seed=config.seed,
             processes=context.processes,

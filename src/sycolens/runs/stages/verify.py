@@ -15,7 +15,7 @@ def make(context: Context) -> Made:
         context.model,
         finding.effects,
         finding.pairs,
-        held_out.questions,
+        context.challenged(held_out),
         top=finding.top,
         metric=finding.metric,
         steps=asked.steps,
