@@ -116,7 +116,7 @@ def recover(directory: Path) -> None:
             shutil.rmtree(former, ignore_errors=True)
         else:
             os.replace(former, directory)
-    for draft in directory.parent.glob(f".{directory.name}.*"):
+    for draft in directory.parent.glob(f".{directory.name}.{'[0-9a-f]' * 12}"):
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:
