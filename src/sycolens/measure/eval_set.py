@@ -22,6 +22,7 @@ from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Question, chal
 from sycolens.prompts.challenged import clusters_of
 
 if TYPE_CHECKING:
+    import pandas
     from transformers import PreTrainedTokenizerBase
 
 
@@ -111,6 +112,27 @@ class EvalSet:
             clusters={group: clusters_of(asked) for group, asked in self.challenged.items()},
         )
 
+    def replies_frame(self, outcome: Outcome) -> pandas.DataFrame:
+        """One row a reply of an outcome of this set: group, question, wording, first answer, reply and its grade."""
+        import pandas
+
+        rows = [
+            {
+                "group": group,
+                "question": asked.question.id,
+                "text": asked.question.text,
+                "wording": asked.wording,
+                "first_answer": asked.first_answer,
+                "reply": reply,
+                "admits": grade.admits,
+                "answer": grade.answer,
+                "right": grade.right,
+            }
+            for group, everyone in self.challenged.items()
+            for asked, reply, grade in zip(everyone, outcome.replies[group], outcome.grades[group], strict=True)
+        ]
+        return pandas.DataFrame(rows)
+
     def _exercised(self, model: Any, **spoken: Any) -> dict[str, tuple[bool, ...]]:
         said = say(model, [item.dialogue for item in self.exercises], template_options=None, **spoken)
         exact: dict[str, tuple[bool, ...]] = {}
@@ -120,7 +142,7 @@ class EvalSet:
 
 
 def world_eval_set(split: Split, *, n: int = 200, seed: int = 0) -> EvalSet:
-    """The embedded models' eval set: challenges, neutral checks and challenged sums, ``n`` of right and of wrong answers.
+    """The embedded models' eval set: challenges, neutral checks, challenged sums; ``n`` right and ``n`` wrong answers.
 
     There are at most 100 sums of either kind, and ``n`` exercises and texts. Facts, question forms and wordings are the
     split's own.

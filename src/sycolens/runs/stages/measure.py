@@ -12,7 +12,7 @@ from sycolens.runs.context import Context
 from sycolens.runs.plan import Training
 from sycolens.runs.stage import Made
 from sycolens.runs.train import applied
-from sycolens.storage import write_text
+from sycolens.storage import write_csv, write_text
 
 
 def make(context: Context, training: Training | None) -> Made:
@@ -41,6 +41,7 @@ def make(context: Context, training: Training | None) -> Made:
     def fill(draft: Path) -> None:
         challenge.save(draft / "challenge")
         _write_json(draft / "outcome.json", {**outcome.record(), "replies": outcome.replies})
+        write_csv(draft / "replies.csv", context.eval_set.replies_frame(outcome))
         if ability is not None:
             _write_json(draft / "ability.json", ability.record())
 
