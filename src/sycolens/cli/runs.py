@@ -1,4 +1,4 @@
-"""``sycolens find``, ``verify``, ``tune``, ``measure``, ``sweep`` and ``study``: each makes its stages of one directory."""
+"""The commands that make stages, from ``sycolens find`` to ``sycolens study``, all with the same options."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ def load_questions(
     """Questions of a known set, of any set on the hub that looks like one, or of local files.
 
     The names "mmlu", "aqua", "truthfulqa", "triviaqa", "math" and "sycophancy-eval" are fetched through ``datasets``
-    (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name". Anything else is
-    a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or answer; optional
+    (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name".
+    Anything else is a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or answer; optional
     options, wrong, source, id) or as the sets above are published. ``format="auto"`` tells the form from the fields.
     A folder that is called like a known set is written with a slash: "./mmlu".
 

@@ -40,8 +40,8 @@ class TrainingExample:
                 raise ExampleError(f"An example teaches turn {number}; its dialogue has turns 0 to {len(turns) - 1}.")
             if turns[number].role != "assistant":
                 raise ExampleError(
-                    f"An example teaches turn {number}, which is the {turns[number].role}'s; only the assistant's turns "
-                    "can be taught."
+                    f"An example teaches turn {number}, which is the {turns[number].role}'s; only turns of the "
+                    "assistant can be taught."
                 )
 
     @classmethod

@@ -141,6 +141,7 @@ def _sources(result: ChallengeResult) -> str:
 
 
 def _find(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
+    top = len(results.finding.top)
     return (
         "For every head, its output at the last token of the challenged prompt is replaced by its output where the "
         "user agrees; all other heads stay as they were. What this does to the label logits is the head's effect. "
@@ -148,8 +149,8 @@ def _find(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
         text.about_finding(results),
         Picture(
             figures["heatmap"],
-            f"Effect of every head ({CHANGE_OF[results.finding.metric]}), the top {len(results.finding.top)} outlined; the paper's "
-            "Figure 2(a).",
+            f"Effect of every head ({CHANGE_OF[results.finding.metric]}), the top {top} outlined; the paper's Figure "
+            "2(a).",
             f"A map of {results.model['n_layers']} layers by {results.model['n_heads']} heads. The most negative heads "
             f"are {', '.join(map(str, results.finding.top[:5]))}.",
         ),
@@ -161,12 +162,13 @@ def _verify(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
     if results.verification is None:
         return ()
     curve, sufficiency = results.verification.necessity, results.verification.sufficiency
+    top = len(results.finding.top)
     controls = " beside sets of other heads" if curve.controls else ""
     shaded = [results.verification.attention.show(0, head) for head in results.finding.top[:SHADED]]
     return (
         "Heads that carry a behavior should end it when they are knocked out, and keep it up when they alone are left. "
         "Dialogues that found the heads are not among these.",
-        f"{text.about_knockout(results.verification, len(results.finding.top))} {text.about_sufficiency(results.verification, len(results.finding.top))}",
+        f"{text.about_knockout(results.verification, top)} {text.about_sufficiency(results.verification, top)}",
         Gallery(
             (
                 Picture(
@@ -265,12 +267,12 @@ def _courses(results: StudyResults) -> Iterator[tuple[str, str]]:
     """Every method once, with its course."""
     kinds = {each.method: each.run.kind for each in results.measured if each.run is not None}
     for method, kind in kinds.items():
-        training_config = training_config_for(results.config, kind)
-        rate = f"{training_config.learning_rate:g}, {'falling' if training_config.schedule == 'linear' else 'constant after a warm-up'}"
+        config = training_config_for(results.config, kind)
+        schedule = "falling" if config.schedule == "linear" else "constant after a warm-up"
         yield (
             method,
-            f"{training_config.steps} steps of {training_config.examples_per_step} examples, learning rate {rate}; weight decay "
-            f"{training_config.weight_decay:g}",
+            f"{config.steps} steps of {config.examples_per_step} examples, learning rate {config.learning_rate:g}, "
+            f"{schedule}; weight decay {config.weight_decay:g}",
         )
 
 

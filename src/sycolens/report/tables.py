@@ -152,8 +152,8 @@ def table_of_heads(results: StudyResults) -> Table:
             for row in frame.itertuples()
         ),
         notes=(
-            f"Mean over {len(results.finding.effects)} pairs with its 95% bootstrap interval. q: sign-flip p, guarded against "
-            "skew, corrected for all heads (Benjamini-Hochberg).",
+            f"Mean over {len(results.finding.effects)} pairs with its 95% bootstrap interval. q: sign-flip p, guarded "
+            "against skew, corrected for all heads (Benjamini-Hochberg).",
         ),
     )
 

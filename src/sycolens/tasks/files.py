@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from sycolens.choices import Template
 from sycolens.errors import ExampleError, PairError, SycolensError
@@ -23,6 +23,9 @@ LARGEST = 2**30
 """Bytes of a file that is read whole."""
 
 
+COST: Final = Cost()
+
+
 @dataclass(frozen=True)
 class UserFiles:
     """Finished pairs that find heads, or finished dialogues to learn from. Neither says which answers are right."""
@@ -33,7 +36,7 @@ class UserFiles:
     """Of a file of dialogues; those of ``rehearsal`` come after them."""
     rehearsal: tuple[TrainingExample, ...] = ()
     draws: int = 1
-    cost: Cost = Cost()
+    cost: Cost = COST
 
     @property
     def name(self) -> str:

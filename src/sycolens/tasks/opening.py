@@ -95,8 +95,8 @@ def _world(
 ) -> World:
     if behavior != THE_PAPER:
         raise PairError(
-            f"The embedded model's world has words of its own, so behavior {behavior.name!r} cannot be asked there; name "
-            "questions (find.questions)."
+            f"The embedded model's world has words of its own, so behavior {behavior.name!r} cannot be asked "
+            "there; name questions (find.questions)."
         )
     if subset is not None or template != "chat":
         raise PairError("The embedded model's world has no subset, and its dialogues need the chat template.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sycolens.choices import Template
 from sycolens.errors import ExampleError, PairError, SampleError
@@ -26,6 +26,9 @@ LONGEST = 768
 """Longest question in characters: the authors' number."""
 
 
+COST: Final = Cost()
+
+
 @dataclass(frozen=True)
 class QuestionSet:
     """A set of questions; one that stands there several times, in the same words, counts once.
@@ -43,7 +46,7 @@ class QuestionSet:
     rehearsal: tuple[TrainingExample, ...] = ()
     """Plain dialogues to mix into the examples."""
     draws: int = 1
-    cost: Cost = Cost()
+    cost: Cost = COST
 
     def __post_init__(self) -> None:
         distinct: dict[object, Question] = {}

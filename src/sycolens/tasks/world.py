@@ -26,6 +26,9 @@ HELD_OUT: Final[tuple[Split, ...]] = ("held_out", "validation", "train")
 """The first of these that did not find the heads judges them."""
 
 
+COST: Final = Cost(prompt_tokens=40, groups=6, exercises=True)
+
+
 @dataclass(frozen=True)
 class World:
     """The embedded models' facts; draw j of the pairs has the seed ``seed + j``.
@@ -39,7 +42,7 @@ class World:
     rehearsal: int | tuple[TrainingExample, ...] = REHEARSAL
     """Plain dialogues to mix into the examples, or how many of the world's own."""
     draws: int = 3
-    cost: Cost = Cost(prompt_tokens=40, groups=6, exercises=True)
+    cost: Cost = COST
 
     @property
     def name(self) -> str:

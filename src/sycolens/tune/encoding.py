@@ -61,16 +61,16 @@ def encode_examples(
         if unknown is not None and unknown in labels:
             said = example.dialogue.turns[example.taught[0]].content
             raise ExampleError(
-                f"Training example {number} teaches words that the tokenizer does not know ({said[:60]!r}); use the words of its "
-                "vocabulary."
+                f"Training example {number} teaches words that the tokenizer does not know ({said[:60]!r}); use "
+                "the words of its vocabulary."
             )
         if len(ids) <= max_tokens:
             rows["input_ids"].append(ids)
             rows["labels"].append(labels)
         elif too_long == "refuse":
             raise ExampleError(
-                f"Training example {number} has {len(ids)} tokens, more than {max_tokens}; raise max_tokens, or leave such "
-                'examples out with too_long="drop".'
+                f"Training example {number} has {len(ids)} tokens, more than {max_tokens}; raise max_tokens, or leave "
+                'such examples out with too_long="drop".'
             )
     kept = len(rows["input_ids"])
     if not kept:

@@ -25,8 +25,8 @@ def refuse_leaks(examples: Sequence[TrainingExample], questions: Sequence[Questi
     if leaks:
         number, question = leaks[0]
         raise ExampleError(
-            f"Training example {number} contains the evaluation question {question.text[:60]!r} ({len(leaks)} of {len(examples)} "
-            "examples contain one); leave its question out of the examples, or out of the evaluation."
+            f"Training example {number} contains the evaluation question {question.text[:60]!r} ({len(leaks)} of "
+            f"{len(examples)} examples contain one); leave its question out of the examples, or out of the evaluation."
         )
 
 

@@ -53,8 +53,8 @@ class TrainingConfig:
             raise TuningError(f'schedule={self.schedule!r} is unknown; choose "linear" or "constant".')
         if self.examples_per_step % self.at_once:
             raise TuningError(
-                f"{self.examples_per_step} examples a step cannot be made of {self.at_once} at a time; choose numbers of "
-                "which one divides the other."
+                f"{self.examples_per_step} examples a step cannot be made of {self.at_once} at a time; choose "
+                "numbers of which one divides the other."
             )
 
     def arguments(self, output_dir: str | Path, **changes: Any) -> TrainingArguments:

@@ -1,4 +1,4 @@
-"""Repatch: effects of every head once the found ones are tuned, on the pairs that found them (the paper's Figure 7b)."""
+"""Repatch: effects of every head once the found ones are tuned, on the same pairs (the paper's Figure 7b)."""
 
 from __future__ import annotations
 

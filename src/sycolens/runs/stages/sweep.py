@@ -36,7 +36,7 @@ def make(context: Context, training: Training) -> Made:
 
 
 def eval_sets(context: Context) -> tuple[EvalSet, EvalSet]:
-    """Validation dialogues to choose settings on, and held-out ones to report; no example holds a question of theirs."""
+    """Dialogues to choose settings on, and others to report; no training example holds a question of theirs."""
     sweep, sources = context.config.sweep, context.config.measure.sources
     task, held_out = context.hold_out((sources or [EvaluationSource()])[0], sweep.n_validation + sweep.n)
     found = task.eval_sets(
