@@ -40,7 +40,8 @@ def about_finding(results: StudyResults) -> str:
     text = (
         f"Of {significant['of']} heads {count} an effect of either sign at a false-discovery rate of "
         f"{significant['fdr']:.0%}. The most negative is {first} ({CHANGE_OF[results.finding.metric]}: {effect}). "
-        f"Random halves of the pairs share {halves['overlap']:.0%} of the top {k} (by chance {halves['chance_overlap']:.0%})"
+        f"Random halves of the pairs share {halves['overlap']:.0%} of the top {k} (by chance "
+        f"{halves['chance_overlap']:.0%})"
     )
     again = [str(each["overlap"]) for each in record["redraws"]]
     more = f"; on other pairs {_listed(again)} of these {k} are in the top {k} again" if again else ""

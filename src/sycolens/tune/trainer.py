@@ -52,9 +52,9 @@ class PinpointTrainer(OpenTrainer):
     ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; it is tuned in place.
     ``scope`` says what is trained: a :class:`PinpointConfig`, or ``"all"`` for every parameter (the paper's SFT).
     ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_examples``
-    gives. ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging, callbacks,
-    ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal models,
-    the mean over the taught tokens of a step.
+    gives. ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging,
+    callbacks, ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal
+    models, the mean over the taught tokens of a step.
 
     Checkpoints hold the trained parameters and the states of optimizer, schedule and random numbers, no base model.
     ``train(resume_from_checkpoint=True)`` goes on from the newest whole one and ends as an undisturbed run would.
