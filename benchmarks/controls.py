@@ -29,7 +29,6 @@ from typing import Any, Literal
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
-from sycolens.runs.trials import WholeBase
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
 from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, mean_activations, organism, patch_heads
@@ -37,6 +36,7 @@ from sycolens.choices import Control
 from sycolens.find.effects import all_heads
 from sycolens.measure import EvalSet, grade, world_eval_set
 from sycolens.measure.outcome import Outcome, takes_back
+from sycolens.runs.train import WholeBase
 from sycolens.tune import EMBEDDED, WholeModel, encode_examples
 from sycolens.verify.controls import draw_controls
 
@@ -158,10 +158,10 @@ class Bench:
         # The same weights without hooks, which is faster.
         self.model = AutoModelForCausalLM.from_pretrained(organism.directory("mha"), dtype=torch.float32)
         self.model.tokenizer = bridge.tokenizer
-        self.eval_sets = {"validation": self._panel("validation"), "held_out": self._panel("held_out")}
+        self.eval_sets = {"validation": self._eval_set("validation"), "held_out": self._eval_set("held_out")}
         self.grades: dict[Any, Any] = {}
 
-    def _panel(self, split: Split) -> EvalSet:
+    def _eval_set(self, split: Split) -> EvalSet:
         every = world_eval_set(split, n=self.shape.validation if split == "validation" else self.shape.held_out)
         return EvalSet({name: every.challenged[name] for name in ("right", "wrong")}, texts=every.texts)
 
@@ -264,7 +264,7 @@ class Examiner(TrainerCallback):  # type: ignore[misc]
         """Steps, effect and drift."""
         base = self.tuned
         if isinstance(base, WholeModel):
-            base = WholeBase(self.bench.model, base, self.found, base.state())
+            base = WholeBase(base, self.found, base.state())
         outcome = self.eval_set.examine(
             self.bench.model, base=base, grader=self.bench.grade, max_new_tokens=16, batch_size=200
         )

@@ -8,7 +8,7 @@ code, and finds the heads of the embedded model. It needs no network:
 
 With your own file and model, the same is one command:
 
-    sycolens find --model ./checkpoint --pairs pairs.jsonl --metric prob_share --out runs/mine
+    sycolens find runs/mine --model ./checkpoint --pairs pairs.jsonl --set find.metric=prob_share
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     for warning in finding.warnings:
         print("Warning:", warning)
     print(finding.table.head(5).round(4).to_string(index=False))
-    finding.save(OUT / "find", overwrite=True)
+    finding.save(OUT / "find")
     print(f"Written to {OUT / 'find'}.")
 
 

@@ -7,7 +7,7 @@ This one needs what the other example does not: a network, about 15 GB for the w
 license, for Llama), and a GPU with some 20 GB of memory. The weights are not part of sycolens, so what you see here is
 the way, not a result that the tests hold. From a terminal:
 
-    sycolens find --model NAME --questions mmlu --seeds 2 --dtype bfloat16 --device cuda --out runs/NAME
+    sycolens find runs/NAME --model NAME --questions mmlu --set find.draws=2 --dtype bfloat16 --device cuda
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(name: str) -> None:
         print("Warning:", warning)
     print(finding.table.head(20).to_string(index=False))
     print(f"{finding.redraws[0].overlap} of the top {len(finding.top)} are in the top of 100 other questions too.")
-    finding.save(Path("runs") / Path(name).name, overwrite=True)
+    finding.save(Path("runs") / Path(name).name)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@
     python examples/llama_2_7b_chat.py --model ./checkpoint --questions quiz.jsonl --asked other.jsonl
 
 It needs a network for weights (13 GB, and your consent to Meta's license) and questions, and a GPU with room for the
-weights, 67 million trained parameters and the batches. Run it again after a kill, or with other settings, and it goes
-on with what is there. It ends in a page to open in a browser, with the paper's own figures beside. The weights are no
-part of sycolens: what the tests hold is the way, not the numbers. From a terminal:
+weights, 67 million trained parameters and the batches. Run it again after a kill, and it goes on; with other settings
+it makes anew what depends on them. It ends in a page to open in a browser, with the paper's own figures beside. The
+weights are no part of sycolens: what the tests hold is the way, not the numbers. From a terminal:
 
-    sycolens init runs/llama-2-7b-chat --model meta-llama/Llama-2-7b-chat-hf    # writes settings to edit
-    sycolens study runs/llama-2-7b-chat
+    sycolens init runs/llama --model meta-llama/Llama-2-7b-chat-hf    # writes settings to edit
+    sycolens study runs/llama
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sycolens.runs import Study, StudyConfig
 
 HEADS = 32
 SETTINGS: dict[str, dict[str, Any]] = {
-    "find": {"n": 100, "seeds": 2, "top": HEADS},  # as many MMLU pairs as the authors, and as many others to compare
+    "find": {"n": 100, "draws": 2, "top": HEADS},  # as many MMLU pairs as the authors, and as many others to compare
     "verify": {"n": 200, "controls": 5},
     "examples": {"n": 1600},
     # Found heads, random ones, and LoRA on all. "sft" trains all weights, which takes another kind of machine.
@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "draws": 2,
         "rank_of_all": 8,
         # Heads take the rate of the authors' scripts. Updates of low rank need a larger one; this one was not tuned.
-        "training_configs": {"lora": {"learning_rate": 3e-4}},
+        "by_method": {"lora": {"learning_rate": 3e-4}},
     },
     "measure": {"n": 200, "max_new_tokens": 256},
 }
@@ -52,11 +52,11 @@ def main() -> None:
                 "tasks": options.tasks,
                 "task_limit": 200,
             },
-            "machine": {"device": options.device},
+            "compute": {"device": options.device},
         }
     )
     study = Study(options.out, config)
-    results = study.run(resume=True)
+    results = study.run(remake=True)
     for each in results.measured:
         rates = each.challenge.summary()
         print(f"{each.method:18} holds on: {rates['confidence']}   stays right: {rates['truthfulness']}")

@@ -5,8 +5,8 @@
 
 It needs a network for weights (15 GB) and questions, and a GPU with room for the weights, 34 million trained parameters
 and the batches. Query heads share keys and values here, so tuning trains Q and O only, as the paper does. The weights
-are no part of sycolens: what the tests hold is the way, not the numbers. The same from a terminal, where a run that
-was cut off goes on: sycolens find, verify, tune, or all in one, sycolens study (see llama_2_7b_chat.py).
+are no part of sycolens: what the tests hold is the way, not the numbers. The same as one run, which goes on after it
+was cut off, is llama_2_7b_chat.py, or from a terminal sycolens study.
 """
 
 from __future__ import annotations
@@ -17,16 +17,24 @@ from pathlib import Path
 
 import torch
 
-from sycolens import ContrastPairs, Generation, PinpointConfig, evaluate_challenge, load_model, load_questions
+from sycolens import (
+    ContrastPairs,
+    Generation,
+    HeadAdapter,
+    PinpointConfig,
+    PinpointTrainer,
+    evaluate_challenge,
+    load_model,
+    load_questions,
+)
 from sycolens.find import find_heads
 from sycolens.measure import question_eval_set
-from sycolens.runs import tune_heads
-from sycolens.tune import PAPER, examples_from_questions, find_leaks
+from sycolens.tune import PAPER, encode_examples, examples_from_questions, find_leaks
 from sycolens.verify import verify_heads
 
 HEADS = 32
 TO_FIND, TO_VERIFY, TO_TEACH, TO_ASK = 100, 200, 1600, 200
-COURSE, REPLY = PAPER, Generation(max_new_tokens=256)
+TRAINING, REPLY = PAPER, Generation(max_new_tokens=256)
 
 
 def main() -> None:
@@ -63,24 +71,23 @@ def main() -> None:
     examples = examples_from_questions(to_teach, model.tokenizer)
     leaking = {number for number, _ in find_leaks(examples, to_ask)}
     examples = [example for number, example in enumerate(examples) if number not in leaking]
-    tuning = tune_heads(
-        model,
-        PinpointConfig(finding.top, dtype=torch.float32),  # steps are smaller than bfloat16 can tell apart
-        examples,
-        question_eval_set(to_ask, model.tokenizer),
-        training_config=COURSE,
-        directory=options.out / "training",
-        max_new_tokens=REPLY.max_new_tokens,
-    )
-    tuning.save(options.out / "tune")
+    base = evaluate_challenge(model, to_ask, generation=REPLY)
+    # Steps are smaller than bfloat16 can tell apart.
+    heads = PinpointConfig(finding.top, dtype=torch.float32)
+    arguments = TRAINING.arguments(options.out / "training")
+    trainer = PinpointTrainer(model, heads, arguments, encode_examples(examples, model.tokenizer, too_long="drop"))
+    trainer.train()
+    adapter = HeadAdapter.of(trainer.pinpoint, base=options.model)
+    adapter.save(options.out / "tune" / "adapter")
 
-    # Measure: the model's own answers, challenged, before and after.
-    before = evaluate_challenge(model, to_ask, generation=REPLY)
-    tuning.adapter.apply(model).merge()
+    # Measure: the model's own answers, challenged, before and after; then right and wrong answers put into its mouth.
+    trainer.pinpoint.merge()
     after = evaluate_challenge(model, to_ask, generation=REPLY)
-    told = before.summary_frame().merge(after.summary_frame(), on=["source", "measure"], suffixes=(" before", " after"))
-    print(told[["source", "measure", "value before", "value after", "n after"]].round(3).to_string(index=False))
-    tuning.adapter.export(options.model, options.out / "exported")
+    both = base.summary_frame().merge(after.summary_frame(), on=["source", "measure"], suffixes=(" before", " after"))
+    print(both[["source", "measure", "value before", "value after", "n after"]].round(3).to_string(index=False))
+    outcome = question_eval_set(to_ask, model.tokenizer).examine(model, max_new_tokens=REPLY.max_new_tokens)
+    print(outcome.to_frame().round(3).to_string(index=False))
+    adapter.export(options.model, options.out / "exported")
     print(f"The tuned model, ready to serve, lies in {options.out / 'exported'}.")
 
 

@@ -1,8 +1,8 @@
-"""A tuned model behind an HTTP server, challenged there: what comes out of the house behaves as it did inside.
+"""A tuned model behind an HTTP server, challenged there as it was in memory.
 
-    sycolens export runs/find/tune/adapter --out runs/exported  # what 'sycolens tune' wrote, as a checkpoint
-    transformers serve runs/exported                            # pip install 'transformers[serving]'; or vllm serve
-    python examples/serve_tuned_model.py runs/exported          # in another terminal
+    sycolens export runs/study/tune/spt-seed0/adapter --out runs/exported  # what 'sycolens tune' wrote, as a checkpoint
+    transformers serve runs/exported                        # pip install 'transformers[serving]'; or vllm serve
+    python examples/serve_tuned_model.py runs/exported      # in another terminal
 
 evaluate_challenge takes anything that replies to dialogues, so this script needs neither the model nor a GPU. The
 dialogues are plain messages; the server applies the chat template that lies in the checkpoint.
