@@ -1,4 +1,4 @@
-"""Settings are checked whole, and every mistake is named by its place."""
+"""A study is asked for whole, and every value out of its range is named by its place."""
 
 from __future__ import annotations
 
@@ -7,26 +7,111 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sycolens.runs.template import begin_study
 
+from sycolens import organism
 from sycolens.errors import StudyError
 from sycolens.runs import StudyConfig
-from sycolens.runs.config import TrainingSection
-from sycolens.runs.context import runs_of
-from sycolens.runs.stages import stages_of
+from sycolens.runs.config import LARGEST_SEED, MOST, TrainingSection
+from sycolens.runs.opening import begin_study, open_study
+from sycolens.runs.settings import parse_settings
+from sycolens.runs.train import training_config_for
 from sycolens.tune import EMBEDDED, PAPER
 
+OUT_OF_RANGE = {
+    "seed": ["-1", LARGEST_SEED, "1.0", "true", "x"],
+    "model.name": ["''", 3],
+    "find.n": [1, 0, -5, MOST + 1, "2.0", "many"],
+    "find.draws": [0, 101],
+    "find.top": [0, MOST + 1],
+    "find.fdr": [0, 1, -0.1, "nan", "inf"],
+    "verify.n": [1],
+    "verify.steps": ["[]", "[-1]", "[0.5]", f"[{MOST + 1}]", 3],
+    "verify.controls": [0, 10_001],
+    "verify.max_new_tokens": [0, MOST + 1],
+    "examples.n": [0],
+    "examples.rehearsal": [0, "1.5"],
+    "tune.methods": ["[]", "'spt'", "['spt', 'spt']", "['dpo']"],
+    "tune.k": [0],
+    "tune.matrices": ["''", "X", "qk", "QKVOQ"],
+    "tune.mlps": ["[-1]"],
+    "tune.rank": [0],
+    "tune.rank_of_all": [0],
+    "tune.alpha": [0, -1, 11, "nan"],
+    "tune.draws": [0, 1001],
+    "tune.seeds": [0, 1001],
+    "tune.learning_rate": [0, -0.001, 11, "nan", "inf"],
+    "tune.steps": [0, MOST + 1],
+    "tune.examples_per_step": [0],
+    "tune.at_once": [0],
+    "tune.by_method.spt.steps": [0],
+    "tune.by_method.sft.learning_rate": [0],
+    "tune.by_method.dpo.steps": [1],
+    "measure.n": [1],
+    "measure.task_limit": [0],
+    "measure.sources": ["[{n = 1}]", "['mmlu']"],
+    "sweep.learning_rates": ["[]", "[0.0]", "[1e-3, 1e-4]", "[1e-3, 1e-3]", "[nan]"],
+    "sweep.steps": ["[]", "[0, 1]", "[2, 1]", "[1, 1]"],
+    "sweep.ks": ["[]", "[0]", "[4, 2]"],
+    "sweep.seeds": [0, 101],
+    "sweep.n_validation": [1],
+    "sweep.n": [1],
+    "report.examples": [-1, 1001],
+    "report.formats": ["['jpg']"],
+    "compute.batch_size": [0],
+    "compute.max_rows": [1],
+}
 
-@pytest.mark.parametrize("model", ["organism", "meta-llama/Llama-2-7b-chat-hf"])
+
+@pytest.mark.parametrize(
+    ("place", "value"), [(place, value) for place in OUT_OF_RANGE for value in OUT_OF_RANGE[place]]
+)
+def test_a_value_out_of_range_is_named_by_its_place(place: str, value: object) -> None:
+    with pytest.raises(StudyError) as caught:
+        StudyConfig.of(parse_settings([f"{place}={value}"]), where="study.toml")
+    section, _, key = place.partition(".")
+    assert str(caught.value).startswith(f"study.toml: {section}")
+    assert key.split(".")[0] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "due"),
+    [
+        ({"fnd": {}}, ("fnd", "seed", "find")),
+        ({"find": {"seeds": 3}}, ("find.seeds", "draws")),
+        ({"measure": {"sources": [{"seeds": 3}]}}, ("measure.sources.0.seeds",)),
+        ({"find": {"n": 0}, "verify": {"controls": 0}}, ("find.n", "verify.controls")),
+        ({"find": {"pairs": "p", "questions": "mmlu"}}, ("find", "pairs", "questions")),
+        ({"find": {"pairs": "p", "split": "test"}}, ("find", "pairs", "split")),
+        ({"compute": {"device": "cpu", "device_map": "auto"}}, ("compute", "device_map")),
+        ({"find": 3}, ("find", "3")),
+        ({"report": {"title": "x" * 10_000, "examples": "x" * 10_000}}, ("report.examples",)),
+    ],
+)
+def test_every_mistake_is_named(content: dict[str, Any], due: tuple[str, ...]) -> None:
+    with pytest.raises(StudyError) as caught:
+        StudyConfig.of(content)
+    assert all(word in str(caught.value) for word in due)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("model", ["organism", "organism-gqa", "meta-llama/Llama-2-7b-chat-hf", "./it's mine"])
 def test_what_init_writes_is_a_study(tmp_path: Path, model: str) -> None:
-    config = StudyConfig.read(begin_study(tmp_path, model=model))
-    assert config.model.name == model
-    assert config.tune.methods[0] == "spt"
-    with pytest.raises(StudyError, match="is there already"):
+    path = begin_study(tmp_path, model=model)
+    assert StudyConfig.read(path).model.name == model
+    with pytest.raises(StudyError, match=r"study\.toml"):
         begin_study(tmp_path)
+    begin_study(tmp_path, model="other", overwrite=True)
+    assert StudyConfig.read(path).model.name == "other"
 
 
-def test_every_comment_out_setting_of_the_template_is_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ['a"b', "a\\b", "a\nb", "a\x00b", "a\x7fb"])
+def test_a_name_that_no_model_has_is_refused(tmp_path: Path, model: str) -> None:
+    with pytest.raises(StudyError, match="model"):
+        begin_study(tmp_path, model=model)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_setting_that_a_template_comments_out_is_one(tmp_path: Path) -> None:
     lines = begin_study(tmp_path, model="some/model").read_text().splitlines()
     hidden = [line.removeprefix("# ") for line in lines]
     settings = [
@@ -34,96 +119,37 @@ def test_every_comment_out_setting_of_the_template_is_one(tmp_path: Path) -> Non
         for line in hidden
         if line.startswith("[") or line.split("=")[0].strip().isidentifier() or line[:3] in ("  {", "]")
     ]
-    whole = StudyConfig.of(tomllib.loads("\n".join(settings)))
-    assert whole.tune.training_configs == {
-        "spt": TrainingSection(learning_rate=3e-5, steps=120),
-        "lora": TrainingSection(learning_rate=3e-4),
-    }
-    assert whole.find.top == 32
-    assert whole.machine.device == "cuda"
+    whole = StudyConfig.of(tomllib.loads("\n".join(settings).replace('device_map = "auto"', "")))
+    rates = {"spt": TrainingSection(learning_rate=3e-5, steps=120), "lora": TrainingSection(learning_rate=3e-4)}
+    assert whole.tune.by_method == rates
+    assert (whole.find.top, whole.compute.device) == (32, "cuda")
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({"fnd": {}}, "fnd is no setting; there are seed, model, find"),
-        ({"find": {"pairs": 3}}, "find.pairs is no setting; there are questions, subset, split, n"),
-        ({"find": {"n": 1}}, "find.n = 1: input should be greater than or equal to 2"),
-        ({"find": {"n": "many"}}, "find.n = 'many': input should be a valid integer"),
-        ({"find": {"metric": "share"}}, "find.metric = 'share': input should be 'logit_share'"),
-        ({"tune": {"methods": []}}, "tune.methods = []: list should have at least 1 item"),
-        ({"tune": {"methods": ["spt", "spt"]}}, "a method is named twice"),
-        ({"tune": {"training_configs": {"spt": {"learning_rate": 0.0}}}}, "tune.courses.spt.learning_rate = 0.0"),
-        ({"tune": {"training_configs": {"dpo": {}}}}, "tune.courses.dpo"),
-        ({"report": {"formats": ["jpg"]}}, "report.formats.0 = 'jpg'"),
-    ],
-)
-def test_a_mistake_is_named_by_its_place(content: dict[str, Any], words: str) -> None:
-    with pytest.raises(StudyError) as caught:
-        StudyConfig.of(content, where="study.toml")
-    assert words in str(caught.value)
+def test_pairs_of_ones_own_take_the_place_of_a_templates_questions(tmp_path: Path) -> None:
+    changes = parse_settings(["model.name=some/model", "find.pairs=pairs.jsonl"])
+    found = open_study(tmp_path / "new", changes).config.find
+    assert (found.pairs, found.questions) == ("pairs.jsonl", None)
+    (tmp_path / "study.toml").write_text('find.questions = "mmlu"')
+    with pytest.raises(StudyError, match="pairs"):
+        open_study(tmp_path, changes)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
-    with pytest.raises(StudyError, match=r"find\.n.*verify\.controls"):
-        StudyConfig.of({"find": {"n": 0}, "verify": {"controls": 0}})
+def test_a_method_is_trained_the_models_usual_way_but_for_what_is_set() -> None:
+    assert training_config_for(StudyConfig.of({"model": {"name": "some/model"}}), "spt") == PAPER
+    own = {"steps": 7, "learning_rate": 1e-4, "by_method": {"sft": {"learning_rate": 1e-5}}}
+    config = StudyConfig.of({"tune": own})
+    spt, sft = training_config_for(config, "spt"), training_config_for(config, "sft")
+    assert (spt.steps, spt.learning_rate, sft.steps, sft.learning_rate) == (7, 1e-4, 7, 1e-5)
+    assert (spt.schedule, spt.examples_per_step) == (EMBEDDED.schedule, EMBEDDED.examples_per_step)
 
 
-@pytest.mark.parametrize("content", ["find = [", "\xff"])
-def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "study.toml"
-    path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(StudyError, match="cannot be read as a study"):
-        StudyConfig.read(path)
+def test_the_embedded_models_template_is_how_they_are_trained_by_default(tmp_path: Path) -> None:
+    assert organism.directory().is_dir()
+    config = StudyConfig.read(begin_study(tmp_path))
+    assert training_config_for(config, "sft").steps == 60
+    assert training_config_for(config, "sft").examples_per_step == EMBEDDED.examples_per_step
 
 
-def test_courses_are_the_models_usual_ones_but_for_what_is_said() -> None:
-    assert StudyConfig.of({"model": {"name": "some/model"}}).training_config("spt") == PAPER
-    own = StudyConfig.of({"tune": {"training_configs": {"sft": {"learning_rate": 1e-5}}}})
-    assert own.training_config("spt") == EMBEDDED
-    assert own.training_config("sft").learning_rate == 1e-5
-    assert own.training_config("sft").steps == EMBEDDED.steps
-
-
-def test_other_heads_are_of_the_found_heads_layers_unless_asked_otherwise() -> None:
+def test_other_heads_are_of_the_found_heads_layers_unless_set() -> None:
     config = StudyConfig()
     assert (config.verify.control, config.tune.control) == ("layer_matched", "layer_matched")
-    other = StudyConfig.of({"verify": {"control": "random"}, "tune": {"control": "random"}})
-    assert (other.verify.control, other.tune.control) == ("random", "random")
-    with pytest.raises(StudyError, match="norm_matched"):
-        StudyConfig.of({"tune": {"control": "norm_matched"}})
-
-
-def test_every_method_is_trained_with_every_seed_but_a_draw_with_one() -> None:
-    config = StudyConfig.of({"seed": 5, "tune": {"methods": ["sft", "random", "spt"], "draws": 3, "seeds": 2}})
-    assert [(run.stage, run.seed) for run in runs_of(config)] == [
-        ("tune/spt-seed5", 5),
-        ("tune/spt-seed6", 6),
-        ("tune/random-draw0", 5),
-        ("tune/random-draw1", 6),
-        ("tune/random-draw2", 7),
-        ("tune/sft-seed5", 5),
-        ("tune/sft-seed6", 6),
-    ]
-
-
-def test_stages_come_after_those_that_they_read() -> None:
-    config = StudyConfig.of({"tune": {"methods": ["spt", "spt_lora", "random", "lora", "sft"]}})
-    seen: set[str] = set()
-    for stage in stages_of(config):
-        assert set(stage.after) <= seen
-        seen.add(stage.name)
-    assert "repatch" in seen
-    without = stages_of(StudyConfig.of({"tune": {"methods": ["lora"]}}))
-    assert "repatch" not in {stage.name for stage in without}
-
-
-def test_a_file_of_another_content_is_another_input(tmp_path: Path) -> None:
-    path = tmp_path / "quiz.jsonl"
-    config = StudyConfig.of({"find": {"questions": str(path)}})
-    inputs = []
-    for text in ("one", "two", "one"):
-        path.write_text(text)
-        inputs.append(stages_of(config)[0].settings)
-    assert inputs[0] != inputs[1]
-    assert inputs[0] == inputs[2]

@@ -47,17 +47,20 @@ def open_study(directory: str | Path, changes: Mapping[str, Any]) -> Study:
     50
     """
     path = Path(directory).expanduser() / CONFIG
-    if path.is_file():
+    if is_begun := path.is_file():
         StudyConfig.read(path)
         text = path.read_text(encoding="utf-8")
     else:
-        model = changes.get("model", {})
-        text = _template(str(model.get("name", "organism")), directory)
+        text = _template(str(_in(changes, "model").get("name", "organism")), directory)
     if changes:
         try:
             document = tomlkit.parse(text)
+            if not is_begun and "pairs" in _in(changes, "find"):
+                # The template's questions, which nobody asked for.
+                _in(document, "find").pop("questions", None)
             _put(document, changes)
             text = tomlkit.dumps(document)
+            text.encode()  # a name of a file that is no UTF-8 cannot be written there
         except (TOMLKitError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} cannot be changed: {error}.") from error
     return Study(directory, text=text)
@@ -69,6 +72,11 @@ def _template(model: str, directory: str | Path) -> str:
     name = "organism" if model in EMBEDDED else "model"
     text = (files("sycolens.runs") / "templates" / f"{name}.toml").read_text(encoding="utf-8")
     return text.format(model=model, directory=directory)
+
+
+def _in(settings: Any, section: str) -> Any:
+    found = settings.get(section)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _put(place: Any, changes: Mapping[str, Any]) -> None:

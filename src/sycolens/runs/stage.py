@@ -115,6 +115,7 @@ class Ledger:
         """The settings and stages in which a stage's inputs differ from those it was made from."""
         before, now = self.record(name).get(INPUTS) or {}, self.inputs(name)
         parts = [(now[part], before.get(part) or {}) for part in ("settings", "after")]
+        parts.append(({"format": now["format"]}, {"format": before.get("format")}))
         return tuple(each for one, other in parts for each in one | other if one.get(each) != other.get(each))
 
     def forget(self, name: str) -> None:
