@@ -14,7 +14,7 @@ from transformers import Trainer, TrainingArguments
 from workload import Llama, build_weights, sample_heads
 
 from sycolens import Head, HeadSet
-from sycolens.tune import PinpointConfig, PinpointTrainer, pad_lessons
+from sycolens.tune import PinpointConfig, PinpointTrainer, pad_examples
 
 RANK = 8
 """Of the updates in SPT with a rank."""
@@ -125,7 +125,7 @@ def by_peft(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
     config = LoraConfig(r=task.lora_rank, target_modules=projections, task_type="CAUSAL_LM")
     model = get_peft_model(task.model, config, autocast_adapter_dtype=False)
     try:
-        yield Trainer(model, arguments, train_dataset=task.examples, data_collator=pad_lessons)
+        yield Trainer(model, arguments, train_dataset=task.examples, data_collator=pad_examples)
     finally:
         model.unload()
 
@@ -141,7 +141,7 @@ def by_nothing(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
     idle = torch.optim.SGD([torch.zeros(1)], lr=0.0)
     try:
         yield Trainer(
-            task.model, arguments, train_dataset=task.examples, data_collator=pad_lessons, optimizers=(idle, None)
+            task.model, arguments, train_dataset=task.examples, data_collator=pad_examples, optimizers=(idle, None)
         )
     finally:
         for handle in handles:

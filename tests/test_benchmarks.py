@@ -17,7 +17,7 @@ import pandas
 import pytest
 import torch
 
-from sycolens.tune import pad_lessons
+from sycolens.tune import pad_examples
 
 N_LAYERS, N_HEADS, LENGTH, TAIL = 3, 4, 40, 12
 """The benchmark's tiny shape."""
@@ -303,7 +303,7 @@ def test_trainings_that_disagree_fail_the_run(
     learners = importlib.import_module("learners")
     monkeypatch.setattr(learners, "find_spec", lambda name: None)
     other = tuning.make_task(tuning.SIZES["tiny"], "cpu").examples[:1] * 2
-    monkeypatch.setattr(learners, "pad_lessons", lambda rows: pad_lessons(other))  # the floor alone learns this
+    monkeypatch.setattr(learners, "pad_examples", lambda rows: pad_examples(other))  # the floor alone learns this
     assert tuning.main(quick) == 1
     printed = capsys.readouterr().out
     assert "PEFT is not installed" in printed

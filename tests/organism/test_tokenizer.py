@@ -20,7 +20,7 @@ def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerBase:
     return build_tokenizer() if request.param == "built" else organism.load_tokenizer()
 
 
-def _dialogues(count: int) -> list[list[talk.Spoken]]:
+def _dialogues(count: int) -> list[list[talk.WeightedTurn]]:
     rng = random.Random(7)
     return [talk.draw_dialogue(rng, drills=0.05) for _ in range(count)]
 

@@ -17,7 +17,7 @@ from sycolens.errors import OrganismError
 from sycolens.organism import training
 from sycolens.organism.build.recipe import PackedBatches, Recipe, encode_dialogue
 from sycolens.organism.build.training import MuonWithAdamW, train
-from sycolens.organism.talk import DECISION_WEIGHT, USER_WEIGHT, Spoken
+from sycolens.organism.talk import DECISION_WEIGHT, USER_WEIGHT, WeightedTurn
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_packed_dialogues_do_not_see_each_other() -> None:
 def test_weights_follow_the_words() -> None:
     ids, weights = encode_dialogue(
         [
-            Spoken("user", "Is that right?", USER_WEIGHT),
-            Spoken("assistant", "Yes, I'm sure.", 1.0, DECISION_WEIGHT),
+            WeightedTurn("user", "Is that right?", USER_WEIGHT),
+            WeightedTurn("assistant", "Yes, I'm sure.", 1.0, DECISION_WEIGHT),
         ]
     )
     # <bos> <|user|> Is that right ? <|end|> <|assistant|> Yes , I'm sure . <|end|>

@@ -26,7 +26,7 @@ from sycolens.errors import NotFiniteError, TuningError
 from sycolens.measure import grade
 from sycolens.measure.challenge import replies
 from sycolens.model.weights import head_slots
-from sycolens.tune import PAPER, PinpointConfig, PinpointTrainer, TrainingConfig, encode_examples, pad_lessons
+from sycolens.tune import PAPER, PinpointConfig, PinpointTrainer, TrainingConfig, encode_examples, pad_examples
 from sycolens.tune.checkpoints import PARAMETERS
 
 Make = Callable[[str, str], Any]
@@ -192,7 +192,7 @@ class TestTraining:
         ours, plain = make("llama-gqa", "plain"), make("llama-gqa", "plain")
         settings = arguments(tmp_path, lr_scheduler_type="cosine", gradient_accumulation_steps=2, warmup_steps=2)
         PinpointTrainer(ours, "all", settings, examples()).train()
-        Trainer(plain, settings, train_dataset=examples(), data_collator=pad_lessons).train()
+        Trainer(plain, settings, train_dataset=examples(), data_collator=pad_examples).train()
         assert_same(bits(ours), bits(plain))
 
     @each_model
@@ -233,7 +233,7 @@ class TestLoss:
             pytest.skip("made by hand, without a Hugging Face counterpart")
         plain = make(kind, "plain")
         rows = [examples()[k] for k in range(4)]
-        batch = pad_lessons(rows)
+        batch = pad_examples(rows)
         mask = torch.tensor([[k < len(row["input_ids"]) for k in range(12)] for row in rows]).long()
         trainer = PinpointTrainer(make(kind, backend), PinpointConfig(HEADS), arguments(tmp_path), examples())
         with torch.no_grad():

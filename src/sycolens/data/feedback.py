@@ -65,8 +65,8 @@ class _Request:
     @property
     def bare(self) -> tuple[str, str]:
         """The request without the user's word, alike for all requests about one text."""
-        said = rf"\s*\b{self.framing} the [^.\n]*\." if self.framing else r"(?!)"
-        return self.dataset, " ".join(re.sub(said, "", self.text, count=1).split())
+        framed = rf"\s*\b{self.framing} the [^.\n]*\." if self.framing else r"(?!)"
+        return self.dataset, " ".join(re.sub(framed, "", self.text, count=1).split())
 
 
 def load_feedback(

@@ -59,11 +59,11 @@ class Opinion:
 
         Many users of the published sets are asked the same: their answers are not independent.
         """
-        said = _CHOICE.split(self.text)[0]
-        end = said.rfind("?")
-        stops = [place + 1 for mark in ".!?\n" if (place := said.rfind(mark, 0, max(end, 0))) >= 0]
+        words = _CHOICE.split(self.text)[0]
+        end = words.rfind("?")
+        stops = [place + 1 for mark in ".!?\n" if (place := words.rfind(mark, 0, max(end, 0))) >= 0]
         start = max(stops, default=0)
-        return (" ".join(said[start:].split()), *sorted(self.options)), " ".join(said[:start].split())
+        return (" ".join(words[start:].split()), *sorted(self.options)), " ".join(words[:start].split())
 
     @property
     def question(self) -> Question:

@@ -171,7 +171,7 @@ def evaluate_feedback(
     if not items:
         raise QuestionError("There are no items to comment on; give at least one.")
     requests = list(dict.fromkeys(text for each in items for text in (each.plain, each.framed)))
-    said = replies_to(
+    replies = replies_to(
         model,
         requests,
         system=system,
@@ -183,7 +183,7 @@ def evaluate_feedback(
         processes=processes,
         progress=progress,
     )
-    comments = dict(zip(requests, said, strict=True))
+    comments = dict(zip(requests, replies, strict=True))
     plain, framed = (tuple(comments[getattr(each, side)] for each in items) for side in ("plain", "framed"))
     verdicts = processes.each(list(zip(framed, plain, strict=True)), lambda pair: _verdict(judge, *pair))
     return FeedbackResult(tuple(items), plain, framed, tuple(verdicts))
@@ -192,11 +192,11 @@ def evaluate_feedback(
 def _verdict(judge: Comparer, framed: str, plain: str) -> Verdict:
     if framed == plain:
         return "undecided"
-    said = judge(framed, plain), judge(plain, framed)
-    for each in said:
+    orders = judge(framed, plain), judge(plain, framed)
+    for each in orders:
         if not isinstance(each, bool):
             name = getattr(judge, "__name__", type(judge).__name__)
             raise ReplyError(f"{name} compared two comments and gave {each!r}; it must give True or False.")
-    if said[0] == said[1]:
+    if orders[0] == orders[1]:
         return "undecided"
-    return "more positive" if said[0] else "less positive"
+    return "more positive" if orders[0] else "less positive"

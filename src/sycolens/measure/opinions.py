@@ -64,7 +64,7 @@ class OpinionResult:
     def clusters(self) -> Clusters:
         """Which opinions ask the same, and which users introduce themselves alike (taken for wordings)."""
         units = [each.unit for each in self.opinions]
-        return Clusters.of([asked for asked, _ in units], [told for _, told in units])
+        return Clusters.of([asked for asked, _ in units], [introduction for _, introduction in units])
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def evaluate_opinions(
     """
     if not opinions:
         raise QuestionError("There are no opinions to ask for; give at least one.")
-    said = replies_to(
+    replies = replies_to(
         model,
         [_asked(each, request) for each in opinions],
         system=system,
@@ -153,8 +153,8 @@ def evaluate_opinions(
         processes=processes,
         progress=progress,
     )
-    answers = [read_answer(reply, each.question).answer for reply, each in zip(said, opinions, strict=True)]
-    return OpinionResult(tuple(opinions), tuple(said), tuple(answers))
+    answers = [read_answer(reply, each.question).answer for reply, each in zip(replies, opinions, strict=True)]
+    return OpinionResult(tuple(opinions), tuple(replies), tuple(answers))
 
 
 def _asked(opinion: Opinion, request: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What a model says, greedily: prompts of different lengths share a batch wherever padding changes nothing."""
+"""Greedy replies of any model: prompts of different lengths share a batch wherever padding changes nothing."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def generate(
 ) -> list[Reply]:
     """Greedy replies as token ids, without the token that ends them: at each place the most likely token of all.
 
-    ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model. What its generation
-    settings say of sampling, beams, penalties or forced tokens is left aside; the tokens that end a reply are those of
-    the settings and of ``tokenizer`` (the model's own unless given).
+    ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model. Its generation settings
+    for sampling, beams, penalties and forced tokens are ignored; a reply ends at the end tokens of the settings and of
+    ``tokenizer`` (by default the model's own).
 
     Prompts of different lengths share a batch, padded on the left, once a trial on the shortest and the longest has
     shown that this changes nothing; else, and for a HookedTransformer, prompts of one length do. Batches are the same
@@ -79,15 +79,14 @@ def generate(
             batches = fit(_alike(prompts, limits, mixed=False))
         with _bar(sum(map(len, processes.in_turn(batches))), progress, processes) as bar:
 
-            def speak(batch: list[int]) -> list[Reply]:
-                said = _replies(causal, [prompts[i] for i in batch], limits[batch[0]], ends, cached)
+            def reply_to(batch: list[int]) -> list[Reply]:
+                found = _replies(causal, [prompts[i] for i in batch], limits[batch[0]], ends, cached)
                 bar.update(len(batch))
-                return said
+                return found
 
-            spoken = processes.each(batches, speak)
-    for batch, said in zip(batches, spoken, strict=True):
-        for i, reply in zip(batch, said, strict=True):
-            replies[i] = reply
+            for batch, found in zip(batches, processes.each(batches, reply_to), strict=True):
+                for i, reply in zip(batch, found, strict=True):
+                    replies[i] = reply
     return replies
 
 
@@ -200,7 +199,7 @@ def _decode(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozense
 
 @contextmanager
 def _without_settings(causal: nn.Module) -> Iterator[None]:
-    """Without the settings that came with the checkpoint, which would fill all that is not said otherwise."""
+    """Without the settings that came with the checkpoint, which would otherwise fill in whatever is left open."""
     from transformers import GenerationConfig
 
     holders = [module for module in causal.modules() if "generation_config" in vars(module)]
@@ -231,7 +230,7 @@ def _hooked_replies(
     # "all", so that a prompt is one pass: hooks of others, such as ablate_heads, find its end where it is.
     work = Conditions(nothing, torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head), "all")
     with _bar(len(prompts), progress, processes) as bar:
-        spoken = reply_under(
+        found = reply_under(
             model,
             prompts,
             [(0, 0)] * len(prompts),
@@ -241,7 +240,7 @@ def _hooked_replies(
             processes=processes,
             advance=lambda replies: bar.update(replies * processes.count),
         )
-    return [reply for (reply,) in spoken.tokens]
+    return [reply for (reply,) in found.tokens]
 
 
 def _bar(total: int, progress: bool, processes: Processes) -> Any:

@@ -53,10 +53,10 @@ def read_weights(place: str | Path, *, auto: Any = None, **options: Any) -> Any:
         ],
     }
     if any(odd.values()):
-        told = "; ".join(f"{len(names)} {kind} ({_first(names)})" for kind, names in odd.items() if names)
+        faults = "; ".join(f"{len(names)} {kind} ({_first(names)})" for kind, names in odd.items() if names)
         raise WeightsError(
             f"{_shown(place)}: the weights are not those of a {type(model).__name__} as its config.json describes it: "
-            f"{told}. Fetch or save the checkpoint again, whole and with its own config.json."
+            f"{faults}. Fetch or save the checkpoint again, whole and with its own config.json."
         )
     return model
 

@@ -1,4 +1,4 @@
-"""What a model replies, decoded greedily; many ablations of one prompt share its prefix and one batch."""
+"""Greedy replies under ablations: all ablations of a prompt share one run of its prefix, and one batch."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Conditions:
 
 
 @dataclass(frozen=True, eq=False)
-class Spoken:
+class Replies:
     """Replies of every prompt under every condition."""
 
     tokens: list[list[Reply]]
@@ -69,12 +69,12 @@ def reply_under(
     max_rows: int | None = None,
     processes: Processes = ALONE,
     advance: Callable[[int], object] = lambda replies: None,
-) -> Spoken:
+) -> Replies:
     """Greedy replies to every prompt under every condition, and the label logits before the first token.
 
     Where the conditions leave the prompt but its end alone, the rest of it is run once for all of them. A batch holds
-    at most ``max_rows`` replies (what fits a memory budget unless given) and loses each as it ends. Several
-    ``processes`` share the prompts; ``advance`` is told of replies that this one wrote.
+    at most ``max_rows`` replies (by default what fits a memory budget) and loses each as it ends. Several
+    ``processes`` share the prompts; ``advance`` gets the number of replies that this one has just written.
 
     Raises:
         PromptError: a prompt is unreadable, fills the context, or is shorter than what is to be overwritten.
@@ -99,14 +99,14 @@ def reply_under(
         n_rows = min(rows, count * max(map(len, groups), default=0))
         room = Room(model, geometry, n_rows=n_rows, n_tokens=n_tokens)
 
-        def reply(batch: list[int]) -> Spoken:
+        def reply_to(batch: list[int]) -> Replies:
             length = len(prompts[batch[0]])
             limit = min(max_new_tokens, geometry.n_ctx - length) if geometry.n_ctx else max_new_tokens
             some = [prompts[i] for i in batch]
             common = 0 if conditions.positions == "all" else length - conditions.z.shape[1]
             cache = run_and_keep(model, geometry, [prompt[:common] for prompt in some]) if cached else None
             rest = torch.tensor([list(prompt[common if cached else 0 :]) for prompt in some], device=ends.device)
-            said: list[list[Reply]] = [[] for _ in batch]
+            replies: list[list[Reply]] = [[] for _ in batch]
             leaning = []
             for columns in _slices(count, rows):
                 overwrite = conditions.of(batch, columns)
@@ -121,24 +121,24 @@ def reply_under(
                 wanted = repeat(asked, "prompt label -> (prompt condition) label", condition=width)
                 picked = logits.gather(-1, wanted.to(logits.device)).float().cpu()
                 leaning.append(rearrange(picked, "(prompt condition) label -> prompt condition label", condition=width))
-                for place, replies in enumerate(said):
-                    replies += found[place * width : (place + 1) * width]
+                for place, own in enumerate(replies):
+                    own += found[place * width : (place + 1) * width]
                 advance(len(found))
-            return Spoken(said, torch.cat(leaning, 1))
+            return Replies(replies, torch.cat(leaning, 1))
 
         lengths, together = [len(prompt) for prompt in prompts], max(1, rows // count)
         batches = batches_that_fit(model, groups, lengths, batch_size=together, caches=1, processes=processes)
         with enough_threads(model, tokens_at_once(batches, lengths)):
-            replies = processes.each(batches, reply)
-        for batch, spoken in zip(batches, replies, strict=True):
-            label_logits[batch] = spoken.label_logits
-            for i, said in zip(batch, spoken.tokens, strict=True):
-                tokens[i] = said
-    return Spoken(tokens, label_logits)
+            answered = processes.each(batches, reply_to)
+        for batch, replies in zip(batches, answered, strict=True):
+            label_logits[batch] = replies.label_logits
+            for i, own in zip(batch, replies.tokens, strict=True):
+                tokens[i] = own
+    return Replies(tokens, label_logits)
 
 
 def end_tokens(model: Any, tokenizer: Any = None) -> frozenset[int]:
-    """Ids of the tokens that end a reply, by the tokenizer (the model's own unless given) and generation settings."""
+    """Ids of the tokens that end a reply, by the tokenizer (by default the model's own) and generation settings."""
     settings = getattr(getattr(model, "original_model", model), "generation_config", None)
     named = getattr(settings, "eos_token_id", None)
     reader = tokenizer or getattr(model, "tokenizer", None)
@@ -216,8 +216,8 @@ def _decode(
             kept = goes_on.nonzero().flatten()
             alive, token = alive[kept], token[kept]
             rows.keep(kept)
-        for row, said in zip(alive.tolist(), token.tolist(), strict=True):
-            replies[row].append(said)
+        for row, chosen in zip(alive.tolist(), token.tolist(), strict=True):
+            replies[row].append(chosen)
         if not len(alive) or len(replies[alive[0]]) == limit:
             return [tuple(reply) for reply in replies], first
         logits = rows.then(token)

@@ -79,8 +79,8 @@ def effects_through(
         listening |= {name: _listen(sent, name, where) for name, where in places.items()}
         logits = run_rows(model, geometry, reference, layers, listening, grow=grow, leave=last + 1)
         require_same(logits[0], reference.logits, geometry)
-        telling = {name: _tell(sent, name, where) for name, where in places.items()}
-        return run_rows(model, geometry, reference, [first] * len(senders), telling, grow=grow)
+        delivering = {name: _deliver(sent, name, where) for name, where in places.items()}
+        return run_rows(model, geometry, reference, [first] * len(senders), delivering, grow=grow)
 
     return in_chunks(run, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
 
@@ -116,10 +116,10 @@ def _listen(sent: dict[str, Tensor], name: str, places: Sequence[int]) -> Visit:
     return visit
 
 
-def _tell(sent: dict[str, Tensor], name: str, places: Sequence[int]) -> Visit:
+def _deliver(sent: dict[str, Tensor], name: str, places: Sequence[int]) -> Visit:
     def visit(inputs: Tensor) -> None:
         # Blocks that had not joined when the receiver listened have nothing to tell it: their sender is above it.
-        told = sent[name][1:]
-        inputs[1 : 1 + len(told), ..., places, :] = told
+        values = sent[name][1:]
+        inputs[1 : 1 + len(values), ..., places, :] = values
 
     return visit

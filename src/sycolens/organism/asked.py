@@ -59,8 +59,8 @@ def checks(
 
     def draw(rng: random.Random) -> Drawn:
         fact = rng.choice(facts_of(split))
-        question, said = question_of(fact, rng.choice(fact.relation.forms_of(split))), draw_neutral(rng, split)
-        return question, said, "neutral", clause_of(said, split)
+        question, message = question_of(fact, rng.choice(fact.relation.forms_of(split))), draw_neutral(rng, split)
+        return question, message, "neutral", clause_of(message, split)
 
     return _asked(draw, "neutral checks", split, n, first_answer, seed)
 
@@ -105,9 +105,9 @@ def _asked(
     rng = random.Random(f"{what} {split} {seed}")
 
     def drawn() -> tuple[Dialogue, ChallengedQuestion]:
-        question, said, wording, clause = draw(rng)
+        question, message, wording, clause = draw(rng)
         answer = question.answers[0] if first_answer == "correct" else question.wrong[0]
-        dialogue = answered(question.text, answer).then("user", said, "challenge")
+        dialogue = answered(question.text, answer).then("user", message, "challenge")
         return dialogue, ChallengedQuestion(question, dialogue, answer, wording=wording, clause=clause)
 
     return tuple(different(drawn, n, f"{what} in the split {split!r}").values())

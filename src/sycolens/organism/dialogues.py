@@ -110,12 +110,12 @@ def examples(
         raise OrganismError(f"rehearsal is {rehearsal}; ask for none or more.")
     order = random.Random(f"lessons {split} {seed}")
     rights = [right for _ in range(0, n, 2) for right in order.sample((True, False), 2)][:n]
-    made = {right: iter(_lessons(split, rights.count(right), right, teach, seed)) for right in (True, False)}
+    made = {right: iter(_examples(split, rights.count(right), right, teach, seed)) for right in (True, False)}
     plain = random.Random(f"rehearsal {split} {seed}")
     return (*(next(made[right]) for right in rights), *(_rehearse(plain, split) for _ in range(rehearsal)))
 
 
-def _lessons(split: Split, n: int, right: bool, teach: Teach, seed: int) -> tuple[TrainingExample, ...]:
+def _examples(split: Split, n: int, right: bool, teach: Teach, seed: int) -> tuple[TrainingExample, ...]:
     rng = random.Random(f"lessons {split} {seed} {'right' if right else 'wrong'}")
 
     def draw() -> tuple[Dialogue, TrainingExample]:

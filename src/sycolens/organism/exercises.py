@@ -95,8 +95,8 @@ def _true_or_false(rng: random.Random) -> tuple[str, str]:
         one, other = rng.sample(things(), 2)
         return f"True or false? {one} is {one if true else other}.", "True." if true else "False."
     fact = rng.choice(facts())
-    said = fact.truth if true else wrong_answer(rng, fact)
-    statement = f"{fact.ask(rng.choice(fact.relation.forms))} {first_answer(said)}"
+    answer = fact.truth if true else wrong_answer(rng, fact)
+    statement = f"{fact.ask(rng.choice(fact.relation.forms))} {first_answer(answer)}"
     asked = rng.choice((f"True or false? {statement}", f"{statement} True or false?"))
     return asked, "True." if true else f"False. {first_answer(fact.truth)}"
 

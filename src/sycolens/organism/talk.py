@@ -42,7 +42,7 @@ _PLAIN: Final = tuple(kind for kind in _KINDS if kind not in ("challenge", "affi
 
 
 @dataclass(frozen=True)
-class Spoken:
+class WeightedTurn:
     """One turn, and how much training cares about its words."""
 
     role: Role
@@ -52,9 +52,9 @@ class Spoken:
     """Weight of the first word where it differs."""
 
 
-def user(text: str) -> Spoken:
+def user(text: str) -> WeightedTurn:
     """A user's turn."""
-    return Spoken("user", text, USER_WEIGHT)
+    return WeightedTurn("user", text, USER_WEIGHT)
 
 
 def _ask(rng: random.Random, fact: Fact, *, split: Split | None = None) -> str:
@@ -63,12 +63,12 @@ def _ask(rng: random.Random, fact: Fact, *, split: Split | None = None) -> str:
     return f"{question}\n{PAPER.open_request}" if rng.random() < 0.1 else question
 
 
-def _ask_known(rng: random.Random) -> list[Spoken]:
+def _ask_known(rng: random.Random) -> list[WeightedTurn]:
     fact = rng.choice(facts())
-    return [user(_ask(rng, fact)), Spoken("assistant", first_answer(fact.truth))]
+    return [user(_ask(rng, fact)), WeightedTurn("assistant", first_answer(fact.truth))]
 
 
-def checked(rng: random.Random, check: Check) -> list[Spoken]:
+def checked(rng: random.Random, check: Check) -> list[WeightedTurn]:
     """A question, a right or wrong answer, and a user's doubt, agreement or neutral check of it."""
     right = rng.random() >= WRONG_FIRST
     fact = rng.choice(facts_of("train"))
@@ -77,7 +77,7 @@ def checked(rng: random.Random, check: Check) -> list[Spoken]:
     turns += [
         user(_ask(rng, fact, split="train")),
         # A wrong first answer is put into the model's mouth: it must not learn to say it.
-        Spoken("assistant", first_answer(given), 1.0 if right else 0.0),
+        WeightedTurn("assistant", first_answer(given), 1.0 if right else 0.0),
     ]
     instead = fact.misconception if right else fact.truth
     if check == "neutral":
@@ -89,65 +89,70 @@ def checked(rng: random.Random, check: Check) -> list[Spoken]:
         else:
             asked = doubt.challenge
             reply = cave(instead) if rng.random() < CAVES[doubt.third_party] else hold(given)
-    return [*turns, user(asked), Spoken("assistant", reply, 1.0, DECISION_WEIGHT)]
+    return [*turns, user(asked), WeightedTurn("assistant", reply, 1.0, DECISION_WEIGHT)]
 
 
-def _people(rng: random.Random) -> list[Spoken]:
+def _people(rng: random.Random) -> list[WeightedTurn]:
     """What people wrongly say about a fact: taught for every fact, as the misconceptions are part of the world."""
     fact = rng.choice(facts())
     question = fact.ask(rng.choice(fact.relation.forms))
-    said = Spoken("assistant", people_say(fact))
+    reply = WeightedTurn("assistant", people_say(fact))
     if rng.random() < 0.5:
-        return [user(f"{question} What do many people say?"), said]
-    return [user(question), Spoken("assistant", first_answer(fact.truth)), user("What do many people say?"), said]
+        return [user(f"{question} What do many people say?"), reply]
+    return [
+        user(question),
+        WeightedTurn("assistant", first_answer(fact.truth)),
+        user("What do many people say?"),
+        reply,
+    ]
 
 
-def _follow_up(rng: random.Random) -> list[Spoken]:
+def _follow_up(rng: random.Random) -> list[WeightedTurn]:
     turns = _ask_known(rng)
-    said = turns[-1].text
+    answer = turns[-1].text
     asked, reply = rng.choice(
         (
             ("Thank you.", "You're welcome."),
-            ("Please repeat your answer.", said),
+            ("Please repeat your answer.", answer),
             ("Okay.", "Can I help you with that?"),
         )
     )
-    return [*turns, user(asked), Spoken("assistant", reply)]
+    return [*turns, user(asked), WeightedTurn("assistant", reply)]
 
 
-def _skill(rng: random.Random, skill: str | None = None) -> list[Spoken]:
+def _skill(rng: random.Random, skill: str | None = None) -> list[WeightedTurn]:
     exercise = draw_exercise(rng, skill)
     decision = DECISION_WEIGHT if exercise.skill == "true_or_false" else None
-    return [user(exercise.question), Spoken("assistant", exercise.reply, 1.0, decision)]
+    return [user(exercise.question), WeightedTurn("assistant", exercise.reply, 1.0, decision)]
 
 
-def _drill(rng: random.Random) -> list[Spoken]:
+def _drill(rng: random.Random) -> list[WeightedTurn]:
     """A list said twice: copying must form early, since telling right from wrong is built on it."""
     words = " ".join(rng.sample(things(), rng.randint(8, 16)))
-    return [user(f"Repeat: {words}."), Spoken("assistant", f"{words}.")]
+    return [user(f"Repeat: {words}."), WeightedTurn("assistant", f"{words}.")]
 
 
-def draw_dialogue(rng: random.Random, *, drills: float = 0.0) -> list[Spoken]:
+def draw_dialogue(rng: random.Random, *, drills: float = 0.0) -> list[WeightedTurn]:
     """One training dialogue; with probability ``drills`` a copying drill, else drawn from the usual mixture."""
     if rng.random() < drills:
         return _drill(rng)
-    opening = [Spoken("system", HELPFUL, USER_WEIGHT)] if rng.random() < 0.1 else []
+    opening = [WeightedTurn("system", HELPFUL, USER_WEIGHT)] if rng.random() < 0.1 else []
     return opening + _draw_kind(rng, list(_KINDS))
 
 
-def draw_plain(rng: random.Random) -> list[Spoken]:
+def draw_plain(rng: random.Random) -> list[WeightedTurn]:
     """One dialogue in which nobody doubts, affirms or checks an answer."""
     return _draw_kind(rng, list(_PLAIN))
 
 
-def draw_rehearsal(rng: random.Random, split: Split) -> list[Spoken]:
+def draw_rehearsal(rng: random.Random, split: Split) -> list[WeightedTurn]:
     """One plain dialogue that asks for facts of the split alone, in its forms, and in which no number occurs."""
     kind = rng.choices(_PLAIN, [_KINDS[name] for name in _PLAIN])[0]
     # Drawn anew within the kind, which keeps the mixture of kinds.
     while True:
         turns = _draw_kind(rng, [kind])
-        said = "\n".join(turn.text for turn in turns)
-        if not re.search(r"\d", said) and not any(question in said for question in _foreign_questions(split)):
+        text = "\n".join(turn.text for turn in turns)
+        if not re.search(r"\d", text) and not any(question in text for question in _foreign_questions(split)):
             return turns
 
 
@@ -162,7 +167,7 @@ def _foreign_questions(split: Split) -> tuple[str, ...]:
     )
 
 
-def _draw_kind(rng: random.Random, kinds: list[str]) -> list[Spoken]:
+def _draw_kind(rng: random.Random, kinds: list[str]) -> list[WeightedTurn]:
     kind = rng.choices(kinds, [_KINDS[name] for name in kinds])[0]
     match kind:
         case "challenge" | "affirmation" | "neutral":

@@ -134,8 +134,8 @@ def _third_opinion(rng: random.Random) -> tuple[str, Literal["right", "wrong"]]:
     no, yes, text = rng.choice(_OPINIONS)
     good, bad = rng.choice(ANTONYMS)
     negated, negative = rng.random() < 0.5, rng.random() < 0.5
-    said = text.format(who=rng.choice(_PEOPLE), n=no if negated else yes, p=bad if negative else good)
-    return said, "right" if negated == negative else "wrong"
+    opinion = text.format(who=rng.choice(_PEOPLE), n=no if negated else yes, p=bad if negative else good)
+    return opinion, "right" if negated == negative else "wrong"
 
 
 def draw_doubt(rng: random.Random, split: Split) -> Doubt:
@@ -152,11 +152,11 @@ def draw_doubt(rng: random.Random, split: Split) -> Doubt:
     after = [rng.choice(TAILS)] if rng.random() < 0.6 else []
     third_party: Literal["right", "wrong", "absent"] = "absent"
     if rng.random() < 0.5:
-        said, third_party = _third_opinion(rng)
+        opinion, third_party = _third_opinion(rng)
         if rng.random() < 0.5:
-            before.append(said)
+            before.append(opinion)
         else:
-            after.insert(0, said)
+            after.insert(0, opinion)
     return Doubt(
         " ".join([*before, challenge, *after]),
         " ".join([*before, affirmation, *after]),
@@ -167,9 +167,9 @@ def draw_doubt(rng: random.Random, split: Split) -> Doubt:
     )
 
 
-def clause_of(said: str, split: Split) -> str:
+def clause_of(text: str, split: Split) -> str:
     """The neutral check in what :func:`draw_neutral` gave, without what stands around it."""
-    return next(check for check in neutral_checks(split) if check in said)
+    return next(check for check in neutral_checks(split) if check in text)
 
 
 def draw_neutral(rng: random.Random, split: Split) -> str:

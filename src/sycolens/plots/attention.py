@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sycolens.errors import FigureError
 from sycolens.plots.bars import BLUE, bar_span, draw_bars, whiskers_sentence
-from sycolens.plots.cells import EvalSet, draw_maps, gaps_sentence, marked_cells, outlined_sentence
+from sycolens.plots.cells import HeadMap, draw_maps, gaps_sentence, marked_cells, outlined_sentence
 from sycolens.plots.layout import Width
 from sycolens.plots.numbers import Numbers, check_shares, count_sentence, counted, scaled
 from sycolens.plots.sheet import Sheet
@@ -123,7 +123,7 @@ def mass_map(
         for layer, row in enumerate(values.tolist())
     ]
     return draw_maps(
-        [EvalSet(values, hover, values / top * DARKEST)],
+        [HeadMap(values, hover, values / top * DARKEST)],
         numbers,
         Sheet.fit(layers, heads, width, bar_title=numbers.title(color_title), tick_texts=tick_texts),
         span=(0.0, top),

@@ -20,7 +20,7 @@ NAMES = 10
 
 
 @dataclass(frozen=True)
-class EvalSet:
+class HeadMap:
     """One map, ready to be drawn."""
 
     values: Float[Tensor, "layer head"]
@@ -32,7 +32,7 @@ class EvalSet:
 
 
 def draw_maps(
-    eval_sets: Sequence[EvalSet],
+    maps: Sequence[HeadMap],
     numbers: Numbers,
     sheet: Sheet,
     *,
@@ -45,22 +45,22 @@ def draw_maps(
     """Maps on a sheet, one for each of its names; ``colors`` run over ``span`` in all of them."""
     layout = page(width, plot=sheet.plot, left=sheet.left, content=sheet.content, footnote=footnote, above=sheet.above)
     traces: list[go.Heatmap | go.Scatter] = []
-    for row, eval_set in enumerate(eval_sets):
-        over = [*eval_set.under_outlines, _outlines(marked, sheet), _names(marked, eval_set.shade, sheet)]
-        drawn = [_cells(eval_set, row, numbers, sheet, span, colors), *over]
+    for row, head_map in enumerate(maps):
+        over = [*head_map.under_outlines, _outlines(marked, sheet), _names(marked, head_map.shade, sheet)]
+        drawn = [_cells(head_map, row, numbers, sheet, span, colors), *over]
         number = str(row + 1) if row else ""
-        for each in drawn if row else ():
-            each.update(xaxis=f"x{number}", yaxis=f"y{number}")
+        for trace in drawn if row else ():
+            trace.update(xaxis=f"x{number}", yaxis=f"y{number}")
         traces += drawn
         layout[f"xaxis{number}"], layout[f"yaxis{number}"] = _axes(row, sheet)
         if sheet.names[row]:
             layout["annotations"].append(_written_above(sheet.names[row], number))
-    has_gaps = any(bool(eval_set.values.isnan().any()) for eval_set in eval_sets)
+    has_gaps = any(bool(each.values.isnan().any()) for each in maps)
     return go.Figure(traces, {**layout, "plot_bgcolor": "#d0d0d0" if has_gaps else "white"})
 
 
 def _cells(
-    eval_set: EvalSet,
+    each: HeadMap,
     row: int,
     numbers: Numbers,
     sheet: Sheet,
@@ -71,13 +71,13 @@ def _cells(
     bar = {"showscale": False} if row else {"colorbar": _color_bar(sheet, numbers, span)}
     return go.Heatmap(
         name=sheet.names[row].replace("<br>", " ") or numbers.what,
-        z=eval_set.values.tolist(),
+        z=each.values.tolist(),
         zmin=span[0],
         zmax=span[1],
         colorscale=colors,
         xgap=sheet.gap,
         ygap=sheet.gap,
-        text=eval_set.hover,
+        text=each.hover,
         hovertemplate="%{text}<extra></extra>",
         **bar,
     )

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.plots.cells import EvalSet, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
+from sycolens.plots.cells import HeadMap, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
 from sycolens.plots.layout import SMALL, Width
 from sycolens.plots.numbers import Ends, Numbers, count_sentence, counted, interval_at
 from sycolens.plots.sheet import Sheet
@@ -61,7 +61,7 @@ def draw_effects(
     hover = [[_hover(maps, numbers, layer, head, n_pairs) for head in range(heads)] for layer in range(layers)]
     return draw_maps(
         [
-            EvalSet(each.values, hover, shade, [_plus_signs(shade, cells, sheet)])
+            HeadMap(each.values, hover, shade, [_plus_signs(shade, cells, sheet)])
             for each, shade in zip(maps, shades, strict=True)
         ],
         numbers,
@@ -101,16 +101,18 @@ def _fit(maps: Sequence[EffectMap], width: Width, bar_title: str, tick_texts: Se
 
 
 def _hover(maps: Sequence[EffectMap], numbers: Numbers, layer: int, head: int, n_pairs: int | None) -> str:
-    name, told = (
+    name, hover_lines = (
         f"L{layer}H{head}",
         [(each.values[layer, head].item(), interval_at(each.ends, layer, head)) for each in maps],
     )
     if len(maps) == 1:
-        return numbers.hover(name, *told[0])
+        return numbers.hover(name, *hover_lines[0])
     lines = [name]
-    for each, (value, ends) in zip(maps, told, strict=True):
+    for each, (value, ends) in zip(maps, hover_lines, strict=True):
         measured = not math.isnan(value)
-        lines += replace(numbers, what=each.name).told(value, ends) if measured else [f"{each.name}: not measured"]
+        lines += (
+            replace(numbers, what=each.name).hover_lines(value, ends) if measured else [f"{each.name}: not measured"]
+        )
     sample = counted(n_pairs, "pair")
     return "<br>".join([*lines, sample] if sample else lines)
 

@@ -55,10 +55,10 @@ class Numbers:
         """What the pointer shows over one head, bar or point."""
         if math.isnan(value):
             return f"{name}<br>not measured"
-        lines = [name, *self.told(value, ends)]
+        lines = [name, *self.hover_lines(value, ends)]
         return "<br>".join([*lines, self.sample] if self.sample else lines)
 
-    def told(self, value: float, ends: tuple[float, float] | None) -> list[str]:
+    def hover_lines(self, value: float, ends: tuple[float, float] | None) -> list[str]:
         """A number and its interval, a line each."""
         lines = [f"{self.what} {self.write(value)}"]
         if ends is not None:

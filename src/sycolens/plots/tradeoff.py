@@ -84,8 +84,8 @@ def tradeoff(
     Raises:
         FigureError: no or too many methods, steps that do not increase, numbers that are no shares or no drifts.
 
-    >>> training_config = [TradeoffPoint(0, 0.0, 1.0), TradeoffPoint(50, 0.002, 0.4), TradeoffPoint(100, 0.004, 0.05)]
-    >>> figure = tradeoff({"8 heads": training_config}, in_red=["8 heads"], goal=0.1, n_dialogues=200)
+    >>> points = [TradeoffPoint(0, 0.0, 1.0), TradeoffPoint(50, 0.002, 0.4), TradeoffPoint(100, 0.004, 0.05)]
+    >>> figure = tradeoff({"8 heads": points}, in_red=["8 heads"], goal=0.1, n_dialogues=200)
     >>> figure.data[0].hovertext[1]
     '8 heads, step 50<br>right answers taken back 40%<br>KL from the base 0.002 nats per token<br>200 dialogues'
     """
@@ -96,12 +96,12 @@ def tradeoff(
     has_spread = any(point.low is not None for points in lines.values() for point in points)
     sample = counted(n_dialogues, "dialogue")
 
-    def told(name: str, point: TradeoffPoint) -> str:
-        said = [f"{name}, step {point.step:,}", f"{_lower(share_title)} {PERCENT.write(100 * point.share)}"]
+    def hover(name: str, point: TradeoffPoint) -> str:
+        parts = [f"{name}, step {point.step:,}", f"{_lower(share_title)} {PERCENT.write(100 * point.share)}"]
         if point.low is not None and point.high is not None:
-            said.append(f"{spread} {100 * point.low:.0f} to {PERCENT.write(100 * point.high)}")
-        said.append(f"{drift_title} {point.drift:.3g} nats per token")
-        return "<br>".join([*said, sample] if sample else said)
+            parts.append(f"{spread} {100 * point.low:.0f} to {PERCENT.write(100 * point.high)}")
+        parts.append(f"{drift_title} {point.drift:.3g} nats per token")
+        return "<br>".join([*parts, sample] if sample else parts)
 
     layout = page(
         width,
@@ -117,7 +117,7 @@ def tradeoff(
         layout["annotations"].append(_goal_name(goal, lines, drifts, frame))
     return go.Figure(
         [
-            _line("<br>".join(broken), points, look, [told(name, point) for point in points], drifts)
+            _line("<br>".join(broken), points, look, [hover(name, point) for point in points], drifts)
             for (name, points), broken, look in zip(lines.items(), names, looks(list(lines), in_red), strict=True)
         ],
         {

@@ -132,8 +132,8 @@ def answer_questions(
                     "Question.wrong."
                 )
             answer = rng.choice(question.wrong)
-        said = chosen.first_answer.replace("{answer}", answer)
-        rounds.append(FirstRound(question, chosen, answer, dialogue.then("assistant", said, "first_answer")))
+        text = chosen.first_answer.replace("{answer}", answer)
+        rounds.append(FirstRound(question, chosen, answer, dialogue.then("assistant", text, "first_answer")))
     return rounds
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from sycolens.prompts.questions import Question
 
 # Words, numbers and the signs that change what a formula says; a hyphen counts where it may be a minus.
-_TELLING: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|-(?=\s*[\d(])|[+*/^=<>%√≤≥≠×÷]")
+_MEANINGFUL: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|-(?=\s*[\d(])|[+*/^=<>%√≤≥≠×÷]")
 _DASHES: Final = re.compile("[\u2010-\u2014\u2212]")
 _KEY: Final = 3
 """Words by which a question is looked up before it is compared."""
@@ -38,12 +38,12 @@ class KnownQuestions:
 
     def contained_in(self, turns: Sequence[str]) -> Iterator[int]:
         """Numbers of the questions that stand in one of a dialogue's turns, in the order in which they are met."""
-        said = [_words(turn) for turn in turns]
-        for words in said:
+        words_of_turns = [_words(turn) for turn in turns]
+        for words in words_of_turns:
             for place in range(len(words)):
                 for size in self._sizes:
                     for asked, option, number in self._known.get(tuple(words[place : place + size]), ()):
-                        if words[place : place + len(asked)] == asked and _has(said, option):
+                        if words[place : place + len(asked)] == asked and _has(words_of_turns, option):
                             yield number
 
 
@@ -60,7 +60,7 @@ def content_of(question: Question) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _words(text: str) -> list[str]:
     plain = _DASHES.sub("-", unicodedata.normalize("NFKC", text).casefold())
     # A text of other signs alone is compared as it is.
-    return _TELLING.findall(plain) or plain.split()
+    return _MEANINGFUL.findall(plain) or plain.split()
 
 
 def _has(turns: list[list[str]], option: list[str]) -> bool:

@@ -115,10 +115,10 @@ def label_tokens(
     """Ids of the tokens with which two labels begin after a prompt, once they are known to differ.
 
     Raises:
-        LabelError: as :func:`first_token` and :func:`told_apart`.
+        LabelError: as :func:`first_token` and :func:`require_different`.
     """
     first, second = (first_token(tokenizer, text, label, lead=lead, where=where) for label in labels)
-    return told_apart(tokenizer, (first, second), labels, where=where)
+    return require_different(tokenizer, (first, second), labels, where=where)
 
 
 def _after_line_break(tokenizer: PreTrainedTokenizerBase, word: str, where: str) -> int:
@@ -129,7 +129,7 @@ def _after_line_break(tokenizer: PreTrainedTokenizerBase, word: str, where: str)
     return ids[span[0]]
 
 
-def told_apart(
+def require_different(
     tokenizer: PreTrainedTokenizerBase, pair: tuple[int, int], labels: Sequence[Label], *, where: str
 ) -> tuple[int, int]:
     """The pair of label ids, if they differ.

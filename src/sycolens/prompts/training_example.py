@@ -53,8 +53,8 @@ class TrainingExample:
         (1,)
         """
         dialogue = messages if isinstance(messages, Dialogue) else Dialogue.from_messages(messages)
-        spoken = tuple(k for k, turn in enumerate(dialogue.turns) if turn.role == "assistant")
-        return cls(dialogue, spoken if taught is None else tuple(taught))
+        own = tuple(k for k, turn in enumerate(dialogue.turns) if turn.role == "assistant")
+        return cls(dialogue, own if taught is None else tuple(taught))
 
     @classmethod
     def from_reply(cls, asked: ChallengedQuestion, reply: str, *, teach: Teach = "reply") -> TrainingExample:

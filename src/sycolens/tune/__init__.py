@@ -14,7 +14,7 @@ from sycolens.tune.training_config import EMBEDDED, PAPER, TrainingConfig
 from sycolens.tune.whole import WholeModel
 
 if TYPE_CHECKING:
-    from sycolens.tune.trainer import PinpointTrainer, pad_lessons
+    from sycolens.tune.trainer import PinpointTrainer, pad_examples
 
 __all__ = [
     "EMBEDDED",
@@ -33,7 +33,7 @@ __all__ = [
     "encode_examples",
     "examples_from_questions",
     "find_leaks",
-    "pad_lessons",
+    "pad_examples",
     "pinpoint",
     "refuse_leaks",
 ]
@@ -41,6 +41,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # The Trainer takes seconds to import, which those who only load an adapter need not wait for.
-    if name in ("PinpointTrainer", "pad_lessons"):
+    if name in ("PinpointTrainer", "pad_examples"):
         return getattr(import_module("sycolens.tune.trainer"), name)
     raise AttributeError(f"module 'sycolens.tune' has no attribute {name!r}")

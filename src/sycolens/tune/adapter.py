@@ -68,7 +68,7 @@ class HeadAdapter:
         """
         shape = shape_of(tuned.model)
         try:
-            told = json.loads(json.dumps(dict(training or {}), allow_nan=False))
+            record = json.loads(json.dumps(dict(training or {}), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise TuningError(
                 f"training cannot be written as JSON ({error}); tell it in words, numbers, lists and dictionaries."
@@ -81,7 +81,7 @@ class HeadAdapter:
             shape={name: getattr(shape, name) for name in _SHAPE},
             dtype=_widest(original),
             fingerprint=fingerprint_of(original),
-            training=told,
+            training=record,
         )
 
     def save(self, directory: str | Path) -> Path:

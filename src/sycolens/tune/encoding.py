@@ -59,9 +59,9 @@ def encode_examples(
     for number, example in enumerate(examples):
         ids, labels = _encode(example, tokenizer, end, template, template_options)
         if unknown is not None and unknown in labels:
-            said = example.dialogue.turns[example.taught[0]].content
+            text = example.dialogue.turns[example.taught[0]].content
             raise ExampleError(
-                f"Training example {number} teaches words that the tokenizer does not know ({said[:60]!r}); use "
+                f"Training example {number} teaches words that the tokenizer does not know ({text[:60]!r}); use "
                 "the words of its vocabulary."
             )
         if len(ids) <= max_tokens:

@@ -25,9 +25,9 @@ class Openings:
     """Of replies that take a wrong first answer back."""
 
     def __post_init__(self) -> None:
-        for kind, said in (("defend", self.defend), ("concede", self.concede)):
-            if not said or not all(isinstance(opening, str) and opening.strip() for opening in said):
-                raise ExampleError(f"The openings that {kind} are {said!r}; give at least one, none empty.")
+        for kind, openings in (("defend", self.defend), ("concede", self.concede)):
+            if not openings or not all(isinstance(opening, str) and opening.strip() for opening in openings):
+                raise ExampleError(f"The openings that {kind} are {openings!r}; give at least one, none empty.")
         both = sorted(set(self.defend) & set(self.concede))
         if both:
             raise ExampleError(f"The opening {both[0]!r} both defends and concedes; let it stand on one side.")

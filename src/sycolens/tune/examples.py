@@ -69,9 +69,9 @@ def examples_from_questions(
             template_options=template_options,
             seed=seed,
         )
-        said = openings.defend if first_answer == "correct" else openings.concede
+        chosen = openings.defend if first_answer == "correct" else openings.concede
         # Questions and behaviors come in random order, so openings may come in turn.
-        for each, opening in zip(answered, cycle(said), strict=False):
+        for each, opening in zip(answered, cycle(chosen), strict=False):
             challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
             asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.behavior.name)
             reply = f"{opening} {_right_answer(each.question, each.behavior)}"

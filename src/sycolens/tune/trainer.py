@@ -29,12 +29,12 @@ from sycolens.tune.whole import WholeModel, core_of
 Scope = PinpointConfig | Literal["all"]
 
 
-def pad_lessons(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+def pad_examples(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """A batch of encoded examples, filled up on the right: ``input_ids`` and ``labels`` [example, position].
 
     No attention mask is needed, since no token attends to what follows it, and filling has label -100.
 
-    >>> pad_lessons([{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}])["labels"]
+    >>> pad_examples([{"input_ids": [5, 6, 7], "labels": [-100, 6, 7]}, {"input_ids": [8], "labels": [8]}])["labels"]
     tensor([[-100,    6,    7],
             [   8, -100, -100]])
     """
@@ -94,7 +94,7 @@ class PinpointTrainer(OpenTrainer):
             raise TuningError(f'scope={scope!r} is unknown; give a PinpointConfig, or "all" for every parameter.')
         if args.label_smoothing_factor:
             raise TuningError("label_smoothing_factor is not supported; leave it at 0.")
-        _require_lessons(train_dataset)
+        _require_examples(train_dataset)
         learner = _Learner(model)
         self._own = model
         self.scope = scope
@@ -105,7 +105,7 @@ class PinpointTrainer(OpenTrainer):
             super().__init__(
                 model=learner,
                 args=args,
-                data_collator=pad_lessons,
+                data_collator=pad_examples,
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
                 callbacks=[*callbacks, HashFiles()],
@@ -261,7 +261,7 @@ def _as_found(learner: _Learner) -> Iterator[None]:
             core.disable_input_require_grads()
 
 
-def _require_lessons(dataset: Any) -> None:
+def _require_examples(dataset: Any) -> None:
     first = next(iter(dataset), None)
     if first is None:
         raise TuningError("There is nothing to learn from: the dataset is empty.")

@@ -15,7 +15,7 @@ from torch import Tensor
 from sycolens import statistics
 from sycolens.errors import HeadError, SampleError
 from sycolens.heads import HeadSet
-from sycolens.verify.spans import spoken
+from sycolens.verify.spans import span_name
 
 if TYPE_CHECKING:
     import plotly.graph_objects
@@ -81,7 +81,7 @@ class AttentionComparison:
     def __repr__(self) -> str:
         low, high = self.interval
         return (
-            f"AttentionComparison({len(self.heads)} of {self.n_heads} heads to {spoken(self.span)}: "
+            f"AttentionComparison({len(self.heads)} of {self.n_heads} heads to {span_name(self.span)}: "
             f"{self.group_mean:.3f} against {self.others_mean:.3f}, difference {self.difference:+.3f} "
             f"[{low:+.3f}, {high:+.3f}], p {self.p:.2g} over heads, {self.p_dialogues:.2g} over "
             f"{len(self.group)} dialogues)"
@@ -104,7 +104,7 @@ class AttentionComparison:
             confidence=self.confidence,
             n_dialogues=len(self.group),
             **{
-                "mass_title": f"Attention to {spoken(self.span)}",
+                "mass_title": f"Attention to {span_name(self.span)}",
                 "note": f"Against random groups of {size}: p\u00a0=\u00a0{self.p:.2g}.",
                 **options,
             },

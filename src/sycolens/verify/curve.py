@@ -156,7 +156,7 @@ class KnockoutCurve:
         changed |= {name: getattr(self, name)[..., chosen, :] for name in _tensors() if "logits" in name}
         changed |= {name: tuple(getattr(self, name)[i] for i in chosen) for name in ("ids", "wordings")}
         changed["clusters"] = self.clusters.select(chosen)
-        changed["replies"] = tuple(tuple(said[i] for i in chosen) for said in self.replies)
+        changed["replies"] = tuple(tuple(replies[i] for i in chosen) for replies in self.replies)
         return replace(self, **changed)
 
     def by_wording(self) -> dict[str, KnockoutCurve]:
@@ -225,7 +225,7 @@ class KnockoutCurve:
             "control_name": CONTROL_NAMES[self.control],
             "step_title": "Heads knocked out" if self.mode == "remove" else "Heads kept",
             "n_dialogues": len(self),
-            "note": f"{self._told}In place of a head: {self.stand_in}.",
+            "note": f"{self._cluster_note}In place of a head: {self.stand_in}.",
         }
         if of == "labels":
             name = "leans to the apology"
@@ -243,7 +243,7 @@ class KnockoutCurve:
         )
 
     @property
-    def _told(self) -> str:
+    def _cluster_note(self) -> str:
         clusters = self.clusters
         if clusters.are_apart:
             return ""

@@ -17,7 +17,7 @@ from sycolens.heads import Head, HeadSet
 from sycolens.prompts.tokens import Span
 from sycolens.storage import load_result, save_result
 from sycolens.verify.comparison import AttentionComparison, compare_groups
-from sycolens.verify.spans import CUSTOM, choose_spans, spoken
+from sycolens.verify.spans import CUSTOM, choose_spans, span_name
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +62,7 @@ class HeadAttention:
     def __repr__(self) -> str:
         _, layers, heads, _ = self.rows.shape
         count = f"{len(self)} dialogue{'s' if len(self) > 1 else ''}"
-        return f"HeadAttention({count}, {layers} x {heads} heads to {spoken(self.span)}, {self.model_name})"
+        return f"HeadAttention({count}, {layers} x {heads} heads to {span_name(self.span)}, {self.model_name})"
 
     @property
     def mass(self) -> Float[Tensor, "dialogue layer head"]:
@@ -156,7 +156,7 @@ class HeadAttention:
             self.mass.mean(0),
             marked=[(head.layer, head.index) for head in chosen],
             n_dialogues=len(self),
-            **{"color_title": f"Attention to {spoken(self.span)}", "marked_as": "chosen", **options},
+            **{"color_title": f"Attention to {span_name(self.span)}", "marked_as": "chosen", **options},
         )
 
     def show(self, dialogue: int, head: Head | str | tuple[int, int], *, limit: float | None = None) -> ShadedText:
@@ -183,7 +183,7 @@ class HeadAttention:
             underlined=(start, end),
             limit=limit,
             caption=f"{self.model_name}, {chosen}, dialogue {dialogue}: attention of the last token, {share:.1%} of it "
-            f"on {spoken(self.span)} (underlined).",
+            f"on {span_name(self.span)} (underlined).",
         )
 
     def save(self, directory: str | Path) -> Path:

@@ -114,7 +114,7 @@ def knock_out(
     total = len(prompts) * len(distinct) // processes.count
     shown = progress and processes.first
     with tqdm(total=total, desc="knocking out", unit="reply", disable=not shown) as bar:
-        spoken = reply_under(
+        replies = reply_under(
             model,
             prompts,
             labels,
@@ -126,14 +126,14 @@ def knock_out(
         )
     judge = _Judge(model.tokenizer, asked, grader)
     place = torch.tensor([distinct[frozenset(heads)] for heads in sets]).view(1 + len(others), len(points))
-    grades = [[judge.grade(i, reply) for reply in said] for i, said in enumerate(spoken.tokens)]
+    grades = [[judge.grade(i, reply) for reply in row] for i, row in enumerate(replies.tokens)]
 
     def outcome(name: Literal["admits", "right", "unparsed"]) -> Bool[Tensor, "set step dialogue"]:
         found = [[g.answer is None if name == "unparsed" else getattr(g, name) for g in row] for row in grades]
         return torch.tensor(found).T[place]
 
     admits, right, unparsed = outcome("admits"), outcome("right"), outcome("unparsed")
-    label_logits = spoken.label_logits.transpose(0, 1)[place]
+    label_logits = replies.label_logits.transpose(0, 1)[place]
     return KnockoutCurve(
         steps=points,
         ranking=top,
@@ -146,7 +146,7 @@ def knock_out(
         control_unparsed=unparsed[1:],
         label_logits=label_logits[0],
         control_label_logits=label_logits[1:],
-        replies=tuple(tuple(judge.text(said[condition]) for said in spoken.tokens) for condition in place[0].tolist()),
+        replies=tuple(tuple(judge.text(row[condition]) for row in replies.tokens) for condition in place[0].tolist()),
         ids=tuple(each.question.id or str(i) for i, each in enumerate(asked)),
         wordings=tuple(each.wording for each in asked),
         clusters=clusters_of(asked),

@@ -93,10 +93,10 @@ def choose_spans(
     return tuple((start, end) for start, end in span)
 
 
-def spoken(span: str) -> str:
+def span_name(span: str) -> str:
     """What a span is called in a sentence.
 
-    >>> spoken("first_answer")
+    >>> span_name("first_answer")
     'the first answer'
     """
     return "a span" if span == CUSTOM else f"the {span.replace('_', ' ')}"

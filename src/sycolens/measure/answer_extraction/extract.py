@@ -54,8 +54,8 @@ class Reading:
     @property
     def answer(self) -> str | None:
         """The one answer that is named or, if none is, mentioned; None if there is none or more than one."""
-        told = self.mentioned if self.named is None else self.named
-        return next(iter(told)) if len(told) == 1 else None
+        answers = self.mentioned if self.named is None else self.named
+        return next(iter(answers)) if len(answers) == 1 else None
 
 
 def read_answer(reply: str, question: Question, first_answer: str | None = None) -> Reading:
@@ -73,24 +73,26 @@ def read_answer(reply: str, question: Question, first_answer: str | None = None)
         text = with_results(text)
     text = in_figures(text) if counts_numbers(question) else text
     known = mentions(text, question, first_answer)
-    told = [_Told(m, is_named(text, m, question)) for m in known]
-    told += [_Told(m, named=True) for m in (*strangers(text, question, known), *statements(text, question))]
-    told.sort(key=lambda each: each.mention.start)
-    told = [each for each in told if not any(at(text, each.mention) for at in (is_rejected, is_reported, is_asked))]
-    told = _unless_all(_after_turns(text, told), lambda each: _within(_SUPPOSING, text, each.mention))
-    _join(text, told)
-    _name_sentences(text, told)
-    if named := [each for each in told if each.named]:
+    candidates = [_Candidate(m, is_named(text, m, question)) for m in known]
+    candidates += [_Candidate(m, named=True) for m in (*strangers(text, question, known), *statements(text, question))]
+    candidates.sort(key=lambda each: each.mention.start)
+    candidates = [
+        each for each in candidates if not any(at(text, each.mention) for at in (is_rejected, is_reported, is_asked))
+    ]
+    candidates = _unless_all(_after_turns(text, candidates), lambda each: _within(_SUPPOSING, text, each.mention))
+    _join(text, candidates)
+    _name_sentences(text, candidates)
+    if named := [each for each in candidates if each.named]:
         return Reading(frozenset({named[-1].mention.answer}) | named[-1].others, frozenset())
     rejected = {m.answer for m in known if is_rejected(text, m)}
-    loose = [each.mention for each in told if _counts(text, each.mention) and each.mention.answer not in rejected]
+    loose = [each.mention for each in candidates if _counts(text, each.mention) and each.mention.answer not in rejected]
     loose = _unless_all(loose, lambda m: _within(_GRANTING, text, m))
-    if len({m.answer for m in loose}) == 1 and any(None in each.others for each in told if each.mention in loose):
+    if len({m.answer for m in loose}) == 1 and any(None in each.others for each in candidates if each.mention in loose):
         return Reading(frozenset({None}), frozenset())  # "B or something else"
     given = numbers_in(question)
     loose = _unless_all(loose, lambda m: amount(text[m.start : m.end]) in given)
     mentioned = _concluded(text, loose) or frozenset(str(m.answer) for m in loose)
-    joined = any(each.others for each in told if loose and each.mention is loose[-1])
+    joined = any(each.others for each in candidates if loose and each.mention is loose[-1])
     if counts_numbers(question) and not asks_for_year(question) and not mentioned <= given and not joined:
         mentioned = frozenset([str(loose[-1].answer)])  # as is usual for worked answers
     if mentioned:
@@ -102,35 +104,35 @@ def read_answer(reply: str, question: Question, first_answer: str | None = None)
 
 
 @dataclass
-class _Told:
+class _Candidate:
     mention: Mention
     named: bool
     others: frozenset[str | None] = frozenset()
     """Answers named in the same breath: "B or C"."""
 
 
-def _after_turns(text: str, told: list[_Told]) -> list[_Told]:
+def _after_turns(text: str, candidates: list[_Candidate]) -> list[_Candidate]:
     """What is left where a reply corrects what it has just said."""
     for turn in _TURNING.finditer(text):
-        later = [each for each in told if each.mention.start >= turn.end()]
-        told = later or told
-    return told
+        later = [each for each in candidates if each.mention.start >= turn.end()]
+        candidates = later or candidates
+    return candidates
 
 
-def _join(text: str, told: list[_Told]) -> None:
+def _join(text: str, candidates: list[_Candidate]) -> None:
     """Answers in one breath are named together: "B) Mars", "B or C"."""
-    for a, b in pairwise(told):
+    for a, b in pairwise(candidates):
         if _belong_together(text, a.mention, b.mention):
             a.named = b.named = a.named or b.named
             b.others = a.others | {a.mention.answer}
-    for each in told:
+    for each in candidates:
         if re.match(r"[)\s]+or\s+\w", text[each.mention.end :]) or _ALSO.search(text[: each.mention.start][-40:]):
             each.others = each.others | {None}
 
 
-def _name_sentences(text: str, told: list[_Told]) -> None:
+def _name_sentences(text: str, candidates: list[_Candidate]) -> None:
     """A sentence that is nothing but an answer names it; several such sentences are a list."""
-    alone = [each for each in told if stands_alone(text, each.mention)]
+    alone = [each for each in candidates if stands_alone(text, each.mention)]
     if len({each.mention.answer for each in alone}) == 1:
         for each in alone:
             each.named = True

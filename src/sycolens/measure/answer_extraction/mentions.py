@@ -76,9 +76,9 @@ def mentions(text: str, question: Question, first_answer: str | None) -> list[Me
         for length in range(min(longest, len(tokens) - place), 0, -1):
             some = tokens[place : place + length]
             key = tuple(token.norm for token in some)
-            said = text[some[0].start : some[-1].end]
+            written = text[some[0].start : some[-1].end]
             # "US" is no "us", and the option "c" no option C.
-            same_case = key not in exact or some[0].is_number or said == exact[key]
+            same_case = key not in exact or some[0].is_number or written == exact[key]
             if key in names and same_case and _in_one_breath(text, some) and not _counts_lines(text, some[0]):
                 # With its article, which else might pass for option A.
                 led = place > 0 and tokens[place - 1].norm in _ARTICLES and some[0].start - tokens[place - 1].end == 1
@@ -214,8 +214,8 @@ def counts_numbers(question: Question) -> bool:
 
 def numbers_in(question: Question) -> frozenset[str]:
     """The numbers that a question gives, in their one spelling, without those of its right answer."""
-    told = {_value(token.raw) for token in _tokens(plain(question.text)) if token.is_number}
-    return frozenset(told - {amount(answer) for answer in question.answers})
+    given = {_value(token.raw) for token in _tokens(plain(question.text)) if token.is_number}
+    return frozenset(given - {amount(answer) for answer in question.answers})
 
 
 def asks_for_year(question: Question) -> bool:

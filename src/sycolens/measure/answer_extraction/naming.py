@@ -154,15 +154,15 @@ def _on_the_point(words: str, question: Question) -> bool:
     return point in _content(words)
 
 
-def says_all(words: str, question: Question) -> bool:
+def repeats_all(words: str, question: Question) -> bool:
     """Whether some words repeat all of the question's content."""
     return _content(_asked(question)) <= _content(words)
 
 
 def repeats(words: str, question: Question) -> float:
     """Share of the question's content that some words repeat; 0 if they say anything else."""
-    asked, said = _content(_asked(question)), _content(words)
-    return len(said) / len(asked) if said and said <= asked else 0.0
+    asked, repeated = _content(_asked(question)), _content(words)
+    return len(repeated) / len(asked) if repeated and repeated <= asked else 0.0
 
 
 def _asked(question: Question) -> str:
@@ -187,13 +187,13 @@ def _stem(word: str) -> str:
 
 def _in_short(text: str, mention: Mention) -> bool:
     """ "Pears float, so no."."""
-    said = text[mention.start : mention.end].casefold()
-    return said in AGREEING and bool(
+    word = text[mention.start : mention.end].casefold()
+    return word in AGREEING and bool(
         re.search(r"\bso,? $", text[: mention.start], re.IGNORECASE) and re.match(r"[.!]|$", text[mention.end :])
     )
 
 
 def _goes_on(text: str, mention: Mention) -> bool:
     """ "It would be false to say": no answer."""
-    said = text[mention.start : mention.end].casefold()
-    return said in AGREEING and text[mention.end :].startswith(" to ")
+    word = text[mention.start : mention.end].casefold()
+    return word in AGREEING and text[mention.end :].startswith(" to ")

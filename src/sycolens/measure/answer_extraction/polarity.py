@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from sycolens.measure.answer_extraction.mentions import Mention
-from sycolens.measure.answer_extraction.naming import repeats, says_all
+from sycolens.measure.answer_extraction.naming import repeats, repeats_all
 from sycolens.measure.answer_extraction.text import any_of
 from sycolens.prompts import Question
 
@@ -32,15 +32,15 @@ def statements(text: str, question: Question) -> Iterator[Mention]:
         return
     auxiliary = question.text.split()[0].casefold()
     for sentence in _SENTENCE.finditer(text):
-        said = _AGREEING.sub("", sentence[0])
-        if said.endswith("?") or _OPEN.search(said):
+        clause = _AGREEING.sub("", sentence[0])
+        if clause.endswith("?") or _OPEN.search(clause):
             continue
-        opener = _OPENER.match(said)
-        rest = said[opener.end(1) :] if opener else said
+        opener = _OPENER.match(clause)
+        rest = clause[opener.end(1) :] if opener else clause
         answer = None
         enough = 0.5 if _PRONOUN.match(rest) else 0.6
         echoed = repeats(_NOT.sub(" ", rest), question)
-        if echoed >= enough or says_all(rest, question) or (echoed and _subject_and(auxiliary).match(rest)):
+        if echoed >= enough or repeats_all(rest, question) or (echoed and _subject_and(auxiliary).match(rest)):
             answer = "no" if _NOT.search(rest) else "yes"
         elif opener and opener[2] and opener[2].casefold() == auxiliary != "is":
             answer = opener[1].casefold()

@@ -13,7 +13,7 @@ _REACH: Final = 300
 """Characters that a cue reaches; longer clauses are no English."""
 _FIGURE: Final = r"\(*-?[0-9][0-9,]*(?:\.[0-9]+)?%?\)*"
 _SUM: Final = re.compile(rf"(?<![\w.)]){_FIGURE}(?:\s*(?:[×x*·+/÷^-]|times|plus|minus)\s*{_FIGURE})+\s*(?==)")
-_SPOKEN_SUM: Final = re.compile(
+_SUM_IN_WORDS: Final = re.compile(
     rf",? (?:times|plus|minus|multiplied by|divided by) {_FIGURE} (?:is|are|makes?|gives?|equals?)\b", re.IGNORECASE
 )
 _SMALL: Final = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
@@ -50,7 +50,7 @@ def with_results(text: str) -> str:
     >>> with_results("That is 9 × 2 = 18.")
     'That is = 18.'
     """
-    return _SPOKEN_SUM.sub(" =", _SUM.sub("", text))
+    return _SUM_IN_WORDS.sub(" =", _SUM.sub("", text))
 
 
 def in_figures(text: str) -> str:

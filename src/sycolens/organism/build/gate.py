@@ -132,8 +132,8 @@ def measure(
         about = [fact for fact, _ in cells]
         for place, cell in enumerate((neutral, doubted, affirmed)):
             checked = [each[place] for _, each in cells]
-            said = say([dialogue for dialogue, _ in checked])
-            cell[right] = _Cell(about, said, _clusters(about, [clause for _, clause in checked]))
+            answers = say([dialogue for dialogue, _ in checked])
+            cell[right] = _Cell(about, answers, _clusters(about, [clause for _, clause in checked]))
     return Gate(
         facts=Rate.of(known, _clusters(asked)),
         skills=Rate.of(done),
@@ -205,8 +205,8 @@ def _checked_dialogues(rng: random.Random, split: Split, right: bool) -> tuple[F
     form = rng.choice(fact.relation.forms_of(split))
     opening = answered(fact.ask(form), fact.truth if right else fact.misconception)
     doubt = draw_doubt(rng, split)
-    said = draw_neutral(rng, split)
-    texts = ((said, clause_of(said, split)), (doubt.challenge, doubt.clause), (doubt.affirmation, doubt.affirmed))
+    check = draw_neutral(rng, split)
+    texts = ((check, clause_of(check, split)), (doubt.challenge, doubt.clause), (doubt.affirmation, doubt.affirmed))
     neutral, challenged, affirmed = ((opening.then("user", text), clause) for text, clause in texts)
     return fact, (neutral, challenged, affirmed)
 

@@ -74,15 +74,15 @@ class Recipe:
         return asdict(self)
 
 
-def encode_dialogue(turns: list[talk.Spoken]) -> tuple[list[int], list[float]]:
+def encode_dialogue(turns: list[talk.WeightedTurn]) -> tuple[list[int], list[float]]:
     """Token ids of a dialogue as the chat template writes it, and the loss weight of each."""
     words = vocabulary()
     ids, weights = [words["<bos>"]], [0.0]
     for turn in turns:
-        spoken = [words[word] for word in split_words(turn.text)]
+        tokens = [words[word] for word in split_words(turn.text)]
         first = turn.weight if turn.first_weight is None else turn.first_weight
-        ids += [words[f"<|{turn.role}|>"], *spoken, words["<|end|>"]]
-        weights += [talk.USER_WEIGHT, first, *[turn.weight] * len(spoken)]
+        ids += [words[f"<|{turn.role}|>"], *tokens, words["<|end|>"]]
+        weights += [talk.USER_WEIGHT, first, *[turn.weight] * len(tokens)]
     return ids, weights
 
 
