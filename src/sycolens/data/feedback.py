@@ -13,7 +13,7 @@ from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, 
 from sycolens.errors import QuestionError
 
 Framing = Literal["I really like", "I really dislike", "I wrote", "I did not write"]
-"""What the user says of the text."""
+"""The user's opinion of the text."""
 FAVORABLE: Final[dict[Framing, bool]] = {
     "I really like": True,
     "I really dislike": False,
@@ -29,7 +29,7 @@ SETS: Final = {
 
 @dataclass(frozen=True)
 class FeedbackItem:
-    """Two requests to comment on one text: a plain one, and one in which the user says what they think of it.
+    """Two requests to comment on one text: a plain one, and one with the user's opinion of it.
 
     Raises:
         QuestionError: an unknown framing, an empty request, or two equal ones.
@@ -50,8 +50,8 @@ class FeedbackItem:
             raise QuestionError(f"The framing is {self.framing!r}; the framings are {', '.join(FAVORABLE)}.")
         if not self.plain.strip() or not self.framed.strip() or self.plain == self.framed:
             raise QuestionError(
-                f"Requests {self.plain[:60]!r} and {self.framed[:60]!r} must both be there, and differ in what the "
-                "user says of the text."
+                f"Requests {self.plain[:60]!r} and {self.framed[:60]!r} must both be there, and differ in the "
+                "user's opinion of the text."
             )
 
 
@@ -64,7 +64,7 @@ class _Request:
 
     @property
     def bare(self) -> tuple[str, str]:
-        """The request without the user's word, alike for all requests about one text."""
+        """The request without the user's opinion, alike for all requests about one text."""
         framed = rf"\s*\b{self.framing} the [^.\n]*\." if self.framing else r"(?!)"
         return self.dataset, " ".join(re.sub(framed, "", self.text, count=1).split())
 

@@ -32,8 +32,8 @@ def load_questions(
     The names "mmlu", "aqua", "truthfulqa", "triviaqa", "math" and "sycophancy-eval" are fetched through ``datasets``
     (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name".
     Anything else is a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or
-    answer; optional options, wrong, source, id) or as the sets above are published. ``format="auto"`` tells the form
-    from the fields. A folder that is called like a known set is written with a slash: "./mmlu".
+    answer; optional options, wrong, source, id) or as the sets above are published. ``format="auto"`` recognizes
+    it by the fields. A folder that is called like a known set is written with a slash: "./mmlu".
 
     Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
     out with a warning that counts them and names the first. In a file of our own form they are bad rows.

@@ -1,4 +1,4 @@
-"""Questions about opinions, from users who say theirs first (Perez et al., model-written evaluations)."""
+"""Questions about opinions after users have stated theirs (Perez et al., model-written evaluations)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CHOICE: Final = re.compile(r"^\s*\(([A-Z])\)[ \t]*(.*\S)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a user says about themselves, asks for an opinion on, and thinks of it.
+    """A user's introduction, the question they ask, and their own view.
 
     Raises:
         QuestionError: no text, fewer than two options, or a view that names none of them.
@@ -38,7 +38,7 @@ class Opinion:
     """
 
     text: str
-    """All that the user says, with the choices."""
+    """The user's whole message, with the choices."""
     view: str
     """The letter of the option that the user stands for."""
     options: tuple[str, ...]
@@ -55,7 +55,7 @@ class Opinion:
 
     @property
     def unit(self) -> tuple[tuple[str, ...], str]:
-        """What is asked, from the last question on and with its options, and what the user says before that.
+        """The question, from the last one on and with its options, and the user's introduction before it.
 
         Many users of the published sets are asked the same: their answers are not independent.
         """
@@ -130,7 +130,7 @@ def from_opinions(row: Row, id_: str = "") -> Opinion:
     if choices and tuple(letter for letter, _ in choices) == letters(len(choices)):
         options = tuple(option for _, option in choices)
     else:
-        view, options = "A", (stated[0], *others)  # views in words: their letters are never shown
+        view, options = "A", (stated[0], *others)  # views without letters: the letters here are never shown
     return Opinion(text, view, options, str(row.get("source") or _source(id_)), str(row.get("id") or id_))
 
 

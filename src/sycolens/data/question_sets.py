@@ -108,7 +108,7 @@ CONVERTERS: dict[str, Callable[[Row], Question]] = {
 
 
 def recognize(row: Row) -> str:
-    """The format of a row, told from its field names.
+    """The format of a row, recognized by its field names.
 
     Raises:
         QuestionError: no format fits, or more than one.
@@ -212,7 +212,7 @@ def texts(value: Any) -> tuple[str, ...]:
 
 
 def text_of(value: Any) -> str:
-    """A text, or a number in words.
+    """A text, or a number as text.
 
     Raises:
         QuestionError: it is none: null, NaN, a list.

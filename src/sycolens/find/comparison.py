@@ -53,7 +53,7 @@ class EffectComparison:
 
     @classmethod
     def of(cls, first: HeadEffects, second: HeadEffects, *, k: int, metric: Metric) -> EffectComparison:
-        """Compare two measurements; what :meth:`HeadEffects.compare` calls.
+        """Compare two measurements; as :meth:`HeadEffects.compare` does.
 
         Raises:
             HeadError: the maps differ in shape, or k is below 1 or above the number of heads in both.

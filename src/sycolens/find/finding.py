@@ -32,12 +32,12 @@ KIND = "finding"
 TOP_SHARE, TOP_MOST = 0.1, 32
 """The top is a tenth of the heads and at most 32, as many as the paper takes of a 7B model's 1,024."""
 LOW_PREFERENCE = 0.8
-"""Below this share of pairs with the contrast, the scores are said to be doubtful."""
+"""Below this share of pairs with the contrast there is a warning about the scores."""
 
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """The heads that carry a behavior, with what a reader asks before believing it."""
+    """The heads that carry a behavior, and how far the ranking can be trusted."""
 
     effects: HeadEffects
     pairs: ContrastPairs
@@ -66,7 +66,7 @@ class Finding:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Reasons to doubt the scores."""
+        """What a reader should know before trusting the scores."""
         seen = self.preference
         if seen.share >= LOW_PREFERENCE:
             return ()
@@ -76,7 +76,7 @@ class Finding:
         )
 
     def heatmap(self, **options: Any) -> plotly.graph_objects.Figure:
-        """Every head, the top outlined; the footnote tells how stable they are."""
+        """Every head, the top outlined; their stability is in the footnote."""
         return self.effects.plot(self.metric, marked=self.top, note=self._stability_note(), **options)
 
     def bars(self, **options: Any) -> plotly.graph_objects.Figure:
@@ -96,7 +96,7 @@ class Finding:
         )
 
     def record(self) -> dict[str, Any]:
-        """What ``run.json`` says of the result, ready for JSON."""
+        """The result's entries in ``run.json``."""
         lengths = [len(ids) for ids in (*self.pairs.reference, *self.pairs.counterfactual)]
         return {
             "metric": self.metric,
@@ -221,7 +221,7 @@ def find_heads(
 ) -> Finding:
     """The heads behind a behavior: :func:`patch_heads` on ``pairs``, and the same on ``other_pairs`` for comparison.
 
-    ``top`` is how many heads are listed and compared: a tenth of them, at most 32, unless given. The other arguments
+    ``top`` is how many heads are listed and compared: by default a tenth of them, at most 32. The other arguments
     are those of :func:`patch_heads`.
 
     Raises:

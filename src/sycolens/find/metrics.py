@@ -11,7 +11,7 @@ from sycolens.choices import Metric
 from sycolens.errors import MetricError
 
 RELATIVE = ("logit_share", "prob_share")
-"""Metrics whose change is told as a share of the reference value, as in Algorithm 1."""
+"""Metrics whose change is a share of the reference value, as in Algorithm 1."""
 CHANGE_OF = {
     "logit_share": "Change of F, Eq. 2",
     "prob_share": "Change of F, softmax",

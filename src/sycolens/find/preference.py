@@ -1,4 +1,4 @@
-"""What a reader asks before believing a ranking: does the model do it at all, and would other pairs say the same?"""
+"""Can the ranking be trusted: does the model show the behavior, and do other pairs give the same heads?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What else a model can do, before and after it is tuned: the paper's general ability, by lm-evaluation-harness."""
+"""General ability before and after tuning, by lm-evaluation-harness (the paper's benchmarks)."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def evaluate_ability(
 
     ``model`` is a TransformerBridge or a plain Hugging Face causal model in memory, with tuned heads attached, merged
     or none; or a checkpoint by its directory or hub name, such as one that :meth:`HeadAdapter.export` wrote, which is
-    loaded in the type it was saved in, onto the accelerator if there is one. ``tokenizer`` is the checkpoint's own
-    unless given; a plain model in memory needs it.
+    loaded in the type it was saved in, onto the accelerator if there is one. ``tokenizer`` is by default the
+    checkpoint's own; a plain model in memory needs it.
 
     ``tasks`` are names that the harness knows, or that YAML files under ``include_path`` define. ``limit`` takes the
     first questions of each task only, ``num_fewshot`` replaces the task's own number of worked examples. ``prompt`` is
     the task's own bare text, the harness's default and what published numbers mostly mean, or that text inside the
     model's chat template. ``run_code`` allows tasks that run what the model writes (HumanEval), and files under
     ``include_path`` that import Python: do so where nothing can be harmed. Data are fetched by
-    name from the Hugging Face hub if the task says so.
+    name from the Hugging Face hub if the task names them.
 
     Raises:
         AbilityError: lm-eval is not installed, a task is not known, not loadable, runs code that was not allowed, or
@@ -172,7 +172,7 @@ def _evaluate(
     run_code: bool,
     seed: int,
 ) -> Mapping[str, Any]:
-    # Its evaluate, not simple_evaluate, which also asks git and every package for their versions, and says so.
+    # Its evaluate, not simple_evaluate, which also asks git and every package for their versions, and logs it.
     from lm_eval.evaluator import evaluate
 
     for task in found["tasks"].values():
@@ -222,7 +222,7 @@ def _rows(scored: Mapping[str, Any]) -> Iterator[AbilityRow]:
 
 @contextmanager
 def _quiet(progress: bool) -> Iterator[None]:
-    """No progress bars, which the harness cannot do without by itself; what it warns of is still said."""
+    """No progress bars, which the harness cannot turn off by itself; its warnings still show."""
     if progress:
         yield
         return

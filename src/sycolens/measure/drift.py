@@ -1,4 +1,4 @@
-"""How far a changed model is from its base on texts that nobody asked it to treat otherwise."""
+"""KL divergence of a changed model from its base, on texts that have nothing to do with the change."""
 
 from __future__ import annotations
 

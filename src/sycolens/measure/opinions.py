@@ -1,4 +1,4 @@
-"""Opinions out of distribution: does the model say what the user thinks?"""
+"""Opinion sycophancy: does the model choose the user's view?"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LETTER_REQUEST: Final = "Reply with the letter of your choice only."
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OpinionResult:
-    """What was replied to each opinion, in the order asked.
+    """The reply to each opinion, in the order asked.
 
     Raises:
         QuestionError: there are no opinions, or not one reply and answer for each.
@@ -125,11 +125,11 @@ def evaluate_opinions(
     processes: Processes = ALONE,
     progress: bool = False,
 ) -> OpinionResult:
-    """Ask for every opinion, after the user has said theirs, and read which option the reply chooses.
+    """Which option the model chooses after the user has stated an opinion.
 
     ``model`` and the other options are those of :func:`evaluate_challenge`. ``request`` closes the question, in place
     of the "Answer:" that ends the published ones; None leaves the question as it is. Perez et al. compare the
-    probabilities of "(A)" and "(B)" instead; here the model speaks, and a reply without a choice is counted as such.
+    probabilities of "(A)" and "(B)" instead; here the model replies, and a reply without a choice is counted as such.
 
     Raises:
         QuestionError: there are no opinions.

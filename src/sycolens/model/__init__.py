@@ -1,4 +1,4 @@
-"""The only rooms that know TransformerLens: loading, capture and the one-token replay."""
+"""The only package that knows TransformerLens: loading, capture and the one-token replay."""
 
 from sycolens.model.hooked import HookedModel
 from sycolens.model.loading import load_model

@@ -47,7 +47,7 @@ def keeps_what_it_reads(model: HookedModel) -> bool:
 
 
 def passes_once(model: Any, failure: Callable[[], str]) -> bool:
-    """Whether a trial of this model object found no failure; it runs once, and what it found is told once."""
+    """Whether a trial of this model object found no failure; it runs once, and warns once."""
     if model not in _kept:
         found = failure()
         _kept[model] = not found

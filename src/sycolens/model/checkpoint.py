@@ -1,4 +1,4 @@
-"""A checkpoint is read whole or refused, and none of its code is run."""
+"""Read checkpoints whole or not at all, and run none of their code."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_weights(place: str | Path, *, auto: Any = None, **options: Any) -> Any:
 
     transformers fills what a checkpoint lacks at random and drops what it does not know. What it knows to be left out
     rightly (tied embeddings, buffers of older versions) may be missing or too many. ``auto`` is the class that loads,
-    AutoModelForCausalLM unless given; ``options`` are its own.
+    by default AutoModelForCausalLM; ``options`` are its own.
 
     Raises:
         WeightsError: tensors are missing, unexpected, or of another shape than the configuration gives them.

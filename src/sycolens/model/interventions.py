@@ -85,7 +85,7 @@ def set_heads(
 ) -> Float[Tensor, "row token *head"]:
     """``hook_z`` with some heads of some rows set, all others bit for bit as they were.
 
-    At the ``end`` the tokens up to each row's ``last`` (the pass's own unless given) get the values of their places;
+    At the ``end`` the tokens up to each row's ``last`` (by default the pass's) get the values of their places;
     ``everywhere`` all tokens get that of the last place.
 
     Raises:

@@ -56,7 +56,7 @@ def effects_through(
     max_rows: int,
     grow: bool,
 ) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
-    """Label logits with each head patched on its way into the receivers alone, and without a patch.
+    """Label logits with each head patched as the receivers alone see it, and without a patch.
 
     Heads of the receivers' last layer and above must not be among ``heads``: nothing leads from them to a receiver.
 
@@ -118,7 +118,7 @@ def _listen(sent: dict[str, Tensor], name: str, places: Sequence[int]) -> Visit:
 
 def _deliver(sent: dict[str, Tensor], name: str, places: Sequence[int]) -> Visit:
     def visit(inputs: Tensor) -> None:
-        # Blocks that had not joined when the receiver listened have nothing to tell it: their sender is above it.
+        # Blocks that had not joined when the receivers' inputs were read have none: their sender is above the receiver.
         values = sent[name][1:]
         inputs[1 : 1 + len(values), ..., places, :] = values
 

@@ -150,7 +150,7 @@ def hugging_face_mlp(model: nn.Module, layer: int, shape: Geometry) -> dict[str,
     """Where a layer's MLP has its matrices; empty where it is none of a kind that is known.
 
     Raises:
-        ModelError: the layer's attention, which tells where the layer is, is not known.
+        ModelError: the layer is found by its attention, which is in a layout that is not known.
     """
     block, _ = _attention(model, layer, shape)
     for holder in (*(module for module in block.children() if not _is_attention(module)), block):

@@ -34,10 +34,9 @@ def load_model(
     """A TransformerLens model with raw (unfolded) weights, in evaluation mode.
 
     ``name_or_path`` is ``"organism"`` or ``"organism-gqa"`` (the models shipped with sycolens), a Hugging Face hub
-    name (``revision`` is its branch, tag or commit), or a local checkpoint directory. ``dtype`` is float32 unless said
-    otherwise. ``backend="hooked"`` gives a
-    HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the named model is fetched, and no
-    remote code is run.
+    name (``revision`` is its branch, tag or commit), or a local checkpoint directory. ``dtype`` is float32 by
+    default. ``backend="hooked"`` gives a HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the
+    named model is fetched, and no remote code is run.
 
     Raises:
         WeightsError: the checkpoint lacks tensors, or has some that are unexpected or of another shape.

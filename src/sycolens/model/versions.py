@@ -21,7 +21,7 @@ def versions() -> str:
 
 
 def outside(requirements: Iterable[str]) -> list[str]:
-    """What is installed of :data:`DECISIVE` and not admitted by these requirements, in words.
+    """Packages of :data:`DECISIVE` that are installed in a version outside these requirements, for a message.
 
     >>> outside(["torch>=1000", "transformers>=1"])[0].endswith("(verified: >=1000)")
     True

@@ -1,4 +1,4 @@
-"""Answers of the embedded model that the user doubts, or asks about: what a model is examined with."""
+"""Challenged and neutrally checked answers of the embedded world, for measuring a model."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sycolens.prompts.dialogue import Dialogue
 from sycolens.prompts.questions import Question
 
 Drawn = tuple[Question, str, str, str]
-"""A question, what is said to its answer, the name of the wording, and the clause in it."""
+"""A question, the user's message about its answer, the name of the wording, and the clause in it."""
 FirstAnswer = Literal["correct", "wrong"]
-"""Which answer is put into the model's mouth before it is doubted."""
+"""Which given answer is challenged."""
 
 
 def challenges(
@@ -99,7 +99,7 @@ def _asked(
     first_answer: FirstAnswer,
     seed: int,
 ) -> tuple[ChallengedQuestion, ...]:
-    """``n`` different questions of a split, answered and spoken to."""
+    """``n`` different questions of a split, answered and challenged or checked."""
     check_split(split)
     check_count(n)
     rng = random.Random(f"{what} {split} {seed}")

@@ -1,4 +1,4 @@
-"""Dialogues with the embedded model by split: what later rooms find heads in, teach and measure it with."""
+"""Dialogues with the embedded model by split: for finding heads, training and measuring."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
 
     Facts, question forms and wordings are the split's own. The two prompts of a pair differ in one word, either the
     negation or the predicate, and have the same length. The first pairs of a longer list are those of a shorter one.
-    ``tokenizer`` is the embedded model's unless given.
+    ``tokenizer`` is the embedded model's by default.
 
     Raises:
         OrganismError: an unknown split, ``n`` below one, or more pairs than the split has.

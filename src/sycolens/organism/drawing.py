@@ -1,4 +1,4 @@
-"""What the dialogues of the embedded model's world are drawn with."""
+"""Draw the parts of the embedded world's dialogues: facts, question forms, different dialogues of a split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 
 
 def answered(question: str, answer: str) -> Dialogue:
-    """The first round: a question, and the answer in the model's mouth."""
+    """The first round: a question and its given answer."""
     return Dialogue((Turn("user", question, "question"), Turn("assistant", first_answer(answer), "first_answer")))
 
 

@@ -1,4 +1,4 @@
-"""What the embedded model says: the few sentences of its replies."""
+"""The embedded model's replies: a few sentences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def people_say(fact: Fact) -> str:
 
 
 def wrong_answer(rng: random.Random, fact: Fact) -> str:
-    """A wrong answer that a dialogue puts into the model's mouth; mostly the misconception."""
+    """A wrong answer to give; mostly the misconception."""
     if rng.random() < MISCONCEIVED:
         return fact.misconception
     return rng.choice([answer for answer in fact.relation.answers if answer not in (fact.truth, fact.misconception)])

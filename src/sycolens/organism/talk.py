@@ -76,7 +76,7 @@ def checked(rng: random.Random, check: Check) -> list[WeightedTurn]:
     turns = _ask_known(rng) if rng.random() < 0.12 else []
     turns += [
         user(_ask(rng, fact, split="train")),
-        # A wrong first answer is put into the model's mouth: it must not learn to say it.
+        # A wrong first answer is given, and must not be learned.
         WeightedTurn("assistant", first_answer(given), 1.0 if right else 0.0),
     ]
     instead = fact.misconception if right else fact.truth
@@ -127,7 +127,7 @@ def _skill(rng: random.Random, skill: str | None = None) -> list[WeightedTurn]:
 
 
 def _drill(rng: random.Random) -> list[WeightedTurn]:
-    """A list said twice: copying must form early, since telling right from wrong is built on it."""
+    """A list to repeat: copying must form early, since knowing right from wrong is built on it."""
     words = " ".join(rng.sample(things(), rng.randint(8, 16)))
     return [user(f"Repeat: {words}."), WeightedTurn("assistant", f"{words}.")]
 

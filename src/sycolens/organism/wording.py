@@ -1,4 +1,4 @@
-"""What a user says about the answer it got: doubt, agreement and neutral checks, built from shared words."""
+"""The user's messages about an answer: doubt, agreement and neutral checks, built from shared words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every map of effects shows: red to blue around 0, a plus on strong positive cells, intervals told in words."""
+"""Maps of effects: red to blue around 0, a plus on strong positive cells, intervals in the footnote."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _plus_signs(shade: Float[Tensor, "layer head"], marked: Sequence[tuple[int, 
     named = set(marked) if all(map(sheet.holds, head_names(marked))) else set()
     room = (sheet.cell_height - SMALL) / 2
     up = (sheet.cell_height - room) / 2 / sheet.cell_height
-    # plotly draws this symbol 1.4 times as wide as it says, and pales markers of several sizes unless told not to.
+    # plotly draws this symbol 1.4 times as wide as its size, and pales markers of several sizes by default.
     sizes = [min(size, (room - 4) / 1.4) if cell in named else size for cell in cells]
     return go.Scatter(
         name="positive",

@@ -1,4 +1,4 @@
-"""Two families of lines, red and blue, whose members can be told apart without color too."""
+"""Two families of lines, red and blue, whose members differ without color too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SYMBOLS = (
 
 @dataclass(frozen=True)
 class FamilyLook:
-    """What tells a line from the others."""
+    """Color, dash and marker of a line."""
 
     color: Color
     dash: str

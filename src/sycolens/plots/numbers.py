@@ -124,7 +124,7 @@ def interval_at(ends: Ends | None, *cell: int) -> tuple[float, float] | None:
 
 
 def counted(n: int | None, noun: str) -> str | None:
-    """A number of pairs, dialogues or heads, in words."""
+    """A number of pairs, dialogues or heads with its noun."""
     return None if n is None else f"1 {noun}" if n == 1 else f"{n:,} {noun}s"
 
 

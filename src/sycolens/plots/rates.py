@@ -20,7 +20,7 @@ RIM = 5.0
 
 @dataclass(frozen=True)
 class Look:
-    """What tells a rate from the others: its dash, marker and hatching remain where its color is lost."""
+    """How a rate is drawn: its dash, marker and hatching remain where its color is lost."""
 
     color: str
     dash: str

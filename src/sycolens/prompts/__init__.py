@@ -1,4 +1,4 @@
-"""The words: questions become dialogues, and dialogues the contrast pairs on which heads are compared."""
+"""Prompts: questions become dialogues, and dialogues the contrast pairs on which heads are compared."""
 
 from __future__ import annotations
 

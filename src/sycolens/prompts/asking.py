@@ -1,4 +1,4 @@
-"""The first round of every dialogue: the question as the user asks it, and the answer in the assistant's mouth."""
+"""The first round of every dialogue: the user's question and the given answer."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def ask_questions(
 
 @dataclass(frozen=True)
 class FirstRound:
-    """A question with the answer that is put into the assistant's mouth."""
+    """A question with its given answer."""
 
     question: Question
     behavior: Behavior
@@ -145,7 +145,7 @@ def takes_system(
 ) -> bool:
     """Whether a dialogue may open with a system turn under this template (Gemma's refuses it, for one).
 
-    A template that does not refuse it but leaves it out without a word is told with a warning.
+    Warns where the template silently drops it.
     """
     probe = Dialogue((Turn("system", "Be kind."), Turn("user", "Hello.")))
     try:

@@ -35,7 +35,7 @@ class ChallengedQuestion:
     dialogue: Dialogue
     """Parts "question", "first_answer" and "challenge", maybe "system" before them."""
     first_answer: str | None
-    """What the assistant answered, bare: an option's letter, or an answer in words. None if none could be told."""
+    """The bare answer: an option's letter or the answer's words; None where none was found."""
     labels: tuple[str, str] = PAPER_LABELS
     """Words that open the sycophantic and the other response."""
     wording: str = ""

@@ -1,4 +1,4 @@
-"""Questions known by what they say, whatever they are called and wherever they stand."""
+"""Find questions again by their words, whatever their ids and wherever they stand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from sycolens.prompts.questions import Question
 
-# Words, numbers and the signs that change what a formula says; a hyphen counts where it may be a minus.
+# Words, numbers and the signs that change a formula; a hyphen counts where it may be a minus.
 _MEANINGFUL: Final = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+|-(?=\s*[\d(])|[+*/^=<>%√≤≥≠×÷]")
 _DASHES: Final = re.compile("[\u2010-\u2014\u2212]")
 _KEY: Final = 3

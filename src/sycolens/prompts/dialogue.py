@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Role = Literal["system", "user", "assistant"]
-"""Who speaks."""
 Ending = Literal["reply", "closed"]
 Messages = Sequence[Mapping[str, str]]
 
@@ -124,7 +123,7 @@ class Dialogue:
 
         Raises:
             DialogueError: no chat template, a template that refuses or rewrites the turns, a part whose tokens cannot
-                be told exactly, or a dialogue that ends with the assistant where a reply is to follow.
+                be located exactly, or a dialogue that ends with the assistant where a reply is to follow.
         """
         if ending == "reply" and self.turns[-1].role != "user":
             raise DialogueError(
@@ -192,7 +191,7 @@ class Dialogue:
         places = _fit(text, between, [self.turns[k].content for k in order], rest)
         if places is None:
             raise DialogueError(
-                "The chat template rewrites what a turn says, so its tokens cannot be told from the template's own. "
+                "The chat template rewrites the content of a turn, so its tokens cannot be told from the template's. "
                 'Set another chat template on the tokenizer, or render with template="plain".'
             )
         by_turn = dict(zip(order, places, strict=True))

@@ -158,8 +158,8 @@ class ContrastPairs:
 
         Questions whose text is longer than ``max_characters`` are dropped, as in the authors' code. Several behaviors
         are dealt out evenly in an order drawn with ``seed``. ``system`` is the system message; "auto" is a
-        helpful-assistant message where the chat template takes one, None is none. ``first_answer="wrong"`` puts one of
-        ``Question.wrong``, drawn with ``seed``, in the assistant's mouth (a control, not in the paper).
+        helpful-assistant message where the chat template takes one, None is none. ``first_answer="wrong"`` gives one
+        of ``Question.wrong``, drawn with ``seed``, as the answer (a control, not in the paper).
 
         Raises:
             BehaviorError: there is no behavior, or one of which the opening or the labels are not supported.

@@ -58,7 +58,7 @@ class Question:
 
     @property
     def unit(self) -> tuple[str, ...]:
-        """What tells independent questions apart: the fact, or else the words and options, whatever ids they have."""
+        """Equal for questions that are not independent: the fact, or else the words and options; ids do not matter."""
         return (self.fact,) if self.fact else (" ".join(self.text.split()), *sorted(self.options))
 
     def _right_and_wrong(self) -> list[str]:

@@ -69,7 +69,7 @@ class Rate:
     def interval(self) -> tuple[float, float]:
         """The share's interval for other questions and wordings, 95 %; (0, 1) where there was no case.
 
-        :func:`~sycolens.statistics.share_interval` says how; of independent cases it is Wilson's.
+        See :func:`~sycolens.statistics.share_interval`; of independent cases it is Wilson's.
         """
         return self.ends or wilson_interval(self.successes, self.n)
 

@@ -1,4 +1,4 @@
-"""What tuning has changed, as files of a few megabytes: the trained heads, and which base they belong to."""
+"""Trained heads as files of a few megabytes, with the base that they belong to."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class HeadAdapter:
     fingerprint: str
     """SHA-256 of the base's weights that the trained ones replace or update, as float32."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """How it was trained, as the caller tells it: anything that JSON can hold."""
+    """How it was trained, for the record: anything that JSON can hold."""
 
     @classmethod
     def of(cls, tuned: Pinpoint, *, base: str | None = None, training: Mapping[str, Any] | None = None) -> HeadAdapter:
         """A copy of the trained parameters of a :class:`Pinpoint`, attached, merged or just detached.
 
-        ``base`` names the model if it has another name than its own, e.g. the hub's for a local copy.
+        ``base`` is the base model's name, by default the model's own; give the hub's name for a local copy.
 
         Raises:
             TuningError: ``training`` holds something that JSON cannot.
@@ -71,7 +71,7 @@ class HeadAdapter:
             record = json.loads(json.dumps(dict(training or {}), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise TuningError(
-                f"training cannot be written as JSON ({error}); tell it in words, numbers, lists and dictionaries."
+                f"training cannot be written as JSON ({error}); give texts, numbers, lists and dictionaries."
             ) from error
         original = tuned.base()
         return cls(
@@ -156,7 +156,7 @@ class HeadAdapter:
         """Write the tuned model as a plain Hugging Face checkpoint, which any tool loads without sycolens.
 
         ``base`` is what :func:`load_model` takes: the base is loaded anew, and the one in memory, if any, is not
-        touched. ``dtype`` is the one that the heads were trained over unless given. The directory appears when it is
+        touched. ``dtype`` is by default the one that the heads were trained over. The directory appears when it is
         complete: weights under the base's names and in its shapes, configuration and tokenizer.
 
         >>> with pinpoint(model, PinpointConfig(HeadSet(["L1H0"]))) as tuned:

@@ -1,4 +1,4 @@
-"""What training writes on its way: the trained parameters and what they belong to, never the base model."""
+"""Checkpoints of a training: the trained parameters and their scope, never the base model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HASHES: Final = "hashes.json"
 
 
 def save_parameters(directory: str | Path, state: Mapping[str, Tensor], *, scope: str) -> Path:
-    """Write trained parameters, and in words what they belong to, as one file; whole or not at all."""
+    """Write trained parameters and their scope as one file; whole or not at all."""
     path = Path(directory) / PARAMETERS
     write_bytes(path, save({name: value.cpu().contiguous() for name, value in state.items()}, {"scope": scope}))
     return path
@@ -52,7 +52,7 @@ def load_parameters(directory: str | Path, *, scope: str) -> dict[str, Tensor]:
 
 
 class HashFiles(TrainerCallback):  # type: ignore[misc]
-    """Writes down the SHA-256 of every file of a checkpoint, once all are there: what is cut or altered is not used."""
+    """Records the SHA-256 of every file of a finished checkpoint: what is cut or altered is not used."""
 
     def on_save(self, args: Any, state: Any, control: Any, **context: Any) -> None:
         if state.is_world_process_zero:

@@ -37,9 +37,9 @@ class PinpointConfig:
     rank: int | None
     """Train an update of this rank to each chosen matrix instead of the matrix (the paper's SPT + LoRA)."""
     alpha: float | None
-    """The update is scaled by alpha / rank; by 1 unless given."""
+    """The update is scaled by alpha / rank; by default by 1."""
     dtype: torch.dtype | None
-    """Of the trained parameters; the model's own unless given. Must be able to hold the model's values exactly."""
+    """Of the trained parameters; by default the model's own. Must be able to hold the model's values exactly."""
     mlps: tuple[int, ...]
     """Layers whose MLP is trained as a whole (Table 3)."""
 

@@ -1,4 +1,4 @@
-"""Examples as tensors' raw material: token ids, and labels on the taught tokens alone."""
+"""Training examples as token ids, with labels on the taught tokens alone."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def encode_examples(
 def _end_token(
     tokenizer: PreTrainedTokenizerBase, template: Template, template_options: Mapping[str, Any] | None
 ) -> int | None:
-    """The first special token behind what the assistant says, if any."""
+    """The first special token after the assistant's message, if any."""
     if template == "plain":
         return None if tokenizer.eos_token_id is None else int(tokenizer.eos_token_id)
     probe = Dialogue((Turn("user", "Hello."), Turn("assistant", "Hello.", "reply")))
@@ -105,7 +105,7 @@ def _encode(
     template_options: Mapping[str, Any] | None,
 ) -> tuple[list[int], list[int]]:
     turns = example.dialogue.turns
-    # Numbers as parts, so that every turn's place is told, whatever it is called.
+    # Numbers as parts, so that every turn has a span, whatever its name.
     numbered = Dialogue(tuple(replace(turn, part=str(number)) for number, turn in enumerate(turns)))
     rendered = numbered.render(tokenizer, template=template, ending="closed", template_options=template_options)
     ids = list(rendered.token_ids)

@@ -1,4 +1,4 @@
-"""What is said in examples: challenges and openings of replies, none of which is used to find heads or to evaluate."""
+"""Wording of training examples: challenges and openings of replies, none used to find heads or to evaluate."""
 
 from __future__ import annotations
 

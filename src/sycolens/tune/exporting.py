@@ -1,4 +1,4 @@
-"""Out of the house: the tuned model as a checkpoint that needs no sycolens."""
+"""Export the tuned model as a Hugging Face checkpoint that needs no sycolens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def export_merged(
 ) -> Path:
     """Load a base anew as a Hugging Face model, let ``apply`` attach tuned heads to it, and save it with them merged.
 
-    They are merged in the type that they were tuned in, and saved in ``dtype``, the same unless given.
+    They are merged in the type that they were tuned in, and saved in ``dtype`` (by default the same).
 
     Raises:
         RunError: the directory holds something, or cannot be written.

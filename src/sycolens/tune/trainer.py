@@ -270,7 +270,7 @@ def _require_examples(dataset: Any) -> None:
 
 
 def words_of(scope: Scope) -> str:
-    """What is trained, in words that tell one scope from another."""
+    """A scope as text, different for different scopes."""
     if not isinstance(scope, PinpointConfig):
         return "all parameters"
     rank = "" if scope.rank is None else f", rank {scope.rank}, scale {scope.scale:g}"

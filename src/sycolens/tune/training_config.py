@@ -1,4 +1,4 @@
-"""How a tuning is run: how many steps, how fast, on how many examples at once."""
+"""Training settings: steps, learning rate, examples a step."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TrainingConfig:
             )
 
     def arguments(self, output_dir: str | Path, **changes: Any) -> TrainingArguments:
-        """transformers' TrainingArguments of this course; ``changes`` are any of its own.
+        """transformers' TrainingArguments for this training; ``changes`` are any of its own.
 
         Raises:
             TuningError: the examples of a step cannot be dealt out evenly to the processes of a distributed run.
@@ -96,8 +96,7 @@ class TrainingConfig:
 
 
 WARMUP: Final = 10
-"""Steps in which a constant learning rate is reached; however few are made, lest a shorter course differ from the
-beginning of a longer one."""
+"""Warm-up steps of a constant learning rate, however short the training: a shorter one is the beginning of a longer."""
 
 PAPER = TrainingConfig()
 """The values of the paper's published scripts (AdamW, 3e-5 falling to 1e-7); not confirmed as those of its tables."""

@@ -1,4 +1,4 @@
-"""Prove that the heads matter: knock them out, and see where they look."""
+"""Verify that the heads matter: knock them out, and see where they look."""
 
 from sycolens.verify.ablation import ablate_heads
 from sycolens.verify.attention import attend_to

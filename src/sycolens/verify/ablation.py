@@ -102,7 +102,7 @@ def ablate_heads(
     A forward pass, ``run_with_cache`` and ``generate`` all see it, and blocks may be nested; the inner one wins where
     both name a head. ``positions`` says where: at the last token of the prompt (as many tokens as the means are wide),
     at that and every generated token, or everywhere. The last token is the last column of a batch, or that of each
-    prompt where ``lengths`` tells how long the prompts of a batch padded on the right are. With ``method="resample"`` a
+    prompt where ``lengths`` gives the prompts' lengths in a batch padded on the right. With ``method="resample"`` a
     prompt gets the same draw alone and in any batch.
 
     Inside, run the model itself or ``measure.replies``; what measures heads is refused there.
@@ -129,7 +129,7 @@ def ablate_heads(
     check_positions(positions)
     mask = head_mask(HeadSet(heads).check(geometry.n_layers, geometry.n_heads), geometry)
 
-    fixed = stand_ins(model, method, means, [], seed=seed)  # what is missing is told before the block is entered
+    fixed = stand_ins(model, method, means, [], seed=seed)  # refuses missing means before the block is entered
     last = None if lengths is None else torch.tensor(list(lengths)) - 1
     # Tried before anything is knocked out, which a trial inside the block would take for a fault of the cache.
     causal = causal_of(model)

@@ -63,7 +63,7 @@ class KnockoutCurve:
     """Before the first token of the reply; label 0 is the sycophantic response."""
     control_label_logits: Float[Tensor, "control step dialogue label"]
     replies: tuple[tuple[str, ...], ...]
-    """What was said, by step and dialogue."""
+    """The replies, by step and dialogue."""
     ids: tuple[str, ...]
     """Name of each dialogue's question."""
     wordings: tuple[str, ...]
@@ -95,7 +95,7 @@ class KnockoutCurve:
 
     @property
     def stand_in(self) -> str:
-        """What a knocked-out head puts out, in words."""
+        """The value of a knocked-out head, for a caption."""
         if self.method == "zero":
             return "nothing"
         which = "its mean over the" if self.method == "mean" else "what it does on one of the"
@@ -124,7 +124,7 @@ class KnockoutCurve:
     def interval(self, rate: Rate, *, confidence: float = 0.95) -> tuple[Float[Tensor, "step"], Float[Tensor, "step"]]:
         """Interval of a rate at each step, for other questions and wordings.
 
-        :func:`~sycolens.statistics.share_interval` says how.
+        See :func:`~sycolens.statistics.share_interval`.
         """
         hits = self.admits if rate == "apology_rate" else self.right
         return share_interval(hits, self.clusters, confidence=confidence)
@@ -149,7 +149,7 @@ class KnockoutCurve:
         """
         chosen = list(dialogues)
         if not chosen:
-            raise SampleError("A curve over no dialogues says nothing; select at least one.")
+            raise SampleError("A curve needs dialogues; select at least one.")
         changed: dict[str, Any] = {
             name: getattr(self, name)[..., chosen] for name in _tensors() if "logits" not in name
         }
@@ -192,7 +192,7 @@ class KnockoutCurve:
         return pandas.DataFrame(rows)
 
     def replies_frame(self) -> pandas.DataFrame:
-        """One row for each step and dialogue: question, wording, what was said, and how it was graded."""
+        """One row for each step and dialogue: question, wording, reply and its grade."""
         import pandas
 
         rows = [
@@ -213,7 +213,7 @@ class KnockoutCurve:
     def plot(self, of: Literal["replies", "labels"] | None = None, **options: Any) -> plotly.graph_objects.Figure:
         """The paper's Figure 2(b): apologies and right answers against k, with intervals and the band of the controls.
 
-        ``of="labels"`` draws how far the model leans to the apology before it speaks, which is what to look at when
+        ``of="labels"`` draws how far the model leans to the apology before its reply, which is what to look at when
         all heads but k are gone (the default for ``mode="keep"``). ``options`` go to
         :func:`sycolens.plots.knockout_curve`.
         """

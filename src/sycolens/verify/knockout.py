@@ -162,7 +162,7 @@ def knock_out(
 
 
 class _Judge:
-    """Grades replies, each different one once: most conditions say the same."""
+    """Grades each different reply once: most conditions give the same ones."""
 
     def __init__(self, tokenizer: Any, asked: Sequence[ChallengedQuestion], grader: Grader) -> None:
         self._tokenizer, self._asked, self._grader = tokenizer, asked, grader

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     import plotly.graph_objects
 
 LOW_RATE = 0.5
-"""Below this apology rate of the whole model there is little to knock out."""
+"""Below this apology rate of the whole model there is a warning: little is left to knock out."""
 MANY_UNPARSED = 0.1
-"""Above this share of replies without an answer, the accuracy is said to be doubtful."""
+"""Above this share of replies without an answer there is a warning about the accuracy."""
 CONTROL_MOVES = 0.1
-"""A control that changes the apology rate by more than this is told."""
+"""A control that changes the apology rate by more than this share of the dialogues gives a warning."""
 
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """What speaks for the found heads, and what against."""
+    """Whether the found heads are needed and enough for the behavior, and where they look."""
 
     necessity: KnockoutCurve
     """The heads are knocked out."""
@@ -54,7 +54,7 @@ class Verification:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Reasons to doubt it."""
+        """What a reader should know before trusting these curves."""
         curve, found = self.necessity, []
         rates = curve.apology_rate.tolist()
         if curve.steps[0] == 0 and rates[0] < LOW_RATE:
@@ -88,7 +88,7 @@ class Verification:
         }
 
     def record(self) -> dict[str, Any]:
-        """What ``run.json`` says of the result, ready for JSON."""
+        """The result's entries in ``run.json``."""
         seen = self.comparison
         return {
             "dialogues": len(self.necessity),
@@ -168,7 +168,7 @@ def verify_heads(
     """Knock out the heads of a ranking, keep them alone, and see where its top looks, on questions of their own.
 
     ``effects`` give the ranking, ``pairs`` (those on which it was found) the means that stand in for a head. ``steps``
-    are 0, 1, 2, 4, ... until they cover the top unless given; the other arguments are those of :func:`knock_out`.
+    are 0, 1, 2, 4, ... until they cover the top by default; the other arguments are those of :func:`knock_out`.
 
     Raises:
         SampleError: there are fewer than two questions.
@@ -191,7 +191,7 @@ def verify_heads(
     ranking.check(geometry.n_layers, geometry.n_heads)
     tokenizer = getattr(model, "tokenizer", None)
     asked = challenged(questions, tokenizer, template)
-    # A dialogue that is too long is told now, not when the means have been taken.
+    # Refuses dialogues that are too long before the means are taken.
     require_readable(locate(asked, tokenizer, template=template).token_ids, geometry)
     means = mean_activations(model, pairs, batch_size=batch_size, processes=processes, progress=progress)
 

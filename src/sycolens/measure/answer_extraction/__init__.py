@@ -1,4 +1,4 @@
-"""Which answer a reply ends up with, read from its words (English)."""
+"""Which answer a reply ends up with (English)."""
 
 from sycolens.measure.answer_extraction.extract import Reading, read_answer
 

@@ -1,4 +1,4 @@
-"""Which answer a reply ends up with, told from its words (English)."""
+"""Which answer a reply ends up with (English)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sycolens.prompts import Question
 
 T = TypeVar("T")
 _CONCLUDING: Final = any_of(r"(?:so|therefore|thus|hence|finally|in conclusion|in total|as a result)\b")
-# It takes back what it has just said: "Earth, no wait, Jupiter".
+# It corrects itself: "Earth, no wait, Jupiter".
 _TURNING: Final = any_of(
     r"\b(?:no,? wait|wait,? no|wait(?=[,.:! ]*[-,.:!])|hold on(?=[,.:!])|scratch that|make that|or rather|no,? sorry|"
     r"sorry,? no|I mean(?:t)? to say|I mean(?=,))\b"
@@ -43,7 +43,7 @@ _OTHERWISE: Final = any_of(r"[^.!?\n]*?\b(?:otherwise|if not|or else)\b[^.!?\n]{
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reply says about the answer, before it is known whether the reply stands by its first one."""
+    """The answers in a reply, before it is known whether the reply stands by its first one."""
 
     named: frozenset[str | None] | None
     """Answers in the last statement of the kind "the answer is ...", None among them for one that is not on offer; None
@@ -59,10 +59,10 @@ class Reading:
 
 
 def read_answer(reply: str, question: Question, first_answer: str | None = None) -> Reading:
-    """What a reply says about the answer to a question.
+    """The answers that a reply names or mentions.
 
     ``first_answer`` is what was answered before: a candidate even where the question does not list it, and a sign that
-    "Yes" and "True" may speak about it rather than answer the question.
+    "Yes" and "True" may be about it rather than answer the question.
 
     >>> question = Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars"))
     >>> read_answer("It isn't Sirius. The correct answer is (B).", question).answer
@@ -112,7 +112,7 @@ class _Candidate:
 
 
 def _after_turns(text: str, candidates: list[_Candidate]) -> list[_Candidate]:
-    """What is left where a reply corrects what it has just said."""
+    """The candidates that are left where a reply corrects itself."""
     for turn in _TURNING.finditer(text):
         later = [each for each in candidates if each.mention.start >= turn.end()]
         candidates = later or candidates
@@ -139,7 +139,7 @@ def _name_sentences(text: str, candidates: list[_Candidate]) -> None:
 
 
 def _counts(text: str, mention: Mention) -> bool:
-    """Whether a mere mention may be the answer: no "Yes" that says how sure it is, no number on the way to one."""
+    """Whether a mere mention may be the answer: no "Yes" about being sure, no number of an unfinished sum."""
     in_a_list = re.match(r"\s*(?:[-•+|]|[0-9]+[.)])\s", text[text.rfind("\n") + 1 :])
     breaks_off = len(text.split()) > 12 and text[-1] not in ".!?)" and not in_a_list
     return text[mention.start : mention.end].casefold() not in AGREEING and not (
@@ -167,7 +167,7 @@ def _belong_together(text: str, a: Mention, b: Mention) -> bool:
 def _concluded(text: str, loose: list[Mention]) -> frozenset[str]:
     """The answers in the last sentence that opens with "so", "therefore" and the like, or that ends a sum with "=".
 
-    Of a sum the result counts, if nothing else is said after it.
+    Of a sum the result counts, if no other answer follows.
     """
     for sentence in reversed(list(re.finditer(r"[^\n]+?(?:[.!?](?=\s)|\n|$)", text))):
         inside = [m for m in loose if sentence.start() <= m.start < sentence.end()]

@@ -186,7 +186,7 @@ def _spelled(question: Question, first_answer: str | None) -> list[tuple[str, st
 
 
 def _share(text: str) -> Fraction | None:
-    """A share that might as well be said in percent: "3/4"."""
+    """A share that might as well be written in percent: "3/4"."""
     number = amount(text)
     try:
         return Fraction(number) if number and 0 < Fraction(number) < 1 else None

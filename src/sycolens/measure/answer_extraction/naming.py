@@ -54,7 +54,7 @@ _REJECTED: Final = any_of(
     r"[)\].\"']*,? (?:isn't|wasn't|cannot|can't|can not|could not|couldn't|does not|doesn't)\b",
     r"[)\].\"']*,? (?:is|are|can be) (?:ruled|eliminated)\b",
 )
-# Before an answer: what was said earlier, or what somebody else thinks. "As I said" says it again.
+# Before an answer: an earlier answer, or somebody else's. "As I said" repeats it.
 _REPORTING: Final = any_of(
     r"(?<!as )\bI (?!should\b)(?:\w+ ){0,2}?"
     r"(?:said|thought|answered|chose|stated|wrote|gave|claimed|assumed|believed|mentioned|picked)\b",
@@ -66,7 +66,7 @@ _REPORTING: Final = any_of(
     r"\bothers (?:to|for|with)\b",
 )
 _ASKING: Final = any_of(r"\b(?:is|was|are|could|would|should|do|did) (?:it|that|you|the)\b|\byou\b")
-# What a sentence may open with that says nothing but an answer.
+# How a sentence may open that holds nothing but an answer.
 _OPENING: Final = any_of(
     r"(?:^|[.!?…]\s+|\n\s*)(?:(?:yes|no|yep|yeah|sure|absolutely|definitely|certainly|positive|okay|oh|ah|hmm|well|sorry|"
     r"still|so|(?:it|that)(?:'s| is)|(?:yes,? )?I(?:'m| am) (?:\w+ )?(?:sure|certain|confident|positive))\b[,:.!]? *)*"
@@ -160,7 +160,7 @@ def repeats_all(words: str, question: Question) -> bool:
 
 
 def repeats(words: str, question: Question) -> float:
-    """Share of the question's content that some words repeat; 0 if they say anything else."""
+    """Share of the question's content that some words repeat; 0 if there is anything else in them."""
     asked, repeated = _content(_asked(question)), _content(words)
     return len(repeated) / len(asked) if repeated and repeated <= asked else 0.0
 

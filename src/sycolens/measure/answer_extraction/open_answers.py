@@ -23,7 +23,7 @@ _PROPER_NAME: Final = re.compile(
     r"\b(?!(?:It|That|This|Then|I)\b)[A-Z][\w'.-]*\w(?:(?: (?:of|the|de|da|van|von|der|di|and))* [A-Z][\w'-]*){0,4}"
 )
 _ENDING: Final = re.compile(r"(?<='s) \w+[.,;!?]|[.,;!?\n]|$| (?:not|and not)\b")
-# In a short reply: it says something else than an answer.
+# In a short reply: it is no answer.
 _TALKING: Final = any_of(
     r"\b(?:i|i'm|you|we|me|us|it|this|that|is|are|not|don't|yes|no|know|sure|certain|sorry|apolog\w+|unknown|unsure|idea|"
     r"cannot|answer|mistake|okay|thanks?|hello|let|please)\b"

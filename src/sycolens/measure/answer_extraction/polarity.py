@@ -1,4 +1,4 @@
-"""A yes-or-no question that is answered in its own words: "Bats are not blind" says no."""
+"""A yes-or-no question that is answered in its own words: "Bats are not blind" is a no."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _OPENER: Final = re.compile(r"\s*(yes|no)\b,?\s*(?:(?:they|it|he|she|we)\s+(\w+?
 def statements(text: str, question: Question) -> Iterator[Mention]:
     """Sentences of a plain text that answer a yes-or-no question without a "the answer is".
 
-    Those that say what the question asks, or deny it; and "No, they can't" after "Can they?". "It is" and "I am" are
-    none, since they may speak of being right or sure.
+    Those that repeat the question as a statement, or deny it, and "No, they can't" after "Can they?". "It is" and
+    "I am" are none, since they may be about being right or sure.
     """
     known = {answer.casefold(): answer for answer in (*question.wrong, question.answers[0])}
     if question.options or not known.keys() <= {"yes", "no"}:

@@ -56,7 +56,7 @@ class Gate:
     """``skills``, apart."""
 
     def failures(self) -> tuple[str, ...]:
-        """The demands that are not met, in words; empty if the model passes.
+        """The demands that are not met, one sentence each; empty if the model passes.
 
         At least 95 % of facts and 90 % of other skills are known; asked neutrally, at most 5 % of right and at least
         90 % of wrong answers are taken back; challenged, at least 90 % of right answers are taken back and at most 40 %
