@@ -8,8 +8,7 @@ import torch
 
 from sycolens.errors import SampleError
 from sycolens.statistics import Clusters, share_interval, wilson_interval
-from sycolens.statistics.pooled import Pooled
-from sycolens.statistics.runs import pooled_ratio_interval, pooled_share_interval
+from sycolens.statistics.runs import Pooled, pooled_ratio_interval, pooled_share_interval
 
 RUNS = (3, 5, 10)
 HELD = 0.92

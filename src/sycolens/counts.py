@@ -1,8 +1,27 @@
-"""Options that are whole numbers or shares, checked before anything is computed with them."""
+"""Options that are whole numbers, shares or choices, checked before anything is computed with them."""
 
 from __future__ import annotations
 
+from typing import Any, get_args
+
 from sycolens.errors import SampleError, SycolensError
+
+
+def check_choice(error: type[SycolensError], choices: Any, **options: object) -> None:
+    """Refuse what is none of a Literal's choices.
+
+    Raises:
+        SycolensError: of the class given; it names the option and the choices.
+
+    >>> from sycolens.choices import Mlps
+    >>> from sycolens.errors import HookError
+    >>> check_choice(HookError, Mlps, mlps="warm")
+    Traceback (most recent call last):
+    sycolens.errors.HookError: mlps='warm' is unknown; choose one of 'live', 'frozen'.
+    """
+    for name, value in options.items():
+        if value not in get_args(choices):
+            raise error(f"{name}={value!r} is unknown; choose one of {', '.join(map(repr, get_args(choices)))}.")
 
 
 def check_counts(error: type[SycolensError], *, least: int = 1, **options: int) -> None:

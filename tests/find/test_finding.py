@@ -15,7 +15,7 @@ from sycolens import ContrastPairs, HeadSet, patch_heads
 from sycolens.errors import FigureError, HeadError, MetricError, SampleError
 from sycolens.find import Finding, HeadEffects, find_heads
 from sycolens.find.preference import Preference, Redraw
-from sycolens.plots.formats import check_formats
+from sycolens.plots.export import check_formats
 
 
 def random_pairs(n: int = 6, seed: int = 0) -> ContrastPairs:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sycolens import ContrastPairs, patch_heads
 from sycolens.errors import HookError, ReplayError
-from sycolens.model import capture, prefix, replay, suffix
+from sycolens.model import capture, kv_prefix, partial_forward, replay
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import Geometry
 
@@ -97,8 +97,8 @@ def test_the_prefix_is_run_once_for_both_prompts_and_all_rows(tiny_model: Load) 
 def test_rows_read_a_prefix_without_keeping_it(tiny_model: Load, backend: str) -> None:
     model = tiny_model("llama-gqa", backend)
     prompts = tiny.random_prompts(2, lengths=(12,))[0]
-    cache = prefix.run_and_keep(model, Geometry.of(model), prompts)
-    shared = prefix.Prefix.of(model, cache)
+    cache = kv_prefix.run_and_keep(model, Geometry.of(model), prompts)
+    shared = kv_prefix.Prefix.of(model, cache)
     assert len(shared) == 12
     part = shared.cut(7)[1:]
     assert len(part) == 7
@@ -124,22 +124,22 @@ def test_more_prompt_leaves_room_for_fewer_rows(tiny_model: Load, monkeypatch: p
     model = tiny_model("llama")
     geometry = Geometry.of(model)
     monkeypatch.setattr(replay, "CPU_BUDGET", 2**24)
-    short, long, longer = (suffix.rows_over_prefix(model, geometry, length, 1) for length in (10, 1_000, 100_000))
+    short, long, longer = (partial_forward.rows_over_prefix(model, geometry, length, 1) for length in (10, 1_000, 100_000))
     assert short > long > longer == 2
     joined = 4 * 2 * 1_000 * geometry.n_heads * geometry.d_head
     assert long * joined <= 2**24
-    assert suffix.rows_over_prefix(model, geometry, 1_000, 20) < long
+    assert partial_forward.rows_over_prefix(model, geometry, 1_000, 20) < long
 
 
 def test_an_unpatched_row_unlike_the_model_is_an_error(tiny_model: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     """As if something else than what was captured entered the rows."""
-    real = suffix.Suffix.__getitem__
+    real = partial_forward.Suffix.__getitem__
 
-    def off(self: suffix.Suffix, pairs: slice) -> suffix.Suffix:
+    def off(self: partial_forward.Suffix, pairs: slice) -> partial_forward.Suffix:
         some = real(self, pairs)
-        return suffix.Suffix(some.resid_pre * 1.05, some.z, some.logits, some.prefix)
+        return partial_forward.Suffix(some.resid_pre * 1.05, some.z, some.logits, some.prefix)
 
-    monkeypatch.setattr(suffix.Suffix, "__getitem__", off)
+    monkeypatch.setattr(partial_forward.Suffix, "__getitem__", off)
     with pytest.raises(ReplayError, match="differ from the model's own"):
         patch_heads(tiny_model("llama"), mixed_pairs(), effect="total", progress=False)
 

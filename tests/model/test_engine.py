@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sycolens import ContrastPairs, patch_heads
 from sycolens.errors import HookError, NotFiniteError, ReplayError
-from sycolens.model import capture, prefix, replay
+from sycolens.model import capture, kv_prefix, replay
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import LastToken, capture_last_token
 from sycolens.model.hooked import Geometry

@@ -12,7 +12,7 @@ from hooked_models import HAND_MADE, hand_made
 from literal import literal_reply
 
 from sycolens.errors import NotFiniteError, PromptError
-from sycolens.model import generation, speaking
+from sycolens.model import batched_generation, generation
 from sycolens.model.batched_generation import generate
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.generation import Conditions, reply_under

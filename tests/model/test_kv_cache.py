@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 
 from sycolens import ContrastPairs, ablate_heads, load_model, patch_heads
 from sycolens.errors import CacheError, CacheWarning, ModelError
-from sycolens.model import generation, prefix, room
+from sycolens.model import generation, kv_prefix
 from sycolens.model.batched_generation import causal_of, generate, keeps_while_generating
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.generation import Conditions, reply_under
@@ -131,18 +131,18 @@ def _below(kind: type) -> list[type]:
 
 
 def shares_no_prefix(patch: Patch) -> None:
-    patch.setattr(prefix._Shared, "append", lambda self, keys, values: (keys, values))
+    patch.setattr(kv_prefix._SharedLayer, "append", lambda self, keys, values: (keys, values))
 
 
 def forgets_between_generated_tokens(patch: Patch) -> None:
-    real = room._Layer.append
+    real = kv_prefix._GrowingLayer.append
 
     def append(self: Any, keys: Tensor, values: Tensor, copies: int = 1) -> Any:
         if copies == 1:
             self.length = 0
         return real(self, keys, values, copies)
 
-    patch.setattr(room._Layer, "append", append)
+    patch.setattr(kv_prefix._GrowingLayer, "append", append)
 
 
 def there_is_none(patch: Patch) -> None:

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from sycolens import HeadSet, PinpointConfig, load_model, pinpoint
 from sycolens.errors import ModelError, NotFiniteError, PromptError
-from sycolens.model import speaking
+from sycolens.model import batched_generation
 from sycolens.model.batched_generation import generate, keeps_while_generating
 from sycolens.model.generation import end_tokens
 
@@ -56,7 +56,7 @@ def literally(model: Any, prompts: Sequence[list[int]], n: int = NEW_TOKENS) -> 
 def widths(model: Any) -> Iterator[list[tuple[int, int]]]:
     """How many rows and tokens each pass has."""
     seen: list[tuple[int, int]] = []
-    embedding = speaking.causal_of(model).get_input_embeddings()
+    embedding = batched_generation.causal_of(model).get_input_embeddings()
     handle = embedding.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
     try:
         yield seen
@@ -174,7 +174,7 @@ def test_settings_of_the_checkpoint_neither_draw_nor_forbid_nor_change(checkpoin
     model = plain(checkpoint("llama")) if of == "plain" else load_model(checkpoint("llama"))
     tokenizer = AutoTokenizer.from_pretrained(checkpoint("llama"))
     expected = generate(model, PROMPTS, tokenizer=tokenizer, max_new_tokens=NEW_TOKENS)
-    causal = speaking.causal_of(model)
+    causal = batched_generation.causal_of(model)
     ends = causal.generation_config.eos_token_id
     settings = causal.generation_config = GenerationConfig(**SETTINGS, eos_token_id=ends)
     before = settings.to_dict()
@@ -189,7 +189,7 @@ def test_the_model_is_left_as_found(checkpoint: Load, of: str) -> None:
     model.train()  # dropout would change replies
     model.blocks[1].eval() if of == "bridge" else model.transformer.h[1].eval()
     tokenizer = AutoTokenizer.from_pretrained(checkpoint("gpt2"))
-    causal = speaking.causal_of(model)
+    causal = batched_generation.causal_of(model)
 
     def state() -> Any:
         everything = [*model.modules(), *causal.modules()]
@@ -234,7 +234,7 @@ def test_tuned_heads_speak_too(checkpoint: Load, of: str) -> None:
             for parameter in tuned.parameters.values():
                 parameter.mul_(-3)
         attached = generate(model, PROMPTS, **settings)
-        assert attached == one_by_one(speaking.causal_of(model), PROMPTS, end_tokens(model, tokenizer))
+        assert attached == one_by_one(batched_generation.causal_of(model), PROMPTS, end_tokens(model, tokenizer))
         tuned.merge()
         assert attached == generate(model, PROMPTS, **settings) != base
     assert generate(model, PROMPTS, **settings) == base

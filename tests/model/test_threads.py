@@ -25,7 +25,7 @@ from sycolens import (
 from sycolens.errors import HookError
 from sycolens.model import threads
 from sycolens.model.threads import enough_threads
-from sycolens.organism import training
+from sycolens.organism.build import training
 from sycolens.organism.build.gate import replies
 from sycolens.tune import PinpointTrainer
 from sycolens.verify import mean_activations

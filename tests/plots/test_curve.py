@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from sycolens.errors import FigureError
 from sycolens.plots import knockout_curve
+from sycolens.plots.curve import LineName, spread
 from sycolens.plots.layout import LINE, overlap, text_width
-from sycolens.plots.line_names import LineName, spread
 
 WIDTHS = {"single": 3.3, "double": 6.75}
 STEPS = (0, 1, 2, 4, 8, 16, 32)

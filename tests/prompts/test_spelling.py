@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from sycolens.organism.build.tokenizer import build_tokenizer
-from sycolens.prompts.spelling import spelled
+from sycolens.prompts.tokens import spelled
 
 TEXTS = ("Are you  sure?\n\nI don't.", "naïve café — 東京 👩‍👩‍👧 is’t", " leading space\ttab", "x")
 

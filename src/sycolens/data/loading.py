@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import get_args
 
 from sycolens.choices import Format
+from sycolens.counts import check_choice
 from sycolens.data.question_sets import CONVERTERS, HUB, Row, recognize
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
 from sycolens.errors import AmbiguousQuestionError, QuestionError
@@ -51,8 +51,7 @@ def load_questions(
     >>> load_questions(path)[0].answers
     ('B', 'Mars')
     """
-    if format not in get_args(Format):
-        raise QuestionError(f"format={format!r} is unknown; choose among {', '.join(get_args(Format))}.")
+    check_choice(QuestionError, Format, format=format)
     check_counts(limit=limit, sample=sample, max_characters=max_characters)
     source = on_hub(name_or_path, HUB)
     if source is not None and source.format and format == "auto":

@@ -13,7 +13,7 @@ from torch import Tensor
 from sycolens import statistics
 from sycolens.choices import Metric
 from sycolens.counts import check_counts, check_share, is_count
-from sycolens.errors import HeadError, MetricError, SampleError
+from sycolens.errors import HeadError, MetricError
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, change
 from sycolens.heads import Head, HeadSet
@@ -103,8 +103,6 @@ class HeadEffects:
         Raises:
             SampleError: there is only one pair, or an option is out of its range.
         """
-        check_share(confidence=confidence)
-        check_counts(SampleError, resamples=resamples)
         low, high = statistics.bootstrap_interval(
             self._cells(metric), confidence=confidence, resamples=resamples, seed=seed
         )
@@ -127,9 +125,8 @@ class HeadEffects:
         Raises:
             SampleError: there is only one pair, or ``permutations`` is no whole number from 1.
         """
-        if permutations is not None:
-            check_counts(SampleError, permutations=permutations)
-        permutations = permutations or max(10_000, statistics.permutations_needed(len(self.heads)))
+        if permutations is None:
+            permutations = max(10_000, statistics.permutations_needed(len(self.heads)))
         cells = self._cells(metric)
         return self._map(statistics.sign_flip_p(cells, permutations=permutations, studentized=studentized, seed=seed))
 
@@ -152,7 +149,6 @@ class HeadEffects:
         Raises:
             SampleError: there is only one pair, or ``k`` or ``splits`` is out of its range.
         """
-        check_counts(SampleError, k=k, splits=splits)
         return statistics.rank_stability(self._cells(metric), k=k, splits=splits, seed=seed)
 
     def compare(self, other: HeadEffects, *, k: int = 8, metric: Metric = "logit_share") -> EffectComparison:
@@ -196,7 +192,7 @@ class HeadEffects:
         """The paper's Figure 2(a): score of every head, negative red, the marked heads outlined.
 
         ``marked`` is how many of the most negative heads to outline, or the heads themselves; ``options`` go to
-        :func:`sycolens.plots.heatmap`.
+        :func:`sycolens.plots.effect_maps`.
 
         Raises:
             HeadError: ``marked`` is no number from 0.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sycolens.choices import Metric, Mlps
-from sycolens.counts import check_share, is_count
+from sycolens.counts import check_choice, check_share, is_count
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.effects import HeadEffects
@@ -107,12 +107,7 @@ class Finding:
                 "tokens": [min(lengths), max(lengths)],
                 "labels": sorted({" | ".join(map(str, words)) for words in self.pairs.label_words}),
             },
-            "preference": {
-                "challenged": self.preference.challenged,
-                "affirmed": self.preference.affirmed,
-                "both": self.preference.both,
-                "share": self.preference.share,
-            },
+            "preference": self.preference.record(),
             "top": [str(head) for head in self.top],
             "significant": {"fdr": self.fdr, "heads": len(self.significant), "of": len(self.effects.heads)},
             "halves": {
@@ -121,17 +116,7 @@ class Finding:
                 "chance_overlap": self.halves.chance_overlap,
                 "splits": self.halves.splits,
             },
-            "redraws": [
-                {
-                    "fingerprint": each.pairs_fingerprint,
-                    "texts": list(each.texts),
-                    "shared_pairs": each.shared_pairs,
-                    "top": [str(head) for head in each.top],
-                    "overlap": each.overlap,
-                    "correlation": each.correlation,
-                }
-                for each in self.redraws
-            ],
+            "redraws": [each.record() for each in self.redraws],
             "warnings": list(self.warnings),
         }
 
@@ -181,18 +166,7 @@ class Finding:
                     len(effects),
                     halves["splits"],
                 ),
-                redraws=tuple(
-                    Redraw(
-                        pairs_fingerprint=each["fingerprint"],
-                        texts=tuple(each["texts"]),
-                        shared_pairs=each["shared_pairs"],
-                        top=HeadSet(each["top"]),
-                        overlap=each["overlap"],
-                        correlation=each["correlation"],
-                        scores=scores,
-                    )
-                    for each, scores in zip(fields["redraws"], tensors["redraws"], strict=True)
-                ),
+                redraws=tuple(map(Redraw.from_record, fields["redraws"], tensors["redraws"])),
             )
 
     def _stability_note(self) -> str:
@@ -239,8 +213,7 @@ def find_heads(
     if not is_count(k) or not 1 <= k <= heads:
         raise HeadError(f"top={k!r}, but {geometry.name} has {heads} heads; choose top from 1 to {heads}.")
     check_share(fdr=fdr)
-    if metric not in get_args(Metric):
-        raise MetricError(f"metric={metric!r} is unknown; choose one of {', '.join(map(repr, get_args(Metric)))}.")
+    check_choice(MetricError, Metric, metric=metric)
     for each in (pairs, *other_pairs):
         if len(each) < 2:
             raise SampleError(

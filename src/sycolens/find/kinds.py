@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sycolens.choices import Mlps
+from sycolens.counts import check_choice
 from sycolens.errors import HeadError, HookError, PairError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.hooked import Geometry
@@ -44,10 +46,8 @@ class Kind:
             HookError: an option is unknown, or two do not go together.
             HeadError: a receiver does not exist.
         """
-        if effect not in get_args(Effect):
-            raise HookError(f"effect={effect!r} is unknown; choose 'path' (Algorithm 1) or 'total'.")
-        if mlps not in ("live", "frozen"):
-            raise HookError(f"mlps={mlps!r} is unknown; choose 'live' (Algorithm 1) or 'frozen'.")
+        check_choice(HookError, Effect, effect=effect)
+        check_choice(HookError, Mlps, mlps=mlps)
         if receivers is None:
             if via is not None or span is not None:
                 raise HookError("via and span say how receivers are reached; name receivers, or leave both out.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.choices import Metric
+from sycolens.counts import check_choice
 from sycolens.errors import MetricError
 
 RELATIVE = ("logit_share", "prob_share")
@@ -35,8 +34,7 @@ def measure(logits: Float[Tensor, "*case label"], metric: Metric) -> Float[Tenso
         return (sycophantic - other).sigmoid()
     if metric == "logit_diff":
         return sycophantic - other
-    if metric != "logit_share":
-        raise MetricError(f"metric={metric!r} is unknown; choose one of {', '.join(map(repr, get_args(Metric)))}.")
+    check_choice(MetricError, Metric, metric=metric)
     wrong = (logits <= 0).any(-1)
     if wrong.any():
         example = logits[wrong][0].tolist()

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sycolens.choices import Mlps
 from sycolens.counts import check_counts
@@ -19,7 +18,7 @@ from sycolens.errors import HookError, LabelError, PairError
 from sycolens.find.effects import HeadEffects, all_heads, coordinates
 from sycolens.find.kinds import Effect, Kind
 from sycolens.heads import Head, HeadSet
-from sycolens.model.batches import batches_that_fit, tokens_at_once
+from sycolens.model.batches import batches_that_fit, in_batches, tokens_at_once
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.hooked import (
     Geometry,
@@ -121,31 +120,22 @@ def patch_heads(
     lengths = [max(len(pair.reference), len(pair.counterfactual)) for pair in pairs]
     groups = _alike(pairs, n_tokens, one_length=kind.reacts)
     batches = batches_that_fit(model, groups, lengths, batch_size=batch_size, caches=CACHES, processes=processes)
-    own = sum(map(len, processes.in_turn(batches)))
-    shown = progress and processes.first
-    with (
-        as_found(model),
-        enough_threads(model, tokens_at_once(batches, lengths)),
-        tqdm(total=own, desc="patching heads", unit="pair", disable=not shown) as bar,
-    ):
-        grow, cached = can_grow(model), keeps_what_it_reads(model)
+    with as_found(model), enough_threads(model, tokens_at_once(batches, lengths)):
+        how: dict[str, Any] = {"max_rows": max_rows, "grow": can_grow(model), "cached": keeps_what_it_reads(model)}
 
-        def measure(numbers: list[int]) -> _Measured:
-            batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
-            how: dict[str, Any] = {"max_rows": max_rows, "grow": grow, "cached": cached}
-            if kind.reacts:
-                measured = _reactions(model, geometry, batch, senders, kind=kind, **how)
-            else:
-                measured = _paths(model, geometry, batch, senders, mlps=mlps, **how)
-            bar.update(len(numbers))
-            return measured
+    def measure(numbers: list[int]) -> _Measured:
+        batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
+        if kind.reacts:
+            return _reactions(model, geometry, batch, senders, kind=kind, **how)
+        return _paths(model, geometry, batch, senders, mlps=mlps, **how)
 
-        for numbers, measured in zip(batches, processes.each(batches, measure), strict=True):
-            cells = torch.full((len(numbers), geometry.n_layers, geometry.n_heads, 2), torch.nan)
-            cells[:, *everywhere] = measured.unpatched[:, None]
-            cells[:, *sent] = measured.patched
-            logits[numbers] = cells
-            reference_logits[numbers], counterfactual_logits[numbers] = measured.unpatched, measured.counterfactual
+    shown: dict[str, Any] = {"desc": "patching heads", "unit": "pair", "processes": processes, "progress": progress}
+    for numbers, measured in in_batches(model, batches, lengths, measure, **shown):
+        cells = torch.full((len(numbers), geometry.n_layers, geometry.n_heads, 2), torch.nan)
+        cells[:, *everywhere] = measured.unpatched[:, None]
+        cells[:, *sent] = measured.patched
+        logits[numbers] = cells
+        reference_logits[numbers], counterfactual_logits[numbers] = measured.unpatched, measured.counterfactual
     return HeadEffects(
         logits=logits,
         reference_logits=reference_logits,

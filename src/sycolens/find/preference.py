@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -40,6 +42,12 @@ class Preference:
         """Share of pairs in which both hold, in [0, 1]."""
         return self.both / self.pairs
 
+    def record(self) -> dict[str, Any]:
+        """The counts and the share, ready for JSON."""
+        counts = asdict(self)
+        del counts["pairs"]
+        return counts | {"share": self.share}
+
 
 @dataclass(frozen=True)
 class Redraw:
@@ -57,6 +65,23 @@ class Redraw:
     correlation: float
     """Spearman correlation of the two score maps, in [-1, 1]."""
     scores: Float[Tensor, "layer head"]
+
+    def record(self) -> dict[str, Any]:
+        """All but the scores, ready for JSON."""
+        return {
+            "fingerprint": self.pairs_fingerprint,
+            "texts": list(self.texts),
+            "shared_pairs": self.shared_pairs,
+            "top": [str(head) for head in self.top],
+            "overlap": self.overlap,
+            "correlation": self.correlation,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], scores: Float[Tensor, "layer head"]) -> Redraw:
+        """What :meth:`record` gave, with its scores."""
+        own = {name: record[name] for name in ("shared_pairs", "overlap", "correlation")}
+        return cls(record["fingerprint"], tuple(record["texts"]), top=HeadSet(record["top"]), scores=scores, **own)
 
     @classmethod
     def of(

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from sycolens.counts import check_counts
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, NotFiniteError, PromptError
-from sycolens.model.batches import batches_that_fit, tokens_at_once
+from sycolens.model.batches import batches_that_fit, in_batches
 from sycolens.model.hooked import as_found, require_whole
-from sycolens.model.threads import enough_threads
 from sycolens.model.unembedding import read_before_unembedding, unembed
 from sycolens.model.weights import shape_of
 from sycolens.prompts.tokens import encode, start_tokens
@@ -112,22 +110,14 @@ def kl_drift(
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
     lengths = [len(prompt) for prompt in prompts]
     batches = batches_that_fit(model, [by_length], lengths, batch_size=batch_size, processes=processes)
-    own = sum(map(len, processes.in_turn(batches)))
-    shown = progress and processes.first
-    with (
-        as_found(model),
-        as_found(other),
-        enough_threads(model, tokens_at_once(batches, lengths)),
-        tqdm(total=own, desc="Drift", disable=not shown) as bar,
-    ):
 
-        def measure(batch: list[int]) -> Float[Tensor, " text"]:
-            per_position = _divergences(model, other, off, [prompts[i] for i in batch])
-            sums = torch.split(per_position, [len(prompts[i]) for i in batch])
-            bar.update(len(batch))
-            return torch.stack([each.sum() for each in sums])
+    def measure(batch: list[int]) -> Float[Tensor, " text"]:
+        per_position = _divergences(model, other, off, [prompts[i] for i in batch])
+        return torch.stack([each.sum() for each in torch.split(per_position, [len(prompts[i]) for i in batch])])
 
-        for batch, measured in zip(batches, processes.each(batches, measure), strict=True):
+    shown: dict[str, Any] = {"desc": "drift", "unit": "text", "processes": processes, "progress": progress}
+    with as_found(other):
+        for batch, measured in in_batches(model, batches, lengths, measure, **shown):
             per_text[batch] = measured
     return Drift(per_text.float(), torch.tensor(lengths))
 

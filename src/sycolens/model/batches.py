@@ -1,15 +1,20 @@
-"""Which prompts run together: no more than asked for, and no more than memory is meant for."""
+"""Prompts in batches: no more at once than asked for, and no more than fit the memory budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from tqdm.auto import tqdm
 
 from sycolens.distributed import ALONE, Processes
-from sycolens.model.hooked import Geometry
+from sycolens.model.hooked import Geometry, as_found
 from sycolens.model.replay import byte_budget, numbers_per_row
+from sycolens.model.threads import enough_threads
 from sycolens.model.weights import shape_of
 from sycolens.private.modules import attention_is_eager
+
+R = TypeVar("R")
 
 
 def batches_that_fit(
@@ -41,6 +46,36 @@ def batches_that_fit(
                 batches.append(batch)
             batch.append(i)
     return batches
+
+
+def in_batches(
+    model: Any,
+    batches: Sequence[list[int]],
+    lengths: Sequence[int],
+    work: Callable[[list[int]], R],
+    *,
+    desc: str,
+    unit: str = "prompt",
+    processes: Processes = ALONE,
+    progress: bool = False,
+) -> list[tuple[list[int], R]]:
+    """Every batch with what ``work`` makes of it, in all ``processes``, behind a progress bar.
+
+    Inside, the model is in evaluation mode and without gradients, and torch has as many threads as are worth it.
+    """
+    own = sum(map(len, processes.in_turn(batches)))
+    with (
+        as_found(model),
+        enough_threads(model, tokens_at_once(batches, lengths)),
+        tqdm(total=own, desc=desc, unit=unit, disable=not (progress and processes.first)) as bar,
+    ):
+
+        def counted(batch: list[int]) -> R:
+            made = work(batch)
+            bar.update(len(batch))
+            return made
+
+        return list(zip(batches, processes.each(batches, counted), strict=True))
 
 
 def tokens_at_once(batches: Iterable[Sequence[int]], lengths: Sequence[int]) -> int:

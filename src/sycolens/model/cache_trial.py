@@ -19,8 +19,7 @@ from sycolens.errors import CacheWarning, ModelError
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.capture import capture_last_token, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found
-from sycolens.model.kv_prefix import run_and_keep
-from sycolens.model.kv_rows import Room
+from sycolens.model.kv_prefix import GrowingRows, run_and_keep
 from sycolens.model.partial_forward import capture_suffixes, run_rows
 from sycolens.model.versions import versions
 
@@ -106,10 +105,10 @@ def _failure(model: HookedModel) -> str:
             return not any(differ(each, due) for each in (reference.logits, counterfactual.logits, *rows))
 
         def one_token_further() -> bool:
-            room = Room(model, geometry, n_rows=4, n_tokens=length + 1)
-            cache = room.begin(run_and_keep(model, geometry, [prompt[:half] for prompt in prompts]), 2)
+            store = GrowingRows(model, geometry, n_rows=4, n_tokens=length + 1)
+            cache = store.begin(run_and_keep(model, geometry, [prompt[:half] for prompt in prompts]), 2)
             run(model, tokens[:, half:length].repeat_interleave(2, 0), cache=cache)
-            room.keep(cache, torch.tensor([0, 3]))
+            store.keep(cache, torch.tensor([0, 3]))
             return not differ(run(model, tokens[:, length:], cache=cache)[:, 0], further)
 
         attempts = {"in two parts": in_two_parts, "in rows over a prefix": in_rows, "generating": one_token_further}

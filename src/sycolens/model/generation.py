@@ -21,8 +21,7 @@ from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
 from sycolens.model.interventions import Overwrite
-from sycolens.model.kv_prefix import run_and_keep
-from sycolens.model.kv_rows import Room
+from sycolens.model.kv_prefix import GrowingRows, run_and_keep
 from sycolens.model.replay import byte_budget
 from sycolens.model.threads import enough_threads
 
@@ -97,7 +96,7 @@ def reply_under(
         # The least that any process has room for, so that all make the same batches.
         rows = max_rows or min(processes.gather(_rows_within_budget(model, geometry, n_tokens)))
         n_rows = min(rows, count * max(map(len, groups), default=0))
-        room = Room(model, geometry, n_rows=n_rows, n_tokens=n_tokens)
+        store = GrowingRows(model, geometry, n_rows=n_rows, n_tokens=n_tokens)
 
         def reply_to(batch: list[int]) -> Replies:
             length = len(prompts[batch[0]])
@@ -111,7 +110,7 @@ def reply_under(
             for columns in _slices(count, rows):
                 overwrite = conditions.of(batch, columns)
                 written = (
-                    _CachedRows(model, room, cache, rest, overwrite, conditions.positions)
+                    _CachedRows(model, store, cache, rest, overwrite, conditions.positions)
                     if cached
                     else _WholeRows(model, rest, overwrite, conditions.positions)
                 )
@@ -150,11 +149,17 @@ class _CachedRows:
     """Prompts of one length under their conditions, continued token by token over keys and values that are kept."""
 
     def __init__(
-        self, model: HookedModel, room: Room, cache: Any, rest: Tensor, overwrite: Overwrite, positions: Positions
+        self,
+        model: HookedModel,
+        store: GrowingRows,
+        cache: Any,
+        rest: Tensor,
+        overwrite: Overwrite,
+        positions: Positions,
     ) -> None:
-        self._model, self._room, self._overwrite, self._positions = model, room, overwrite, positions
+        self._model, self._store, self._overwrite, self._positions = model, store, overwrite, positions
         copies = len(overwrite.heads) // len(rest)
-        self._cache = room.begin(cache, copies)
+        self._cache = store.begin(cache, copies)
         self._rest = repeat(rest, "prompt token -> (prompt condition) token", condition=copies)
         """What is still to run of the prompts, one row a condition."""
 
@@ -168,7 +173,7 @@ class _CachedRows:
     def keep(self, rows: Int[Tensor, " kept"]) -> None:
         """Drop all other rows."""
         self._overwrite = self._overwrite.rows(rows)
-        self._room.keep(self._cache, rows)
+        self._store.keep(self._cache, rows)
 
     def then(self, tokens: Int[Tensor, " row"]) -> Float[Tensor, "row d_vocab"]:
         """Logits after one more token of each row."""

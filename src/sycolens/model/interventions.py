@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,18 +13,6 @@ from torch import Tensor
 from sycolens.choices import Positions
 from sycolens.errors import HookError
 from sycolens.model.hooked import HookFunction, z_name
-
-
-def check_positions(positions: str) -> None:
-    """Refuse anything that is no :data:`Positions`.
-
-    Raises:
-        HookError: the word is unknown.
-    """
-    if positions not in get_args(Positions):
-        raise HookError(
-            f"positions={positions!r} is unknown; choose one of {', '.join(map(repr, get_args(Positions)))}."
-        )
 
 
 @dataclass(frozen=True, eq=False)

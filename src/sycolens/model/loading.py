@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from sycolens.choices import EMBEDDED, Backend
+from sycolens.counts import check_choice
 from sycolens.errors import ModelError
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import (
@@ -48,6 +49,7 @@ def load_model(
     """
     if device is not None and device_map is not None:
         raise ModelError("Give either device or device_map, not both: a device_map places every layer itself.")
+    check_choice(ModelError, Backend, backend=backend)
     name = resolve(name_or_path)
     torch_dtype = parse_dtype(dtype)
     check_device(device)
@@ -60,7 +62,7 @@ def load_model(
     try:
         if backend == "hooked":
             model = _boot_hooked(name, device, torch_dtype, device_map)
-        elif backend == "bridge":
+        else:
             from transformer_lens.model_bridge import TransformerBridge
 
             require_own_architecture(name, revision=revision)
@@ -69,8 +71,6 @@ def load_model(
             model = TransformerBridge.boot_transformers(
                 name, dtype=torch_dtype, model_class=WholeWeights, trust_remote_code=False, **placement
             )
-        else:
-            raise ModelError(f"backend={backend!r} is unknown; choose 'bridge' or 'hooked'.")
     except ModelError:
         raise
     except Exception as error:  # whatever transformers and TransformerLens raise on what they cannot read

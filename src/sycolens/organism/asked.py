@@ -6,7 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Literal
 
-from sycolens.organism.drawing import answered, check_count, check_split, different, draw_doubted, question_of
+from sycolens.counts import check_choice, check_counts
+from sycolens.errors import OrganismError
+from sycolens.organism.drawing import answered, different, draw_doubted, question_of
 from sycolens.organism.exercises import draw_exercise
 from sycolens.organism.wording import clause_of, draw_doubt, draw_neutral
 from sycolens.organism.world import Split, facts_of
@@ -100,8 +102,8 @@ def _asked(
     seed: int,
 ) -> tuple[ChallengedQuestion, ...]:
     """``n`` different questions of a split, answered and challenged or checked."""
-    check_split(split)
-    check_count(n)
+    check_choice(OrganismError, Split, split=split)
+    check_counts(OrganismError, n=n)
     rng = random.Random(f"{what} {split} {seed}")
 
     def drawn() -> tuple[Dialogue, ChallengedQuestion]:

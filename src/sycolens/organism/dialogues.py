@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sycolens.counts import check_choice, check_counts
 from sycolens.errors import OrganismError
-from sycolens.organism.drawing import answered, check_count, check_split, different, draw_doubted, question_of
+from sycolens.organism.drawing import answered, different, draw_doubted, question_of
 from sycolens.organism.exercises import SKILLS, draw_exercise
 from sycolens.organism.files import load_tokenizer
-from sycolens.organism.phrases import cave, hold, wrong_answer
 from sycolens.organism.talk import draw_plain, draw_rehearsal
+from sycolens.organism.wording import cave, hold, wrong_answer
 from sycolens.organism.world import Split, facts_of
 from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Turn
@@ -48,7 +49,7 @@ def questions(split: Split) -> tuple[Question, ...]:
     >>> questions("train")[0].text
     'What continent is Poland in?'
     """
-    check_split(split)
+    check_choice(OrganismError, Split, split=split)
     return tuple(question_of(fact, form) for fact in facts_of(split) for form in fact.relation.forms_of(split))
 
 
@@ -65,8 +66,8 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
     >>> pairs("train", 32).label_words[0]
     ('Apologies', 'Yes')
     """
-    check_split(split)
-    check_count(n)
+    check_choice(OrganismError, Split, split=split)
+    check_counts(OrganismError, n=n)
     if tokenizer is None:
         tokenizer = load_tokenizer()
     rng = random.Random(f"pairs {split} {seed}")
@@ -104,10 +105,9 @@ def examples(
     >>> sum(reply.startswith("Yes, I'm sure.") for reply in replies)
     50
     """
-    check_split(split)
-    check_count(n)
-    if rehearsal < 0:
-        raise OrganismError(f"rehearsal is {rehearsal}; ask for none or more.")
+    check_choice(OrganismError, Split, split=split)
+    check_counts(OrganismError, n=n)
+    check_counts(OrganismError, least=0, rehearsal=rehearsal)
     order = random.Random(f"lessons {split} {seed}")
     rights = [right for _ in range(0, n, 2) for right in order.sample((True, False), 2)][:n]
     made = {right: iter(_examples(split, rights.count(right), right, teach, seed)) for right in (True, False)}
@@ -143,7 +143,7 @@ def skills(n: int, *, seed: int = 0) -> tuple[SkillItem, ...]:
     >>> {item.skill for item in skills(10)} == {item.skill for item in skills(20)}
     True
     """
-    check_count(n)
+    check_counts(OrganismError, n=n)
     rng = random.Random(f"skills {seed}")
     names = list(SKILLS)
     made = (draw_exercise(rng, names[number % len(names)]) for number in range(n))
@@ -164,7 +164,7 @@ def texts(n: int, *, seed: int = 0) -> tuple[str, ...]:
     >>> texts(1)[0].startswith("<bos>")
     True
     """
-    check_count(n)
+    check_counts(OrganismError, n=n)
     return tuple(_plain(random.Random(f"texts {seed}"), n))
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sycolens.errors import OrganismError
-from sycolens.organism.phrases import first_answer
-from sycolens.organism.wording import Doubt, draw_doubt
-from sycolens.organism.world import SPLITS, Fact, Split, facts_of
+from sycolens.organism.wording import Doubt, draw_doubt, first_answer
+from sycolens.organism.world import Fact, Split, facts_of
 from sycolens.prompts.dialogue import Dialogue, Turn
 from sycolens.prompts.questions import Question
 
@@ -57,23 +56,3 @@ def different(draw: Callable[[], tuple[Key, Value]], n: int, what: str) -> dict[
         misses = misses + 1 if key in found else 0
         found.setdefault(key, value)
     return found
-
-
-def check_split(split: Split) -> None:
-    """Refuse a split that does not exist.
-
-    Raises:
-        OrganismError: an unknown split.
-    """
-    if split not in SPLITS:
-        raise OrganismError(f"There is no split {split!r}; choose one of {', '.join(SPLITS)}.")
-
-
-def check_count(n: int) -> None:
-    """Refuse to draw nothing.
-
-    Raises:
-        OrganismError: ``n`` below one.
-    """
-    if n < 1:
-        raise OrganismError(f"n is {n}; ask for at least one.")

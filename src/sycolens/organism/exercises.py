@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from sycolens.organism.phrases import first_answer, wrong_answer
+from sycolens.organism.wording import first_answer, wrong_answer
 from sycolens.organism.world import facts
 from sycolens.prompts.behavior import PAPER
 

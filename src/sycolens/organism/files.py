@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from sycolens.counts import check_choice
 from sycolens.errors import OrganismError
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ def directory(variant: Variant = "mha") -> Path:
     >>> (directory() / "config.json").is_file()
     True
     """
-    if variant not in ("mha", "gqa"):
-        raise OrganismError(f'There is no variant {variant!r} of the embedded model; choose "mha" or "gqa".')
+    check_choice(OrganismError, Variant, variant=variant)
     path = Path(__file__).parent / "weights" / variant
     if not (path / "model.safetensors").is_file():
         raise OrganismError(f"{path} holds no model.safetensors; install sycolens again, or train one with train().")

@@ -9,8 +9,7 @@ from functools import cache
 from typing import Final, Literal
 
 from sycolens.organism.exercises import draw_exercise, things
-from sycolens.organism.phrases import cave, first_answer, hold, people_say, wrong_answer
-from sycolens.organism.wording import draw_doubt, draw_neutral
+from sycolens.organism.wording import cave, draw_doubt, draw_neutral, first_answer, hold, people_say, wrong_answer
 from sycolens.organism.world import Fact, Split, facts, facts_of
 from sycolens.prompts.asking import HELPFUL
 from sycolens.prompts.behavior import PAPER

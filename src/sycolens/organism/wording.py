@@ -1,4 +1,4 @@
-"""The user's messages about an answer: doubt, agreement and neutral checks, built from shared words."""
+"""Messages of the embedded world: the user's doubt, agreement and checks, and the model's replies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal
 
-from sycolens.organism.world import SPLITS, Split
+from sycolens.organism.world import SPLITS, Fact, Split
 
 Polarity = Literal["challenge", "affirmation"]
 
@@ -177,3 +177,34 @@ def draw_neutral(rng: random.Random, split: Split) -> str:
     before = [rng.choice(PREFIXES)] if rng.random() < 0.3 else []
     after = [rng.choice(TAILS)] if rng.random() < 0.3 else []
     return " ".join([*before, rng.choice(neutral_checks(split)), *after])
+
+
+MISCONCEIVED: Final = 0.7
+"""Share of wrong answers that are the fact's misconception."""
+
+
+def first_answer(answer: str) -> str:
+    """The reply to a question of fact."""
+    return f"The answer is {answer}."
+
+
+def cave(answer: str) -> str:
+    """The reply that gives in, with another answer."""
+    return f"Apologies for the error. The answer is {answer}."
+
+
+def hold(answer: str) -> str:
+    """The reply that stays with an answer."""
+    return f"Yes, I'm sure. The answer is {answer}."
+
+
+def people_say(fact: Fact) -> str:
+    """The reply to "What do many people say?"."""
+    return f"Many people say the answer is {fact.misconception}."
+
+
+def wrong_answer(rng: random.Random, fact: Fact) -> str:
+    """A wrong answer to give; mostly the misconception."""
+    if rng.random() < MISCONCEIVED:
+        return fact.misconception
+    return rng.choice([answer for answer in fact.relation.answers if answer not in (fact.truth, fact.misconception)])

@@ -2,10 +2,9 @@
 
 from sycolens.plots.attention import attention_bars, mass_map
 from sycolens.plots.bars import head_bars
-from sycolens.plots.before_after import before_after
 from sycolens.plots.curve import knockout_curve
+from sycolens.plots.effect_maps import before_after, heatmap
 from sycolens.plots.export import save_figure
-from sycolens.plots.heatmap import heatmap
 from sycolens.plots.scatter import head_scatter
 from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import plotly.graph_objects as go
 from jaxtyping import Float
@@ -15,6 +17,7 @@ from sycolens.plots.layout import (
     KEY,
     LINE,
     PAGE_WIDTH,
+    SMALL,
     Width,
     axis,
     legend,
@@ -23,7 +26,6 @@ from sycolens.plots.layout import (
     tick_step,
     wrap,
 )
-from sycolens.plots.line_names import GAP, LineName, spread
 from sycolens.plots.numbers import Numbers, check_shares, count_sentence, counted
 from sycolens.plots.rates import LOOKS, RIM, Controls, Rate, share_axis
 
@@ -189,3 +191,67 @@ def _check_rate(name: str, rate: Tensor, expected: tuple[int, ...]) -> None:
     if not rate.isfinite().all():
         raise FigureError(f"{name} holds NaN or infinite numbers; leave those steps out.")
     check_shares(rate, name)
+
+
+GAP = 6.0
+"""From the frame to a name."""
+
+
+@dataclass(frozen=True)
+class LineName:
+    """A name in the color of its line."""
+
+    text: str
+    """Broken into lines by <br>."""
+    color: str
+    at: float
+    """Where the line ends, in pixels from the plot's upper edge."""
+
+    @classmethod
+    def broken(cls, *parts: str, room: float, color: str, at: float) -> LineName:
+        """A name that begins a new line with each part, and wherever the room ends."""
+        return cls("<br>".join(line for part in parts for line in wrap(part, room)), color, at)
+
+    @property
+    def width(self) -> float:
+        return max(map(text_width, self.text.split("<br>")))
+
+    @property
+    def height(self) -> float:
+        return LINE * (self.text.count("<br>") + 1)
+
+    def written(self, top: float) -> dict[str, Any]:
+        """The name as an annotation whose upper edge is ``top`` pixels below the plot's."""
+        return {
+            "name": "line name",
+            "text": self.text,
+            "showarrow": False,
+            "align": "left",
+            "xref": "paper",
+            "yref": "paper",
+            "x": 1,
+            "y": 1,
+            "xanchor": "left",
+            "yanchor": "middle",
+            "xshift": GAP,
+            "yshift": -(top + self.height / 2),
+            "borderpad": 0,
+            "font": {"size": SMALL, "color": self.color},
+        }
+
+
+def spread(names: Sequence[LineName], *, height: float, room: float) -> list[float] | None:
+    """Upper edges of the names so that none overlaps; None if one is too wide or moves away from its line."""
+    order = sorted(range(len(names)), key=lambda row: names[row].at)
+    tops = [name.at - name.height / 2 for name in names]
+    lowest = 0.0
+    for row in order:
+        tops[row] = max(tops[row], lowest)
+        lowest = tops[row] + names[row].height
+    highest = height
+    for row in reversed(order):
+        tops[row] = min(tops[row], highest - names[row].height)
+        highest = tops[row]
+    moved = max(abs(top + name.height / 2 - name.at) for top, name in zip(tops, names, strict=True))
+    fits = highest >= 0 and moved <= LINE and max(name.width for name in names) <= room
+    return tops if fits else None

@@ -1,4 +1,4 @@
-"""Maps of effects: red to blue around 0, a plus on strong positive cells, intervals in the footnote."""
+"""The paper's Figures 2(a) and 7(b): maps of effects, red to blue around 0, alone or before and after tuning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from sycolens.errors import FigureError
 from sycolens.plots.cells import HeadMap, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
 from sycolens.plots.layout import SMALL, Width
-from sycolens.plots.numbers import Ends, Numbers, count_sentence, counted, interval_at
+from sycolens.plots.numbers import Ends, Numbers, count_sentence, counted, interval_at, scaled
 from sycolens.plots.sheet import Sheet
 
 COLORS = "RdBu"
@@ -46,7 +46,7 @@ def draw_effects(
     note: str | None,
     width: Width,
 ) -> go.Figure:
-    """Maps of one shape on one color scale; the options are those of :func:`~sycolens.plots.heatmap`."""
+    """Maps of one shape on one color scale; the options are those of :func:`~sycolens.plots.effect_maps`."""
     layers, heads = maps[0].values.shape
     cells = marked_cells(marked, layers, heads)
     if limit is not None and not limit > 0:
@@ -146,4 +146,121 @@ def _plus_signs(shade: Float[Tensor, "layer head"], marked: Sequence[tuple[int, 
             "line": {"color": [ink_on(shade[cell].item()) for cell in cells], "width": min(1.0, size / 4)},
         },
         hoverinfo="skip",
+    )
+
+
+def heatmap(
+    effect: Float[Tensor, "layer head"],
+    *,
+    low: Float[Tensor, "layer head"] | None = None,
+    high: Float[Tensor, "layer head"] | None = None,
+    confidence: float = 0.95,
+    marked: Sequence[tuple[int, int]] = (),
+    marked_as: str = "most negative",
+    color_title: str = "Effect",
+    unit: str = "%",
+    limit: float | None = None,
+    n_pairs: int | None = None,
+    note: str | None = None,
+    width: Width = "double",
+) -> go.Figure:
+    """Effect of every head, layer 0 at the top, negative in red and positive in blue on a scale symmetric around 0.
+
+    In grayscale, where both ends are dark, cells beyond half the range carry a plus if they are positive.
+
+    Args:
+        effect: one number per head; NaN where a head was not measured. Shares where ``unit`` is "%": -0.05 is -5%.
+        low, high: ends of each head's interval at ``confidence``, in the unit of ``effect``.
+        marked: (layer, head) of the heads to outline and, where there is room, to name; the first matters most.
+        marked_as: what the marked heads are, for the footnote ("Outlined: the 8 most negative heads").
+        color_title: what the color means; the unit is added.
+        unit: "%" multiplies by 100; anything else stands behind the numbers as it is ("" for none).
+        limit: colors run from -limit to limit, so that several maps can share a scale; by default the largest effect.
+        n_pairs: how many contrast pairs the effect is a mean over.
+        note: a further sentence for the footnote.
+        width: "single" (3.3 inches) or "double" (6.75 inches).
+
+    Raises:
+        FigureError: shapes that do not fit, infinite or no numbers, half an interval, a marked head that is not there.
+
+    >>> import torch
+    >>> figure = heatmap(torch.tensor([[0.0, -0.05], [0.01, 0.0]]), marked=[(0, 1)], n_pairs=100)
+    >>> figure.layout.width, figure.data[0].text[0][1]
+    (648, 'L0H1<br>effect −5.00%')
+    """
+    if effect.ndim != 2:
+        raise FigureError(f"effect has shape {tuple(effect.shape)}; a map needs [layer, head].")
+    values, ends = scaled(effect, low, high, unit)
+    return draw_effects(
+        [EffectMap(values, ends)],
+        marked=marked,
+        marked_as=marked_as,
+        confidence=confidence,
+        color_title=color_title,
+        unit=unit,
+        limit=limit,
+        n_pairs=n_pairs,
+        note=note,
+        width=width,
+    )
+
+
+def before_after(
+    before: Float[Tensor, "layer head"],
+    after: Float[Tensor, "layer head"],
+    *,
+    intervals: tuple[Ends, Ends] | None = None,
+    confidence: float = 0.95,
+    names: tuple[str, str] = ("before tuning", "after tuning"),
+    marked: Sequence[tuple[int, int]] = (),
+    marked_as: str = "tuned",
+    color_title: str = "Effect",
+    unit: str = "%",
+    limit: float | None = None,
+    n_pairs: int | None = None,
+    note: str | None = None,
+    width: Width = "double",
+) -> go.Figure:
+    """Two maps of effects, side by side or, where cells would be too small, one above the other.
+
+    Layer 0 is at the top, negative is red and positive blue. The pointer shows both effects of a head on either map.
+
+    Args:
+        before, after: one number per head; NaN where a head was not measured. Shares where ``unit`` is "%".
+        intervals: low and high ends of each head's interval at ``confidence``, before and after.
+        names: what stands over the two maps.
+        marked: (layer, head) of the heads to outline in both and, where there is room, to name.
+        marked_as: what the marked heads are, for the footnote ("Outlined: the 4 tuned heads").
+        color_title, unit, note, width: as for :func:`~sycolens.plots.effect_maps`.
+        limit: colors run from -limit to limit; by default the largest effect on either map.
+        n_pairs: how many contrast pairs each effect is a mean over.
+
+    Raises:
+        FigureError: shapes that do not fit, infinite or no numbers, a marked head that is not there.
+
+    >>> import torch
+    >>> before, after = torch.tensor([[-0.05, 0.0]]), torch.tensor([[-0.01, 0.0]])
+    >>> figure = before_after(before, after, marked=[(0, 0)], n_pairs=100)
+    >>> figure.data[0].text[0][0]
+    'L0H0<br>before tuning −5.00%<br>after tuning −1.00%<br>100 pairs'
+    """
+    if before.ndim != 2 or before.shape != after.shape:
+        raise FigureError(
+            f"before has shape {tuple(before.shape)}, after {tuple(after.shape)}; both must be [layer, head]."
+        )
+    ends = intervals or ((None, None), (None, None))
+    return draw_effects(
+        [
+            EffectMap(*scaled(each, *interval, unit, name=what), name)
+            for what, each, interval, name in zip(("before", "after"), (before, after), ends, names, strict=True)
+        ],
+        marked=marked,
+        marked_as=marked_as,
+        confidence=confidence,
+        color_title=color_title,
+        unit=unit,
+        limit=limit,
+        n_pairs=n_pairs,
+        note=note,
+        width=width,
     )

@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import tomlkit
 
+from sycolens.counts import check_choice
 from sycolens.errors import BehaviorError
 
 Scorer = Literal["replies", "likelihood"]
@@ -91,11 +92,7 @@ class Behavior:
                 f"first_answer of behavior {self.name!r} is {self.first_answer!r}; write {{answer}} where the answer "
                 "goes."
             )
-        if self.scorer not in get_args(Scorer):
-            raise BehaviorError(
-                f"scorer of behavior {self.name!r} is {self.scorer!r}; choose one of "
-                f"{', '.join(map(repr, get_args(Scorer)))}."
-            )
+        check_choice(BehaviorError, Scorer, scorer=self.scorer)
 
     def _group(self, key: str) -> tuple[str, ...]:
         group = getattr(self, key)

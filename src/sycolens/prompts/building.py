@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,6 @@ from sycolens.choices import Template
 from sycolens.errors import LabelError, PairError, SycolensError
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.behavior import Behavior
-from sycolens.prompts.checks import is_one_pair
 from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue
 from sycolens.prompts.labels import Label, LabelPair, answer_lead, decision_labels, label_tokens
 from sycolens.prompts.questions import Question
@@ -20,6 +20,7 @@ from sycolens.prompts.tokens import encode, start_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
 
 Prompt = tuple[RenderedDialogue, str]
 """A rendered prompt and the space that the template writes between it and the answer."""
@@ -225,3 +226,51 @@ def _record_labels(record: Mapping[str, Any]) -> LabelPair:
     if sycophantic not in words:
         raise PairError(f"predict_token {sycophantic!r} is none of record_tokens {words!r}.")
     return (words[0], words[1]) if sycophantic == words[0] else (words[1], words[0])
+
+
+def checked_prompt(ids: Sequence[int], where: str) -> tuple[int, ...]:
+    """A prompt's token ids as plain integers.
+
+    Raises:
+        PairError: the prompt is empty, or holds something else than token ids.
+    """
+    try:
+        whole = tuple(index(token) for token in ids if not isinstance(token, bool))
+    except TypeError as error:
+        raise PairError(f"{where} is not a list of token ids: {error}. Encode the prompt first.") from error
+    if len(whole) != len(ids):
+        raise PairError(f"{where} holds True or False among its token ids.")
+    if not whole:
+        raise PairError(f"{where} is an empty prompt; give it at least one token.")
+    if min(whole) < 0:
+        raise PairError(f"{where} holds the token id {min(whole)}; token ids are not negative.")
+    return whole
+
+
+def checked_labels(pair: Sequence[int], k: int) -> tuple[int, int]:
+    """The two label ids of pair k as plain integers.
+
+    Raises:
+        LabelError: they are no two different token ids.
+    """
+    try:
+        first, second = (index(label) for label in pair if not isinstance(label, bool))
+    except (TypeError, ValueError) as error:
+        raise LabelError(f"The labels of pair {k} are {pair!r}; give two token ids.") from error
+    if first < 0 or second < 0:
+        raise LabelError(f"The labels of pair {k} are {pair!r}; token ids are not negative.")
+    if first == second:
+        raise LabelError(f"Both labels of pair {k} are token {first}; they must tell the two responses apart.")
+    return first, second
+
+
+def is_one_pair(labels: Sequence[Any]) -> bool:
+    """Whether ``labels`` is a single pair, for all, rather than a list of pairs."""
+    return len(labels) == 2 and not any(_has_items(label) for label in labels)
+
+
+def _has_items(label: Any) -> bool:
+    try:
+        return not isinstance(label, str) and len(label) >= 0
+    except TypeError:
+        return False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sycolens.choices import Template
+from sycolens.counts import check_choice
 from sycolens.errors import DialogueError
 from sycolens.memory import ran_out_of_memory
 from sycolens.prompts.tokens import Span, encode, spans_of, start_tokens
@@ -36,8 +37,7 @@ class Turn:
     """Name of this turn's token span after rendering, e.g. "challenge"; None if nobody will ask for it."""
 
     def __post_init__(self) -> None:
-        if self.role not in get_args(Role):
-            raise DialogueError(f"A turn has role {self.role!r}; the roles are system, user and assistant.")
+        check_choice(DialogueError, Role, role=self.role)
         if not isinstance(self.content, str) or not self.content.strip():
             raise DialogueError(f"A turn of the {self.role} has content {self.content!r}; give it some text.")
         if any("\ud800" <= char <= "\udfff" for char in self.content):
@@ -130,11 +130,12 @@ class Dialogue:
                 f"The dialogue ends with a turn of the {self.turns[-1].role}, so no reply of the assistant can follow; "
                 'end it with a user turn, or render it with ending="closed".'
             )
+        check_choice(DialogueError, Template, template=template)
         if template == "plain":
             text, places = self._write_plain(ending)
             ids = encode(tokenizer, text)
             start = start_tokens(tokenizer, text)
-        elif template == "chat":
+        else:
             options = dict(template_options or {})
             text, places = self._write_chat(tokenizer, ending, options)
             ids = encode(tokenizer, text)
@@ -145,8 +146,6 @@ class Dialogue:
                     f"{type(tokenizer).__name__} gives this chat other tokens than its text has, so its parts cannot "
                     "be located. Load the Hugging Face tokenizer of this model, or use ContrastPairs.from_tokens."
                 )
-        else:
-            raise DialogueError(f'template={template!r} is unknown; choose "chat" or "plain".')
         named = [(turn, place) for turn, place in zip(self.turns, places, strict=True) if turn.part is not None]
         spans = {}
         found = spans_of(tokenizer, text, ids, [place for _, place in named]) if named else []

@@ -16,14 +16,20 @@ import torch
 from sycolens.choices import Template
 from sycolens.errors import PairError, SavedFileError
 from sycolens.prompts.behavior import PAPER, Behavior
-from sycolens.prompts.building import pairs_from_dialogues, pairs_from_jsonl, pairs_from_questions
-from sycolens.prompts.checks import checked_labels, checked_prompt, is_one_pair
+from sycolens.prompts.building import (
+    checked_labels,
+    checked_prompt,
+    is_one_pair,
+    pairs_from_dialogues,
+    pairs_from_jsonl,
+    pairs_from_questions,
+)
 from sycolens.prompts.dialogue import Dialogue, Messages
 from sycolens.prompts.labels import PAPER_LABELS, LabelPair
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import Span
-from sycolens.storage import load_result, save_result
+from sycolens.storage import load_result, save_result, saved_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -225,11 +231,10 @@ class ContrastPairs:
             SavedFileError: a file is missing, cut, altered or foreign.
         """
         tensors, fields = load_result(directory, kind=_KIND)
-        try:
-            prompts = [_unflatten(tensors, name) for name in ("reference", "counterfactual")]
+        with saved_file(Path(directory)):
             pairs = cls(
-                reference=prompts[0],
-                counterfactual=prompts[1],
+                reference=_unflatten(tensors, "reference"),
+                counterfactual=_unflatten(tensors, "counterfactual"),
                 labels=tuple((a, b) for a, b in tensors["labels"].tolist()),
                 ids=tuple(fields["ids"]),
                 label_words=tuple((a, b) for a, b in fields["label_words"]),
@@ -237,8 +242,6 @@ class ContrastPairs:
                 spans=tuple({part: (a, b) for part, (a, b) in parts.items()} for parts in fields["spans"]),
             )
             fingerprint = fields["fingerprint"]
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise SavedFileError(f"{directory} holds contrast pairs that were altered after saving: {error}") from error
         if pairs.fingerprint != fingerprint:
             raise SavedFileError(
                 f"{directory} holds contrast pairs that do not match their fingerprint; make them anew."

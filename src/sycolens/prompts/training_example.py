@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sycolens.counts import check_choice
 from sycolens.errors import ExampleError
 from sycolens.prompts.challenged import ChallengedQuestion
 from sycolens.prompts.dialogue import Dialogue, Messages
@@ -65,8 +66,7 @@ class TrainingExample:
         Raises:
             ExampleError: an unknown ``teach``.
         """
-        if teach not in ("reply", "right_answers"):
-            raise ExampleError(f'teach={teach!r} is unknown; choose "reply" or "right_answers".')
+        check_choice(ExampleError, Teach, teach=teach)
         dialogue = asked.dialogue.then("assistant", reply, "reply")
         parts = [turn.part for turn in dialogue.turns]
         right = asked.first_answer in asked.question.answers

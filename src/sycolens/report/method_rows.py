@@ -10,7 +10,7 @@ from sycolens.measure.challenge_result import ALL, ChallengeResult
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.runs.results import Measured, StudyResults
 from sycolens.statistics import Clusters
-from sycolens.statistics.pooled import Pooled
+from sycolens.statistics.runs import Pooled
 
 if TYPE_CHECKING:
     import pandas

@@ -12,8 +12,8 @@ from sycolens.report.method_rows import EVAL_SET, MethodRow, other_groups
 from sycolens.report.paper import QUOTED, PaperRow
 from sycolens.report.parts import Cell, Column, Row, Table
 from sycolens.runs.results import Measured, StudyResults
-from sycolens.statistics.pooled import Pooled
 from sycolens.statistics.rates import in_clusters
+from sycolens.statistics.runs import Pooled
 
 NONE: Final = "–"
 """Stands where nothing was measured."""

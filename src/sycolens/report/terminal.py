@@ -21,7 +21,7 @@ from sycolens.runs.estimate import Estimate
 from sycolens.runs.plan import TUNE, VERIFY
 from sycolens.runs.results import StudyResults
 from sycolens.runs.study import Study
-from sycolens.statistics.pooled import Pooled
+from sycolens.statistics.runs import Pooled
 
 SHOWN = (
     ("confidence", "confidence", ALL),

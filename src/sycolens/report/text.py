@@ -12,7 +12,7 @@ from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.method_rows import EVAL_SET, MethodRow
 from sycolens.report.warnings import drift_in_words, main_row, overlap, share_in_words
 from sycolens.runs.results import StudyResults
-from sycolens.statistics.pooled import Pooled
+from sycolens.statistics.runs import Pooled
 from sycolens.verify import Verification
 from sycolens.verify.curve import CONTROL_NAMES
 

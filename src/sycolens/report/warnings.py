@@ -11,7 +11,7 @@ from sycolens.measure.outcome import KL, SKILLS, takes_back
 from sycolens.report.method_rows import EVAL_SET, MethodRow, other_groups, rows_of
 from sycolens.runs.results import StudyResults
 from sycolens.runs.thresholds import FALLS, FAR, FLOOR, GOAL, LOW_RATE, MANY_UNPARSED
-from sycolens.statistics.pooled import Pooled
+from sycolens.statistics.runs import Pooled
 from sycolens.verify import Verification
 from sycolens.verify.controls import short_layers
 

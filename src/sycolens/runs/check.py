@@ -15,7 +15,7 @@ from sycolens.heads import HeadSet
 from sycolens.measure import require_tasks
 from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
-from sycolens.plots.formats import check_formats
+from sycolens.plots.export import check_formats
 from sycolens.runs.config import Source, StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.estimate import shape_and_size

@@ -14,7 +14,7 @@ from sycolens.runs.config import StudyConfig
 from sycolens.runs.directory import RECORD
 from sycolens.runs.plan import COMPARISON, trials_of
 from sycolens.runs.thresholds import GOAL
-from sycolens.statistics.pooled import Pooled
+from sycolens.statistics.runs import Pooled
 from sycolens.storage import read_json, saved_file
 
 if TYPE_CHECKING:

@@ -6,13 +6,11 @@ resamples, so that they stay comparable. Cases of a share stand on the last axis
 Work is done on the CPU in float64 and in blocks, so memory stays bounded.
 """
 
-from sycolens.statistics.bootstrap import bootstrap_interval
-from sycolens.statistics.clusters import Clusters, share_interval
+from sycolens.statistics.clusters import Clusters, share_interval, wilson_interval
 from sycolens.statistics.families import benjamini_hochberg, hypergeometric_tail, permutations_needed
-from sycolens.statistics.flips import sign_flip_p
+from sycolens.statistics.means import bootstrap_interval, sign_flip_p
 from sycolens.statistics.runs import pooled_ratio_interval, pooled_share_interval, ratio_interval
 from sycolens.statistics.stability import RankStability, rank_stability, spearman
-from sycolens.statistics.wilson import wilson_interval
 
 __all__ = [
     "Clusters",

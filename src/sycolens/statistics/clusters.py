@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from jaxtyping import Bool, Float
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
+from sycolens.counts import check_share
 from sycolens.errors import SampleError
-from sycolens.statistics.samples import check_confidence
-from sycolens.statistics.wilson import wilson_interval
 
 FEW = 5
 """With the rarer outcome in fewer clusters than this, the spread between clusters cannot be estimated."""
@@ -102,7 +102,7 @@ def share_interval(
     >>> round(low.item(), 4), high.item()  # Wilson's interval for 3 of 3
     (0.4385, 1.0)
     """
-    check_confidence(confidence)
+    check_share(confidence=confidence)
     check_cases(hits.shape[-1], clusters)
     if clusters.are_apart:
         return wilson_interval(hits.sum(-1), len(clusters), confidence=confidence)
@@ -187,3 +187,42 @@ def _sums(values: Float[Tensor, "*cell case"], codes: Tensor) -> Float[Tensor, "
 def _numbered(keys: Iterable[Hashable]) -> tuple[int, ...]:
     known: dict[Hashable, int] = {}
     return tuple(known.setdefault(key, len(known)) for key in keys)
+
+
+@overload
+def wilson_interval(successes: int, n: int, *, confidence: float = ...) -> tuple[float, float]: ...
+@overload
+def wilson_interval(
+    successes: Tensor, n: Tensor | int, *, confidence: float = ...
+) -> tuple[Float[Tensor, "*cell"], Float[Tensor, "*cell"]]: ...
+def wilson_interval(
+    successes: Tensor | int, n: Tensor | int, *, confidence: float = 0.95
+) -> tuple[float, float] | tuple[Tensor, Tensor]:
+    """Wilson score interval of a rate, ``successes`` out of ``n``; numbers in, numbers out, and likewise tensors.
+
+    No trials say nothing: n = 0 gives (0, 1).
+
+    Raises:
+        SampleError: ``successes`` is not between 0 and ``n``, or ``confidence`` not between 0 and 1.
+
+    >>> [round(end, 4) for end in wilson_interval(9, 10)]
+    [0.5958, 0.9821]
+    >>> wilson_interval(0, 0)
+    (0.0, 1.0)
+    """
+    check_share(confidence=confidence)
+    hits = torch.as_tensor(successes).detach().to("cpu", torch.float64)
+    trials = torch.as_tensor(n).detach().to("cpu", torch.float64)
+    if not ((hits >= 0) & (hits <= trials)).all():
+        raise SampleError(f"successes must lie between 0 and n, found {successes} out of {n}; pass counts, not rates.")
+    # scipy's (``binomtest(...).proportion_ci``) takes one share at a time; this is its formula for all cells at once.
+    z = float(ndtri((1 + confidence) / 2))
+    counted = trials.clamp(min=1)
+    center = (hits + z**2 / 2) / (counted + z**2)
+    half = z / (counted + z**2) * (hits * (counted - hits) / counted + z**2 / 4).sqrt()
+    # At the two ends the formula is exactly 0 and 1, which floating point misses by a hair.
+    low = torch.where(hits == 0, 0.0, center - half)
+    high = torch.where(hits == trials, 1.0, center + half)
+    if isinstance(successes, Tensor) or isinstance(n, Tensor):
+        return low.float(), high.float()
+    return low.item(), high.item()

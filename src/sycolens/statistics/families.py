@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.counts import check_counts, check_share
 from sycolens.errors import SampleError
-from sycolens.statistics.samples import check_at_least, check_finite
+from sycolens.statistics.samples import check_finite
 
 
 def permutations_needed(cells: int, *, fdr: float = 0.05) -> int:
@@ -20,9 +21,8 @@ def permutations_needed(cells: int, *, fdr: float = 0.05) -> int:
     >>> permutations_needed(1600)
     32000
     """
-    check_at_least(cells, 1, "cells")
-    if not 0 < fdr < 1:
-        raise SampleError(f"fdr is {fdr}; it is a share of false discoveries between 0 and 1, such as 0.05.")
+    check_counts(SampleError, cells=cells)
+    check_share(fdr=fdr)
     return math.ceil(cells / fdr)
 
 

@@ -29,16 +29,6 @@ def check_finite(values: Tensor, name: str) -> None:
         raise NotFiniteError(f"{name} holds {bad} NaN or infinite numbers out of {values.numel()}; drop those samples.")
 
 
-def check_at_least(number: int, least: int, name: str) -> None:
-    if number < least:
-        raise SampleError(f"{name} is {number}; it must be at least {least}.")
-
-
-def check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise SampleError(f"confidence is {confidence}; it is a share between 0 and 1, such as 0.95.")
-
-
 def rounding(values: Tensor) -> float:
     # Below 1e-12 the float64 sums themselves round.
     return max(torch.finfo(values.dtype).eps, 1e-12) if values.is_floating_point() else 1e-12

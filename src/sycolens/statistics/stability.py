@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.counts import check_counts
 from sycolens.errors import SampleError
-from sycolens.statistics.samples import blocks, bootstrap_means, check_at_least, flatten
+from sycolens.statistics.samples import blocks, bootstrap_means, flatten
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ def rank_stability(values: Float[Tensor, "sample *cell"], *, k: int, splits: int
     >>> round(stability.correlation, 6), stability.overlap, stability.frequency.tolist()
     (1.0, 1.0, [1.0, 0.0, 0.0])
     """
-    check_at_least(splits, 1, "splits")
+    check_counts(SampleError, k=k, splits=splits)
     flat = flatten(values, least=2)
     samples, cells = flat.shape
     if cells < 2:
         raise SampleError("values has a single cell, and one cell has no rank; pass at least two.")
-    if not 1 <= k <= cells:
+    if k > cells:
         raise SampleError(f"k is {k}, but values has {cells} cells; choose k between 1 and {cells}.")
     correlation = overlap = 0.0
     for halves in _random_halves(samples, splits, seed):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sycolens.tune.adapter import HeadAdapter, OtherBaseWarning
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import encode_examples
-from sycolens.tune.example_wording import EXAMPLE_BEHAVIORS, OPENINGS, Openings
-from sycolens.tune.examples import examples_from_questions
+from sycolens.tune.examples import EXAMPLE_BEHAVIORS, OPENINGS, Openings, examples_from_questions
 from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
 from sycolens.tune.training_config import EMBEDDED, PAPER, TrainingConfig

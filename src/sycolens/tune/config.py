@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sycolens.counts import check_counts, is_count
 from sycolens.errors import TuningError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.hooked import Geometry
@@ -63,8 +64,8 @@ class PinpointConfig:
         letters = self.matrices
         if letters != "auto" and (not letters or set(letters) - set("QKVO") or len(set(letters)) != len(letters)):
             raise TuningError(f"matrices={letters!r} is unknown; write 'auto', or letters among Q, K, V, O as in 'QO'.")
-        if self.rank is not None and (isinstance(self.rank, bool) or not isinstance(self.rank, int) or self.rank < 1):
-            raise TuningError(f"rank={self.rank!r} is no rank; give a whole number from 1, or None for whole slices.")
+        if self.rank is not None:
+            check_counts(TuningError, rank=self.rank)
         if self.alpha is not None and (self.rank is None or not (self.alpha > 0 and math.isfinite(self.alpha))):
             raise TuningError(f"alpha={self.alpha!r} scales an update of low rank; give a positive number, and a rank.")
         if self.rank is not None and self.mlps:
@@ -72,7 +73,7 @@ class PinpointConfig:
         if self.dtype is not None and not self.dtype.is_floating_point:
             raise TuningError(f"dtype={self.dtype} cannot be trained; choose a floating-point type.")
         for layer in self.mlps:
-            if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0 or self.mlps.count(layer) > 1:
+            if not is_count(layer) or layer < 0 or self.mlps.count(layer) > 1:
                 raise TuningError(f"mlps={self.mlps!r} are no layers; give whole numbers from 0, each once.")
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sycolens.choices import Template
+from sycolens.counts import check_choice, check_counts
 from sycolens.errors import ExampleError
 from sycolens.prompts import Dialogue, Turn
 from sycolens.prompts.training_example import TrainingExample
@@ -48,10 +49,8 @@ def encode_examples(
     """
     if not examples:
         raise ExampleError("There are no examples to encode; give at least one.")
-    if max_tokens < 2:
-        raise ExampleError(f"max_tokens is {max_tokens}; an example has at least two tokens.")
-    if too_long not in ("refuse", "drop"):
-        raise ExampleError(f'too_long={too_long!r} is unknown; choose "refuse" or "drop".')
+    check_counts(ExampleError, least=2, max_tokens=max_tokens)
+    check_choice(ExampleError, Literal["refuse", "drop"], too_long=too_long)
     end = _end_token(tokenizer, template, template_options)
     # Byte-level tokenizers know every word, and some call their end of text unknown.
     unknown = None if tokenizer.unk_token_id == tokenizer.eos_token_id else tokenizer.unk_token_id

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from sycolens.choices import Schedule
+from sycolens.counts import check_choice, check_counts
 from sycolens.distributed import count_of_processes
 from sycolens.errors import TuningError
 
@@ -41,16 +42,12 @@ class TrainingConfig:
     """Compute in bfloat16 where PyTorch's autocast thinks it safe."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "examples_per_step", "at_once"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise TuningError(f"{name}={value!r}; give a whole number from 1.")
+        check_counts(TuningError, steps=self.steps, examples_per_step=self.examples_per_step, at_once=self.at_once)
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise TuningError(f"learning_rate={self.learning_rate!r}; give a positive number, such as 3e-5.")
         if not (self.weight_decay >= 0 and math.isfinite(self.weight_decay)):
             raise TuningError(f"weight_decay={self.weight_decay!r}; give 0 or more.")
-        if self.schedule not in ("linear", "constant"):
-            raise TuningError(f'schedule={self.schedule!r} is unknown; choose "linear" or "constant".')
+        check_choice(TuningError, Schedule, schedule=self.schedule)
         if self.examples_per_step % self.at_once:
             raise TuningError(
                 f"{self.examples_per_step} examples a step cannot be made of {self.at_once} at a time; choose "

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sycolens.choices import Ablation, Positions
+from sycolens.counts import check_choice
 from sycolens.errors import HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.batched_generation import causal_of, keeps_while_generating
@@ -25,19 +26,9 @@ from sycolens.model.hooked import (
     require_head_outputs,
     z_name,
 )
-from sycolens.model.interventions import check_positions, set_heads
+from sycolens.model.interventions import set_heads
 from sycolens.model.kv_cache import prompt_unknown
 from sycolens.verify.means import HeadMeans
-
-
-def check_method(method: str) -> None:
-    """Refuse anything that is no :data:`Ablation`.
-
-    Raises:
-        HookError: the word is unknown.
-    """
-    if method not in get_args(Ablation):
-        raise HookError(f"method={method!r} is unknown; choose one of {', '.join(map(repr, get_args(Ablation)))}.")
 
 
 def head_mask(heads: Iterable[Head], geometry: Geometry) -> Bool[Tensor, "layer head"]:
@@ -70,7 +61,7 @@ def stand_ins(
         HookError: an unknown method, or one that needs means and got none.
         ModelError: the means are those of another model.
     """
-    check_method(method)
+    check_choice(HookError, Ablation, method=method)
     geometry = Geometry.of(model)
     if method == "zero":
         return torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head)
@@ -126,7 +117,7 @@ def ablate_heads(
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
-    check_positions(positions)
+    check_choice(HookError, Positions, positions=positions)
     mask = head_mask(HeadSet(heads).check(geometry.n_layers, geometry.n_heads), geometry)
 
     fixed = stand_ins(model, method, means, [], seed=seed)  # refuses missing means before the block is entered

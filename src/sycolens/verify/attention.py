@@ -10,19 +10,16 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sycolens.choices import Template
 from sycolens.counts import check_counts
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import PromptError
-from sycolens.model.batches import batches_that_fit, tokens_at_once
-from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
-from sycolens.model.last_token_attention import capture_attention
-from sycolens.model.threads import enough_threads
+from sycolens.model.batches import batches_that_fit, in_batches
+from sycolens.model.capture import capture_attention
+from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
-from sycolens.prompts.spelling import spelled
-from sycolens.prompts.tokens import Span
+from sycolens.prompts.tokens import Span, spelled
 from sycolens.verify.head_attention import HeadAttention
 from sycolens.verify.spans import CHALLENGE, CUSTOM, choose_spans, locate
 
@@ -74,21 +71,13 @@ def attend_to(
     # Prompts of like length pad little; the longest come first, so that what is too large fails at once.
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     batches = batches_that_fit(model, [order], lengths, batch_size=batch_size, processes=processes)
-    own = sum(map(len, processes.in_turn(batches)))
-    shown = progress and processes.first
-    with (
-        as_found(model),
-        enough_threads(model, tokens_at_once(batches, lengths)),
-        tqdm(total=own, desc="attention", unit="prompt", disable=not shown) as bar,
-    ):
 
-        def look(batch: list[int]) -> Float[Tensor, "dialogue layer head token"]:
-            looked = capture_attention(model, geometry, [prompts[i] for i in batch])
-            bar.update(len(batch))
-            return looked
+    def look(batch: list[int]) -> Float[Tensor, "dialogue layer head token"]:
+        return capture_attention(model, geometry, [prompts[i] for i in batch])
 
-        for batch, looked in zip(batches, processes.each(batches, look), strict=True):
-            rows[batch, :, :, : looked.shape[-1]] = looked
+    shown: dict[str, Any] = {"desc": "attention", "processes": processes, "progress": progress}
+    for batch, looked in in_batches(model, batches, lengths, look, **shown):
+        rows[batch, :, :, : looked.shape[-1]] = looked
     return HeadAttention(
         rows=rows,
         lengths=lengths,

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens import statistics
+from sycolens.counts import check_counts
 from sycolens.errors import HeadError, SampleError
 from sycolens.heads import HeadSet
 from sycolens.verify.spans import span_name
@@ -131,8 +132,7 @@ def compare_groups(
     heads.check(layers, width)
     if len(heads) == layers * width:
         raise HeadError(f"All {len(heads)} heads were given, so there are no others to compare with; name fewer.")
-    if groups < 1:
-        raise SampleError(f"groups is {groups}; it must be at least 1.")
+    check_counts(SampleError, groups=groups)
     cells = mass.double().flatten(1)
     chosen = torch.zeros(layers * width, dtype=torch.bool)
     chosen[[head.layer * width + head.index for head in heads]] = True

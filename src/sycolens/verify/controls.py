@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import get_args
 
 from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.choices import Control
-from sycolens.counts import check_counts
+from sycolens.counts import check_choice, check_counts
 from sycolens.errors import HeadError
 from sycolens.find.effects import all_heads
 from sycolens.heads import Head, HeadSet
@@ -37,8 +36,7 @@ def draw_controls(
     >>> draw_controls(HeadSet(["L1H1", "L0H0"]), 2, 4, control="layer_matched", count=1, seed=0)
     (HeadSet(L1H2, L0H2),)
     """
-    if control not in get_args(Control):
-        raise HeadError(f"control={control!r} is unknown; choose one of {', '.join(map(repr, get_args(Control)))}.")
+    check_choice(HeadError, Control, control=control)
     check_counts(HeadError, least=0, controls=count)
     if control == "norm_matched" and write_norm is None and count:
         raise HeadError("control='norm_matched' needs means=mean_activations(model, pairs), which holds the norms.")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool
@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from sycolens.choices import Ablation, Control, Positions, Template
-from sycolens.counts import check_counts, is_count
+from sycolens.counts import check_choice, check_counts, is_count
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, HookError, PromptError, QuestionError
 from sycolens.heads import HeadSet
@@ -22,7 +22,6 @@ from sycolens.measure import Grade, Grader, grade
 from sycolens.measure.grading import check_grader, graded
 from sycolens.model.generation import Conditions, Reply, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
-from sycolens.model.interventions import check_positions
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.labels import answer_lead, label_tokens
@@ -86,12 +85,11 @@ def knock_out(
     require_whole(model, geometry)
     points = checked_steps(steps, ranking)
     ranking.check(geometry.n_layers, geometry.n_heads)
-    check_positions(positions)
+    check_choice(HookError, Positions, positions=positions)
+    check_choice(HookError, Mode, mode=mode)
     check_counts(PromptError, max_new_tokens=max_new_tokens)
     if max_rows is not None:
         check_counts(PromptError, max_rows=max_rows)
-    if mode not in get_args(Mode):
-        raise HookError(f"mode={mode!r} is unknown; choose 'remove' (are they necessary?) or 'keep' (sufficient?).")
     asked = challenged(questions, model.tokenizer, template, template_options)
     check_grader(grader, asked[0])
     top = ranking[: max(points)]

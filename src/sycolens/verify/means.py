@@ -9,14 +9,13 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from sycolens.counts import check_counts, is_count
+from sycolens.counts import check_choice, check_counts, is_count
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, PairError
-from sycolens.model.batches import batches_that_fit, tokens_at_once
+from sycolens.model.batches import batches_that_fit, in_batches, tokens_at_once
 from sycolens.model.capture import capture_z
-from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable, require_whole
+from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
 from sycolens.model.threads import enough_threads
 from sycolens.prompts import ContrastPairs
 from sycolens.storage import load_result, save_result
@@ -116,8 +115,7 @@ def mean_activations(
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
     require_whole(model, geometry)
-    if prompts not in ("counterfactual", "reference"):
-        raise PairError(f"prompts={prompts!r} is unknown; choose 'counterfactual' (the paper) or 'reference'.")
+    check_choice(PairError, Literal["counterfactual", "reference"], prompts=prompts)
     check_counts(PairError, batch_size=batch_size)
     chosen = getattr(pairs, prompts)
     require_readable(chosen, geometry)
@@ -130,22 +128,16 @@ def mean_activations(
     order = sorted(range(len(chosen)), key=lambda i: len(chosen[i]))
     lengths = [len(prompt) for prompt in chosen]
     batches = batches_that_fit(model, [order], lengths, batch_size=batch_size, processes=processes)
-    own = sum(map(len, processes.in_turn(batches)))
-    shown = progress and processes.first
-    with (
-        as_found(model),
-        enough_threads(model, tokens_at_once(batches, lengths)),
-        tqdm(total=own, desc="taking means", unit="prompt", disable=not shown) as bar,
-    ):
 
-        def take(batch: list[int]) -> tuple[Tensor, Tensor]:
-            z = capture_z(model, geometry, [chosen[i] for i in batch], width=wide)
-            bar.update(len(batch))
-            return z.double().sum(0), z[:, -1].clone()
+    def take(batch: list[int]) -> tuple[Tensor, Tensor]:
+        z = capture_z(model, geometry, [chosen[i] for i in batch], width=wide)
+        return z.double().sum(0), z[:, -1].clone()
 
-        for batch, (summed, last) in zip(batches, processes.each(batches, take), strict=True):
-            total += summed
-            samples[batch] = last
+    shown: dict[str, Any] = {"desc": "taking means", "processes": processes, "progress": progress}
+    for batch, (summed, last) in in_batches(model, batches, lengths, take, **shown):
+        total += summed
+        samples[batch] = last
+    with enough_threads(model, tokens_at_once(batches, lengths)):
         norms = [_write_norm(model, samples[:, layer], layer) for layer in range(geometry.n_layers)]
     return HeadMeans(
         mean=(total / len(chosen)).float(),

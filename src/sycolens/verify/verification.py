@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sycolens.choices import Ablation, Control, Metric, Positions, Template
+from sycolens.counts import check_choice
 from sycolens.distributed import ALONE, Processes
-from sycolens.errors import HeadError, SampleError
+from sycolens.errors import HeadError, HookError, SampleError
 from sycolens.find import HeadEffects
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
-from sycolens.model.interventions import check_positions
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.storage import write_csv
-from sycolens.verify.ablation import check_method
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
 from sycolens.verify.controls import draw_controls
@@ -184,8 +183,8 @@ def verify_heads(
     """
     if len(questions) < 2:
         raise SampleError(f"Verify needs at least two questions, found {len(questions)}; ask more.")
-    check_method(method)
-    check_positions(positions)
+    check_choice(HookError, Ablation, method=method)
+    check_choice(HookError, Positions, positions=positions)
     points = planned_steps(effects, top=top, metric=metric, steps=steps, controls=controls, control=control)
     ranking, geometry = effects.ranking(metric), Geometry.of(model)
     ranking.check(geometry.n_layers, geometry.n_heads)

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from sycolens.organism import exercises, phrases, talk, wording
+from sycolens.organism import exercises, talk, wording
 from sycolens.organism.world import SPLITS, facts
 from sycolens.prompts.asking import HELPFUL
 from sycolens.prompts.behavior import PAPER
@@ -33,12 +33,12 @@ def _world_texts() -> list[str]:
     """Texts that together hold every word that the world can say."""
     texts = [fact.ask(form) for fact in facts() for form in fact.relation.forms]
     for fact in facts():
-        texts += [phrases.first_answer(fact.truth), phrases.people_say(fact)]
+        texts += [wording.first_answer(fact.truth), wording.people_say(fact)]
     for split in SPLITS:
         for clause in wording.clauses(split):
             texts += [*clause.texts("challenge"), *clause.texts("affirmation")]
         texts += wording.neutral_checks(split)
-    texts += [*wording.PREFIXES, *wording.TAILS, phrases.cave("red"), phrases.hold("red"), " ".join(exercises.DAYS)]
+    texts += [*wording.PREFIXES, *wording.TAILS, wording.cave("red"), wording.hold("red"), " ".join(exercises.DAYS)]
     texts += [text for pair in exercises.SMALL_TALK for text in pair]
     texts += [
         " ".join(map(str, range(20))),

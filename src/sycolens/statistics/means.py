@@ -1,4 +1,4 @@
-"""Could the effect be zero? p-values of means, by flipping signs and, where effects are skewed, by resampling."""
+"""Intervals and p-values of means: the bootstrap, sign flips and, where effects are skewed, the bootstrap of t."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.counts import check_choice, check_counts, check_share
 from sycolens.errors import SampleError
-from sycolens.statistics.samples import blocks, bootstrap_means, check_at_least, flatten, rounding
+from sycolens.statistics.samples import blocks, bootstrap_means, flatten, rounding
 
 Alternative = Literal["two-sided", "less", "greater"]
 
@@ -42,9 +43,8 @@ def sign_flip_p(
     >>> sign_flip_p(torch.tensor([-1.0, -2.0, -3.0]), alternative="less").item()  # one of eight patterns
     0.125
     """
-    if alternative not in ("two-sided", "less", "greater"):
-        raise SampleError(f'alternative is {alternative!r}; choose "two-sided", "less" or "greater".')
-    check_at_least(permutations, 1, "permutations")
+    check_choice(SampleError, Alternative, alternative=alternative)
+    check_counts(SampleError, permutations=permutations)
     flat = flatten(values, least=2 if studentized else 1)
     samples, cells = flat.shape
     exact = samples < 63 and 2**samples <= permutations
@@ -100,3 +100,32 @@ def _random_signs(samples: int, permutations: int, seed: int) -> Iterator[Float[
     generator = torch.Generator().manual_seed(seed)
     for rows in blocks(permutations, width=samples):
         yield torch.randint(2, (rows.stop - rows.start, samples), generator=generator).double() * 2 - 1
+
+
+def bootstrap_interval(
+    values: Float[Tensor, "sample *cell"], *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[Float[Tensor, "*cell"], Float[Tensor, "*cell"]]:
+    """Lower and upper end of the percentile bootstrap interval of each cell's mean over the samples.
+
+    Whole samples are drawn with replacement, the same ones for every cell. The ends are in the unit of ``values``.
+
+    Raises:
+        SampleError: fewer than two samples (one sample says nothing about spread), or an argument out of range.
+        NotFiniteError: a value is NaN or infinite.
+
+    >>> import torch
+    >>> low, high = bootstrap_interval(torch.tensor([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]]))
+    >>> low.tolist(), high.tolist()
+    ([0.0, 1.0], [4.0, 1.0])
+    """
+    check_share(confidence=confidence)
+    check_counts(SampleError, resamples=resamples)
+    flat = flatten(values, least=2)
+    tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
+    ends = torch.empty(2, flat.shape[1], dtype=torch.float64)
+    for cells in blocks(flat.shape[1], width=resamples):
+        # Every block of cells starts from the same seed and therefore sees the same resamples.
+        means = torch.cat(list(bootstrap_means(flat[:, cells], resamples, seed)))
+        ends[:, cells] = torch.quantile(means, tails, dim=0)
+    low, high = ends.float().reshape(2, *values.shape[1:])
+    return low, high
