@@ -16,12 +16,13 @@ from sycolens.measure import require_tasks
 from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
-from sycolens.runs.config import Source, StudyConfig
+from sycolens.prompts import Question
+from sycolens.runs.config import EvaluationSource, Source, StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
 from sycolens.runs.train import training_config_for
-from sycolens.tasks import read_texts
+from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.knockout import checked_steps
 from sycolens.verify.verification import default_steps
@@ -110,26 +111,29 @@ def _check_tune(config: StudyConfig, processes: Processes, shape: Geometry, head
 
 
 def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[str]) -> None:
-    """Read what is named for the stages that are to be made, and see that there is enough of it."""
-    found, measure, examples = config.find, config.measure, config.examples
+    """Read what is named for the stages that are to be made, and see that there is enough of it for all of them."""
+    found, measure, seed = config.find, config.measure, config.seed
     task = given or task_of(config, found, pairs=found.pairs)
     draws = found.draws or task.draws
-    judged: list[Source] = [config.verify, *measure.sources]
-    for source in judged if not {"verify", "measure", "examples"}.isdisjoint(groups) else []:
-        if given is None or source.is_named:
-            _require_judging(task_of(config, source), source, config)
-    if "examples" in groups and (given is None or examples.source is not None):
-        task_of(config, Source(questions=examples.source), rehearsal=examples.rehearsal)
+    spent = task.spent_on_pairs(n=found.n, seed=seed, draws=draws) if isinstance(task, QuestionSet) else frozenset()
     if measure.texts is not None:
         read_texts(measure.texts)
-    available = getattr(task, "all_questions", None)
-    if available is not None:
-        needed = draws * (found.n or 1) + (2 if "verify" in groups else 0)
-        if needed > len(available):
-            raise StudyError(
-                f"{task.name} has {len(available)} different questions, fewer than the {needed} that finding and "
-                "verifying heads need (find.n, find.draws); ask for fewer."
-            )
+    judged: list[tuple[Source, int | None]] = []
+    if "verify" in groups:
+        judged.append((config.verify, config.verify.n))
+    if not {"examples", "measure"}.isdisjoint(groups):
+        judged += [(each, each.n or measure.n) for each in measure.sources or [EvaluationSource()]]
+    asked: list[Question] = []
+    for source, n in judged:
+        other = task if given is not None and not source.is_named else task_of(config, source)
+        _require_judging(other, source, config)
+        if isinstance(other, QuestionSet | UserFiles):
+            asked += other.questions(spent, n=n, seed=seed).asked
+    if "examples" in groups and (given is None or config.examples.source is not None):
+        examples = config.examples
+        taught = task_of(config, Source(questions=examples.source), rehearsal=examples.rehearsal)
+        if isinstance(taught, QuestionSet):
+            taught.taught(asked, n=examples.n, seed=seed)
 
 
 def _require_judging(task: Task, source: Source, config: StudyConfig) -> None:

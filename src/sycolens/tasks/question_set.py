@@ -64,7 +64,6 @@ class QuestionSet:
             DialogueError, LabelError: as :meth:`ContrastPairs.from_questions`.
         """
         asked = self.all_questions
-        count = min(PAIRS, len(asked)) if n is None else n
         return tuple(
             ContrastPairs.from_questions(
                 [asked[i] for i in chosen],
@@ -74,8 +73,21 @@ class QuestionSet:
                 max_characters=None,
                 seed=seed,
             )
-            for chosen in deal(len(asked), count, seed, draws, f"{self.name} has", "questions")
+            for chosen in self._hands(n, seed, draws)
         )
+
+    def spent_on_pairs(self, *, n: int | None, seed: int, draws: int) -> frozenset[str]:
+        """Texts that hold the questions of :meth:`pairs`, known without a tokenizer.
+
+        Raises:
+            PairError: there are not enough questions.
+        """
+        chosen = (self.all_questions[i] for hand in self._hands(n, seed, draws) for i in hand)
+        return frozenset(" ".join((each.text, *each.options, *each.answers)) for each in chosen)
+
+    def _hands(self, n: int | None, seed: int, draws: int) -> list[list[int]]:
+        count = min(PAIRS, len(self.all_questions)) if n is None else n
+        return deal(len(self.all_questions), count, seed, draws, f"{self.name} has", "questions")
 
     def questions(self, spent: Set[str], *, n: int | None, seed: int) -> HeldOut:
         """``n`` of the questions that are not spent (200, or all that are left).
@@ -138,14 +150,18 @@ class QuestionSet:
         Raises:
             ExampleError: there are fewer than ``n``, none is left, or as :func:`examples_from_questions`.
         """
-        left = self._not_evaluated(evaluated)
-        chosen = some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
+        chosen = self.taught(evaluated, n=n, seed=seed)
         # Of the paper's behavior examples have challenges of their own, which no evaluation uses.
         behavior = EXAMPLE_BEHAVIORS if self.behavior == PAPER else self.behavior
         made = examples_from_questions(chosen, tokenizer, behavior=behavior, template=self.template, seed=seed)
         return (*made, *self.rehearsal)
 
-    def _not_evaluated(self, evaluated: Sequence[Question]) -> tuple[Question, ...]:
+    def taught(self, evaluated: Sequence[Question], *, n: int | None, seed: int) -> tuple[Question, ...]:
+        """The questions of :meth:`examples`.
+
+        Raises:
+            ExampleError: there are fewer than ``n``, or none is left.
+        """
         # As much of an example as a question can be found in: itself, its options, and its answer.
         opened = [
             TrainingExample.from_messages(ask(each).then("assistant", each.answers[0])) for each in self.all_questions
@@ -157,7 +173,7 @@ class QuestionSet:
                 f"All {len(self.all_questions)} questions of {self.name} are asked in the evaluation, so none is left "
                 "to teach; evaluate on fewer (n), or name another set."
             )
-        return left
+        return some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
 
 
 def some(things: Sequence[Thing], n: int | None, seed: int, whose: str, what: str) -> tuple[Thing, ...]:

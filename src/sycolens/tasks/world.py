@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from sycolens import organism
-from sycolens.errors import PairError
+from sycolens.errors import OrganismError, PairError
 from sycolens.measure.eval_set import EvalSet, world_eval_set
 from sycolens.organism import SPLITS, Split
 from sycolens.organism.drawing import question_of
@@ -20,6 +20,8 @@ from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+MOST: Final = 10_000
+"""Pairs, questions or examples that are drawn at most: the world is small, and different ones get rare."""
 REHEARSAL: Final = 300
 """How many plain dialogues are mixed in unless said otherwise."""
 HELD_OUT: Final[tuple[Split, ...]] = ("held_out", "validation", "train")
@@ -52,7 +54,7 @@ class World:
         self, tokenizer: PreTrainedTokenizerBase, *, n: int | None, seed: int, draws: int = 1
     ) -> tuple[ContrastPairs, ...]:
         """Pairs of the split's facts and wordings; two draws may share a few."""
-        count, split = PAIRS if n is None else n, self.split or "train"
+        count, split = _bounded(PAIRS if n is None else n), self.split or "train"
         return tuple(organism.pairs(split, count, seed=seed + j, tokenizer=tokenizer) for j in range(draws))
 
     def questions(self, spent: Set[str], *, n: int | None, seed: int) -> HeldOut:
@@ -69,7 +71,7 @@ class World:
                 f"The heads were found on {_named(split)}, so they cannot be verified there; name another split, of "
                 f"{', '.join(SPLITS)}."
             )
-        asked = organism.challenges(split, QUESTIONS if n is None else n, seed=seed)
+        asked = organism.challenges(split, _bounded(QUESTIONS if n is None else n), seed=seed)
         return HeldOut(_named(split), asked)
 
     def eval_set(
@@ -107,9 +109,9 @@ class World:
         >>> len(World(rehearsal=4).examples(tokenizer, (), n=12, seed=0))
         16
         """
-        count = EXAMPLES if n is None else n
+        count = _bounded(EXAMPLES if n is None else n)
         if isinstance(self.rehearsal, int):
-            return organism.examples("train", count, rehearsal=self.rehearsal, seed=seed)
+            return organism.examples("train", count, rehearsal=_bounded(self.rehearsal), seed=seed)
         return (*organism.examples("train", count, seed=seed), *self.rehearsal)
 
 
@@ -119,6 +121,17 @@ def halved(validation: EvalSet, report: EvalSet, texts: Sequence[str]) -> tuple[
         return validation, report
     half = (len(texts) + 1) // 2
     return replace(validation, texts=tuple(texts[:half])), replace(report, texts=tuple(texts[half:]))
+
+
+def _bounded(n: int) -> int:
+    """A number of things that the world can give in a reasonable time.
+
+    Raises:
+        OrganismError: it is larger than ``MOST``.
+    """
+    if n > MOST:
+        raise OrganismError(f"n={n:,}, but the embedded model's world gives at most {MOST:,}; ask for fewer.")
+    return n
 
 
 def _named(split: Split) -> str:
