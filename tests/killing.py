@@ -17,9 +17,9 @@ from sycolens.runs import Study
 
 def main(directory: str, kills: int) -> None:
     """Kill it so many times, say after each which stage comes next, and let it end."""
-    # What takes long to import is, so that the time falls into the study.
+    # What takes long to import is imported here, so that the time falls into the study.
     import sycolens.report.page
-    import sycolens.runs.train  # noqa: F401
+    import sycolens.runs.context  # noqa: F401
 
     chance, place = random.Random(0), Path(directory)
     started = time.monotonic()
@@ -33,6 +33,8 @@ def main(directory: str, kills: int) -> None:
         if status == signal.SIGKILL:
             killed += 1
             states = Study(place, small_study.config()).states
+            if "damaged" in states.values():
+                raise RuntimeError(f"A stage was left half: {states}")
             print(next((name for name, state in states.items() if state != "done"), "report"), flush=True)  # noqa: T201
         elif status == 0:
             shutil.rmtree(place)  # it was done before its time came; the other kills meet another one
@@ -49,7 +51,7 @@ def _run(place: Path, moment: float | None) -> int:
         if moment is not None:
             threading.Thread(target=_die, args=(moment,), daemon=True).start()
         try:
-            Study(place, small_study.config()).run(resume=True, progress=False)
+            Study(place, small_study.config()).run(progress=False)
         except BaseException as error:
             os.write(2, f"{error!r}\n".encode())
             os._exit(1)

@@ -162,7 +162,7 @@ def _training_settings(config: StudyConfig, run: Training) -> dict[str, Any]:
     tune = config.tune.model_dump()
     own = {name: value for name, value in (tune["by_method"].get(run.kind) or {}).items() if value is not None}
     chosen = {name: tune[name] for name in (*DEPENDS[run.kind], *TRAINING)}
-    return {**chosen, **own, **vars(run)}
+    return {**chosen, **own, **{name: value for name, value in vars(run).items() if value is not None}}
 
 
 def _read_by(config: StudyConfig, run: Training) -> dict[str, Part]:

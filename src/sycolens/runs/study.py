@@ -121,8 +121,11 @@ class Study:
             for stage in wanted:
                 self.ledger.forget(stage.name)
                 # One process looks, so that all agree.
-                if processes.once(lambda: self.ledger.states)[stage.name] == "done":
+                state = processes.once(lambda: self.ledger.states)[stage.name]
+                if state == "done":
                     continue
+                if state == "changed" and not remake:
+                    raise self._changed([stage.name])
                 context = context or self._context(processes, progress=progress)
                 tell(stage.name, None)
                 tell(stage.name, self._make(stage, context))
@@ -196,11 +199,7 @@ class Study:
         states = self.ledger.states
         changed = [stage.name for stage in wanted if states[stage.name] == "changed"]
         if changed and not remake:
-            what = ", ".join(dict.fromkeys(each for name in changed for each in self.ledger.changes(name)))
-            raise StudyError(
-                f"{', '.join(changed)} in {self.directory} was made with other settings or files ({what}); give those "
-                "back, make it anew (remake, --remake), or choose another directory."
-            )
+            raise self._changed(changed)
         due = [stage for stage in wanted if states[stage.name] != "done"]
         if due:
             from sycolens.runs.check import check_study
@@ -211,6 +210,13 @@ class Study:
             if states[stage.name] == "damaged" and not _is_ours(place, stage.kind):
                 _move_aside(place)
             require_free(place, kind=stage.kind)
+
+    def _changed(self, names: Sequence[str]) -> StudyError:
+        what = ", ".join(dict.fromkeys(each for name in names for each in self.ledger.changes(name)))
+        return StudyError(
+            f"{', '.join(names)} in {self.directory} was made with other settings or files ({what}); give those back, "
+            "make it anew (remake, --remake), or choose another directory."
+        )
 
     def _keep_settings(self) -> None:
         place = self.directory / CONFIG
