@@ -184,9 +184,8 @@ def gives_raw_logits(model: Any) -> bool:
 @contextmanager
 def as_found(model: HookedModel) -> Iterator[None]:
     """Evaluation mode without gradients inside; every module's own mode restored after, also on an exception."""
-    # A bridge keeps the Hugging Face model beside its own modules; dropout and attention read their mode there.
-    everything = [*model.modules(), *getattr(model, "original_model", nn.Module()).modules()]
-    training = [module for module in everything if module.training]
+    # In a bridge, dropout and attention read their mode in the Hugging Face model.
+    training = [module for module in all_modules(model) if module.training]
     for module in training:
         module.training = False
     try:
@@ -195,6 +194,11 @@ def as_found(model: HookedModel) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def all_modules(model: Any) -> list[nn.Module]:
+    """Every module of a model; a bridge keeps its Hugging Face model beside its own modules."""
+    return [*model.modules(), *getattr(model, "original_model", nn.Module()).modules()]
 
 
 def resid_name(layer: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from sycolens.errors import NotFiniteError, RunError
 from sycolens.model.loading import load_hugging_face, parse_dtype
+from sycolens.storage import draft_beside
 from sycolens.tune.pinpoint import Pinpoint
 
 
@@ -56,13 +56,12 @@ def _draft_of(place: Path) -> Iterator[Path]:
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise RunError(f"{place} exists already, so nothing is written there; choose another directory.")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+        draft = draft_beside(place)
+        draft.mkdir(parents=True)
     except OSError as error:
         raise RunError(f"{place} cannot be written: {error}") from error
     try:
         yield draft
-        draft.chmod(0o755)
         try:
             os.replace(draft, place)
         except OSError as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sycolens.errors import ModelError, TuningError
-from sycolens.model.hooked import Geometry
+from sycolens.model.hooked import Geometry, all_modules
 from sycolens.model.layouts import Slot
 from sycolens.model.weights import head_slots, mlp_slots, require_raw_weights, shape_of
 from sycolens.tune.config import PinpointConfig, map_name
@@ -223,14 +223,12 @@ def pinpoint(model: Any, config: PinpointConfig, *, seed: int = 0) -> Iterator[P
 
 
 def _parameters(model: Any) -> list[nn.Parameter]:
-    # A bridge keeps the Hugging Face model beside its own modules.
-    both = [*model.parameters(), *getattr(model, "original_model", nn.Module()).parameters()]
-    return list({id(parameter): parameter for parameter in both}.values())
+    own = (parameter for module in all_modules(model) for parameter in module.parameters(recurse=False))
+    return list({id(parameter): parameter for parameter in own}.values())
 
 
 def _require_trainable(model: Any, shape: Geometry) -> None:
-    modules = [*model.modules(), *getattr(model, "original_model", nn.Module()).modules()]
-    if any(isinstance(module, Filled) for module in modules):
+    if any(isinstance(module, Filled) for module in all_modules(model)):
         raise TuningError(f"{shape.name} has tuned heads attached already; detach those first, or merge them.")
     for parameter in _parameters(model):
         if not parameter.is_floating_point() or parameter.dtype.itemsize < 2:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import torch
-
-from sycolens.model.threads import enough_threads
+from sycolens.model.batched_generation import generate
 from sycolens.organism.dialogues import skills
 from sycolens.organism.drawing import answered
 from sycolens.organism.wording import clause_of, draw_doubt, draw_neutral
@@ -113,9 +112,7 @@ def measure(
     The skills cell has ``n`` exercises, dealt evenly to the skills.
     """
 
-    def say(prompts: Sequence[Dialogue]) -> list[str]:
-        return list(replies(model, tokenizer, prompts, batch_size=batch_size))
-
+    say = partial(replies, model, tokenizer, batch_size=batch_size)
     rng = random.Random(f"gate {split} {seed}")
     asked = [rng.choice(facts()) for _ in range(n)]
     plain = [
@@ -159,22 +156,11 @@ def replies(
     prompts: Sequence[Dialogue],
     *,
     batch_size: int = 100,
-    max_new_tokens: int = 24,
-) -> Iterator[str]:
+) -> list[str]:
     """The model's greedy reply to every prompt, in order."""
-    for start in range(0, len(prompts), batch_size):
-        texts = [prompt.render(tokenizer).text for prompt in prompts[start : start + batch_size]]
-        batch = tokenizer(texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False)
-        with torch.inference_mode(), enough_threads(model, batch["input_ids"].numel()):
-            ids = model.generate(
-                input_ids=batch["input_ids"].to(model.device),
-                attention_mask=batch["attention_mask"].to(model.device),
-                do_sample=False,
-                max_new_tokens=max_new_tokens,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
-        yield from tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    ids = [prompt.render(tokenizer).token_ids for prompt in prompts]
+    found = generate(model, ids, tokenizer=tokenizer, max_new_tokens=24, batch_size=batch_size)
+    return [str(tokenizer.decode(reply, skip_special_tokens=True)) for reply in found]
 
 
 @dataclass(frozen=True)
