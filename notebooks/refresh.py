@@ -2,8 +2,8 @@
 
     python notebooks/refresh.py
 
-It also draws the two figures of the README, from the same runs as ``sycolens find`` and ``sycolens verify`` make, and
-that of docs/fix.md, from the saved tables of its sweep.
+It also draws the two figures of the README, that of docs/fix.md from the saved tables of its sweep, and writes the
+tables behind docs/verify.md: docs/data/verify_knockouts.csv and verify_attention.csv.
 
 Needs the extras ``dev`` and ``figures``, and a Chrome or Chromium browser.
 """
@@ -18,11 +18,11 @@ import nbformat
 import pandas
 from nbclient import NotebookClient
 
-from sycolens import load_model, organism
+from sycolens import attend_to, knock_out, load_model, mean_activations, organism, patch_heads
 from sycolens.find import find_heads
 from sycolens.plots import save_figure, tradeoff
 from sycolens.plots.tradeoff import TradeoffPoint
-from sycolens.verify import verify_heads
+from sycolens.verify import KnockoutCurve, verify_heads
 
 FIGURES = 'import plotly.io\nplotly.io.renderers["png"].scale = 2'
 
@@ -82,9 +82,47 @@ def draw_tradeoff(docs: Path) -> None:
     save_figure(figure, docs / "images" / "tradeoff.png")
 
 
+def write_tables_of_verify(data: Path) -> None:
+    """Knockouts with 20 random controls and attention of both embedded models, on 200 held-out dialogues."""
+    curves, attention = [], []
+    for name in ("organism", "organism-gqa"):
+        model = load_model(name)
+        pairs, asked = organism.pairs("train", 100), organism.challenges("held_out", 200)
+        effects, means = patch_heads(model, pairs), mean_activations(model, pairs)
+        without = knock_out(model, asked, effects.ranking(), means)
+        alone = knock_out(model, asked, effects.ranking(), means, mode="keep")
+        silent = knock_out(model, asked, effects.ranking(), method="zero", controls=0)
+        curves += [rows_of(name, "without the first k", without), rows_of(name, "with the first k alone", alone)]
+        curves += [rows_of(name, f"without the first k: {each}", part) for each, part in without.by_wording().items()]
+        curves.append(rows_of(name, "without the first k, silent", silent))
+        looked = attend_to(model, asked)
+        for k in (2, 4, 5, 8):
+            seen = looked.compare(effects.top(k))
+            low, high = seen.interval
+            numbers = [seen.group_mean, seen.others_mean, seen.difference, low, high, seen.p, seen.p_dialogues]
+            attention.append([name, k, *(float(f"{number:.4g}") for number in numbers)])
+    pandas.concat(curves).round(4).to_csv(data / "verify_knockouts.csv", index=False)
+    columns = ["model", "k", "mass", "others", "difference", "low", "high", "p_over_heads", "p_over_dialogues"]
+    pandas.DataFrame(attention, columns=columns).to_csv(data / "verify_attention.csv", index=False)
+
+
+def rows_of(model: str, experiment: str, curve: KnockoutCurve) -> pandas.DataFrame:
+    """A curve, one row a k, with the least and the most of its controls."""
+    frame = curve.to_frame()
+    rows = frame[frame.heads == "top"].drop(columns="heads").reset_index(drop=True)
+    for rate in ("apology_rate", "accuracy_after") if curve.controls else ():
+        others = frame[frame.heads != "top"].groupby("step")[rate]
+        rows[f"{rate}_controls_least"] = rows.step.map(others.min())
+        rows[f"{rate}_controls_most"] = rows.step.map(others.max())
+    rows.insert(0, "experiment", experiment)
+    rows.insert(0, "model", model)
+    return rows.rename(columns={"step": "k"})
+
+
 if __name__ == "__main__":
     os.environ["PLOTLY_RENDERER"] = "png"
     for path in sorted(Path(__file__).parent.glob("*.ipynb")):
         refresh(path)
     draw(Path(__file__).parents[1] / "docs" / "images")
     draw_tradeoff(Path(__file__).parents[1] / "docs")
+    write_tables_of_verify(Path(__file__).parents[1] / "docs" / "data")
