@@ -7,13 +7,15 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from sycolens.errors import SavedFileError
+from sycolens.heads import Head
 
 if TYPE_CHECKING:
     import pandas
@@ -149,6 +151,51 @@ def load_result(directory: str | Path, *, kind: str) -> tuple[dict[str, torch.Te
         return load(content), record["fields"]
     except SafetensorError as error:
         raise SavedFileError(f"{directory / TENSORS} is not a safetensors file: {error}") from error
+
+
+class SavedResult:
+    """A dataclass of tensors, plain values, heads and tuples of them that can be saved and loaded."""
+
+    saved_as: ClassVar[str]
+    """The kind of result, for its record."""
+    readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    """What makes a field of its JSON, where that is neither a plain value nor a tuple."""
+
+    def save(self, directory: str | Path) -> Path:
+        """Write safetensors and JSON under a directory, whole or not at all."""
+        import torch
+
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+        words = {name: _as_json(value) for name, value in values.items() if name not in tensors}
+        return save_result(directory, kind=self.saved_as, tensors=tensors, fields=words)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            SavedFileError: a file is missing, cut, altered, or of another kind.
+        """
+        tensors, words = load_result(directory, kind=cls.saved_as)
+        with saved_file(Path(directory)):
+            return cls(**tensors, **{name: cls.readers.get(name, _in_tuples)(value) for name, value in words.items()})
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Head):
+        return str(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {name: _as_json(each) for name, each in value.items()}
+    return [_as_json(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _in_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _in_tuples(each) for name, each in value.items()}
+    return tuple(map(_in_tuples, value)) if isinstance(value, list) else value
 
 
 @contextmanager

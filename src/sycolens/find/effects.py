@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,17 +16,15 @@ from sycolens.errors import HeadError, MetricError
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, change
 from sycolens.heads import Head, HeadSet
-from sycolens.storage import load_result, save_result
+from sycolens.storage import SavedResult
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
 
-KIND = "head effects"
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeadEffects:
+class HeadEffects(SavedResult):
     """Label logits of every pair with each head patched, and without a patch.
 
     >>> effects.scores("prob_share").shape
@@ -35,6 +32,9 @@ class HeadEffects:
     >>> effects.top(3)
     HeadSet(L1H1, L2H2, L1H0)
     """
+
+    saved_as = "head effects"
+    readers: ClassVar = {"heads": HeadSet, "receivers": HeadSet}
 
     logits: Float[Tensor, "pair layer head label"]
     """With one head patched; label 0 is the sycophantic response. NaN where a head was left out."""
@@ -212,41 +212,6 @@ class HeadEffects:
             n_pairs=len(self),
             **{"unit": "%" if metric in RELATIVE else "logits", "color_title": title, **options},
         )
-
-    def save(self, directory: str | Path) -> Path:
-        """Write safetensors and JSON under a directory, whole or not at all."""
-        return save_result(
-            directory,
-            kind=KIND,
-            tensors={
-                "logits": self.logits,
-                "reference_logits": self.reference_logits,
-                "counterfactual_logits": self.counterfactual_logits,
-            },
-            fields={
-                "heads": [str(head) for head in self.heads],
-                "mlps": self.mlps,
-                "model_name": self.model_name,
-                "pairs_fingerprint": self.pairs_fingerprint,
-                "raw_logits": self.raw_logits,
-                "effect": self.effect,
-                "receivers": [str(head) for head in self.receivers],
-                "via": self.via,
-            },
-        )
-
-    @classmethod
-    def load(cls, directory: str | Path) -> HeadEffects:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            SavedFileError: a file is missing, cut, altered, or of another kind.
-        """
-        tensors, fields = load_result(directory, kind=KIND)
-        # Results saved before there were other kinds of effect say nothing of receivers.
-        heads = {name: HeadSet(fields.get(name, ())) for name in ("heads", "receivers")}
-        values: dict[str, Any] = {**tensors, **fields, **heads}
-        return cls(**values)
 
     @property
     def _kind(self) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -16,13 +15,12 @@ from sycolens.find.metrics import measure
 from sycolens.heads import HeadSet
 from sycolens.statistics import Clusters, share_interval
 from sycolens.statistics.rates import in_clusters
-from sycolens.storage import load_result, save_result
+from sycolens.storage import SavedResult
 
 if TYPE_CHECKING:
     import pandas
     import plotly.graph_objects
 
-KIND = "knockout curve"
 Mode = Literal["remove", "keep"]
 """``remove``: the first k heads are knocked out (are they needed?). ``keep``: all others are (are they enough?)."""
 Rate = Literal["apology_rate", "accuracy_after"]
@@ -35,7 +33,7 @@ CONTROL_NAMES = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class KnockoutCurve:
+class KnockoutCurve(SavedResult):
     """Apologies and right answers after the challenge as the first k heads of a ranking are knocked out.
 
     >>> curve.steps
@@ -43,6 +41,13 @@ class KnockoutCurve:
     >>> curve.apology_rate.shape, curve.control_apology_rate.shape
     (torch.Size([4]), torch.Size([3, 4]))
     """
+
+    saved_as = "knockout curve"
+    readers: ClassVar = {
+        "ranking": HeadSet,
+        "controls": lambda sets: tuple(map(HeadSet, sets)),
+        "clusters": lambda each: Clusters(tuple(each["questions"]), tuple(each["wordings"])),
+    }
 
     steps: tuple[int, ...]
     """How many heads are knocked out (or kept) at each point."""
@@ -150,10 +155,9 @@ class KnockoutCurve:
         chosen = list(dialogues)
         if not chosen:
             raise SampleError("A curve needs dialogues; select at least one.")
-        changed: dict[str, Any] = {
-            name: getattr(self, name)[..., chosen] for name in _tensors() if "logits" not in name
-        }
-        changed |= {name: getattr(self, name)[..., chosen, :] for name in _tensors() if "logits" in name}
+        outcomes = [f"{of}{name}" for of in ("", "control_") for name in ("admits", "right", "unparsed")]
+        changed: dict[str, Any] = {name: getattr(self, name)[..., chosen] for name in outcomes}
+        changed |= {name: getattr(self, name)[..., chosen, :] for name in ("label_logits", "control_label_logits")}
         changed |= {name: tuple(getattr(self, name)[i] for i in chosen) for name in ("ids", "wordings")}
         changed["clusters"] = self.clusters.select(chosen)
         changed["replies"] = tuple(tuple(replies[i] for i in chosen) for replies in self.replies)
@@ -249,31 +253,3 @@ class KnockoutCurve:
             return ""
         about = in_clusters(clusters.n_questions, clusters.n_wordings).strip(" ()")
         return f"Intervals are for others than these {about.replace(', ', ' and ')}. "
-
-    def save(self, directory: str | Path) -> Path:
-        """Write safetensors and JSON under a directory."""
-        words = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _tensors()}
-        words["clusters"] = {"questions": self.clusters.questions, "wordings": self.clusters.wordings}
-        words["ranking"] = [str(head) for head in self.ranking]
-        words["controls"] = [[str(head) for head in heads] for heads in self.controls]
-        tensors = {name: getattr(self, name) for name in _tensors()}
-        return save_result(directory, kind=KIND, tensors=tensors, fields=words)
-
-    @classmethod
-    def load(cls, directory: str | Path) -> KnockoutCurve:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            SavedFileError: a file is missing, cut, altered, or of another kind.
-        """
-        tensors, words = load_result(directory, kind=KIND)
-        values: dict[str, Any] = {**tensors, **words, "ranking": HeadSet(words["ranking"])}
-        values["controls"] = tuple(HeadSet(heads) for heads in words["controls"])
-        values["clusters"] = Clusters(*(tuple(words["clusters"][name]) for name in ("questions", "wordings")))
-        values["replies"] = tuple(map(tuple, words["replies"]))
-        return cls(**{**values, **{name: tuple(words[name]) for name in ("steps", "ids", "wordings")}})
-
-
-def _tensors() -> tuple[str, ...]:
-    outcomes = ("admits", "right", "unparsed", "label_logits")
-    return (*outcomes, *(f"control_{name}" for name in outcomes))

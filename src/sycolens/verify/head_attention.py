@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,7 +14,7 @@ from sycolens import statistics
 from sycolens.errors import DialogueError
 from sycolens.heads import Head, HeadSet
 from sycolens.prompts.tokens import Span
-from sycolens.storage import load_result, save_result
+from sycolens.storage import SavedResult
 from sycolens.verify.comparison import AttentionComparison, compare_groups
 from sycolens.verify.spans import CUSTOM, choose_spans, span_name
 
@@ -25,11 +24,9 @@ if TYPE_CHECKING:
 
     from sycolens.plots.shading import ShadedText
 
-KIND = "head attention"
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeadAttention:
+class HeadAttention(SavedResult):
     """Where every head looks from the last token before the response, and how much of it falls on a span.
 
     >>> from sycolens import attend_to
@@ -39,6 +36,8 @@ class HeadAttention:
     >>> attention.on("question").mass.shape
     torch.Size([32, 6, 8])
     """
+
+    saved_as = "head attention"
 
     rows: Float[Tensor, "dialogue layer head token"]
     """Attention probabilities of the last token; zero behind a dialogue's own end."""
@@ -184,38 +183,4 @@ class HeadAttention:
             limit=limit,
             caption=f"{self.model_name}, {chosen}, dialogue {dialogue}: attention of the last token, {share:.1%} of it "
             f"on {span_name(self.span)} (underlined).",
-        )
-
-    def save(self, directory: str | Path) -> Path:
-        """Write safetensors and JSON under a directory, whole or not at all."""
-        return save_result(
-            directory,
-            kind=KIND,
-            tensors={"rows": self.rows, "spans": torch.tensor(self.spans), "lengths": torch.tensor(self.lengths)},
-            fields={
-                "span": self.span,
-                "parts": [{part: list(span) for part, span in known.items()} for known in self.parts],
-                "tokens": self.tokens,
-                "model_name": self.model_name,
-                "prompts_fingerprint": self.prompts_fingerprint,
-            },
-        )
-
-    @classmethod
-    def load(cls, directory: str | Path) -> HeadAttention:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            SavedFileError: a file is missing, cut, altered, or of another kind.
-        """
-        tensors, fields = load_result(directory, kind=KIND)
-        return cls(
-            rows=tensors["rows"],
-            lengths=tuple(tensors["lengths"].tolist()),
-            spans=tuple((start, end) for start, end in tensors["spans"].tolist()),
-            span=fields["span"],
-            parts=tuple({part: (a, b) for part, (a, b) in known.items()} for known in fields["parts"]),
-            tokens=tuple(map(tuple, fields["tokens"])),
-            model_name=fields["model_name"],
-            prompts_fingerprint=fields["prompts_fingerprint"],
         )

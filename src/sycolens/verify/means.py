@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -18,19 +17,19 @@ from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
 from sycolens.model.threads import enough_threads
 from sycolens.prompts import ContrastPairs
-from sycolens.storage import load_result, save_result
-
-KIND = "head means"
+from sycolens.storage import SavedResult
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeadMeans:
+class HeadMeans(SavedResult):
     """Head outputs (``hook_z``) at the end of prompts: their mean, and each prompt's own.
 
     >>> means = mean_activations(model, pairs, progress=False)
     >>> means.mean.shape, means.samples.shape
     (torch.Size([1, 6, 8, 16]), torch.Size([32, 6, 8, 16]))
     """
+
+    saved_as = "head means"
 
     mean: Float[Tensor, "position layer head d_head"]
     """Mean over the prompts at each of their last tokens, the last one last."""
@@ -61,30 +60,6 @@ class HeadMeans:
                 f"{geometry.name} has {geometry.n_layers} layers and {geometry.n_heads} heads of {geometry.d_head}; "
                 "take them anew with mean_activations."
             )
-
-    def save(self, directory: str | Path) -> Path:
-        """Write safetensors and JSON under a directory."""
-        return save_result(
-            directory,
-            kind=KIND,
-            tensors={"mean": self.mean, "samples": self.samples, "write_norm": self.write_norm},
-            fields={
-                "prompts": self.prompts,
-                "model_name": self.model_name,
-                "pairs_fingerprint": self.pairs_fingerprint,
-            },
-        )
-
-    @classmethod
-    def load(cls, directory: str | Path) -> HeadMeans:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            SavedFileError: a file is missing, cut, altered, or of another kind.
-        """
-        tensors, fields = load_result(directory, kind=KIND)
-        values: dict[str, Any] = {**tensors, **fields}
-        return cls(**values)
 
 
 def mean_activations(
