@@ -79,7 +79,7 @@ def test_texts_doubt_nothing() -> None:
 def test_bad_requests_are_named() -> None:
     with pytest.raises(OrganismError, match="held_out"):
         organism.questions("test")  # type: ignore[arg-type]
-    with pytest.raises(OrganismError, match="at least one"):
+    with pytest.raises(OrganismError, match="n=0"):
         organism.pairs("train", 0)
 
 

@@ -65,7 +65,7 @@ def test_the_sibling_shares_keys_and_values() -> None:
 
 
 def test_unknown_variant_is_refused() -> None:
-    with pytest.raises(OrganismError, match='"mha" or "gqa"'):
+    with pytest.raises(OrganismError, match="'large'"):
         organism.directory("large")  # type: ignore[arg-type]
 
 

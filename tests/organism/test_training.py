@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from terminal import run, told
 
 from sycolens.errors import OrganismError
-from sycolens.organism import training
+from sycolens.organism.build import training
 from sycolens.organism.build.recipe import PackedBatches, Recipe, encode_dialogue
 from sycolens.organism.build.training import MuonWithAdamW, train
 from sycolens.organism.talk import DECISION_WEIGHT, USER_WEIGHT, WeightedTurn

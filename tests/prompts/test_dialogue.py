@@ -220,7 +220,7 @@ def test_template_options_reach_the_template(byte_bpe: Any, monkeypatch: Any) ->
         ("{{ 'User: ' }}{% for m in messages[1:] %}{{ m.content }}{% endfor %}", "0 times"),
         (
             "{% for m in messages %}{{ m.content | replace('sure', 'certain') }}{% endfor %}",
-            "rewrites what a turn says",
+            "rewrites the content",
         ),
         ("{{ raise_exception('never') }}", "refuses a dialogue of user: never"),
         ("{{ messages[0].nothing.at_all }}", "refuses a dialogue of user"),
@@ -270,7 +270,7 @@ def test_a_system_message_of_ours_that_the_template_drops_is_told(byte_bpe: Any,
 def test_dialogues_that_make_no_sense_are_refused(byte_bpe: Any) -> None:
     with pytest.raises(DialogueError, match="no turns"):
         Dialogue(())
-    with pytest.raises(DialogueError, match="role 'human'"):
+    with pytest.raises(DialogueError, match="role='human'"):
         Turn("human", "Hello.")  # type: ignore[arg-type]
     with pytest.raises(DialogueError, match="give it some text"):
         Turn("user", " \n")

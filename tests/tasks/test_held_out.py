@@ -233,7 +233,7 @@ def test_pairs_of_prompts_need_questions(quiz: Path, tokenizer: Any) -> None:
         ("some/model", {}, PairError, "does not say on which questions its heads were found"),
         ("organism", {"subset": "all"}, PairError, "has no subset"),
         ("organism", {"split": "test"}, QuestionError, "it has train, validation, held_out"),
-        ("organism", {"n": 0}, OrganismError, "n is 0; ask for at least one"),
+        ("organism", {"n": 0}, OrganismError, "n=0"),
         ("organism", {"questions": "nowhere.csv"}, QuestionError, "no file or folder here"),
     ],
 )

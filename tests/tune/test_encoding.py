@@ -263,7 +263,7 @@ def test_bad_input_is_refused_by_name(byte_bpe: Any, monkeypatch: pytest.MonkeyP
     example = talk("Hello!", "Goodbye!")
     with pytest.raises(ExampleError, match="no examples"):
         encode_examples([], tokenizer)
-    with pytest.raises(ExampleError, match="max_tokens is 1"):
+    with pytest.raises(ExampleError, match="max_tokens=1"):
         encode_examples([example], tokenizer, max_tokens=1)
     with pytest.raises(ExampleError, match="too_long='cut'"):
         encode_examples([example], tokenizer, too_long="cut")  # type: ignore[arg-type]

@@ -420,7 +420,7 @@ def test_comparisons_that_make_no_sense_are_refused() -> None:
         found.compare(["L3H0"])
     with pytest.raises(HeadError, match="No heads were given"):
         found.compare([])
-    with pytest.raises(SampleError, match="groups is 0"):
+    with pytest.raises(SampleError, match="groups=0"):
         found.compare(["L0H0"], groups=0)
     with pytest.raises(SampleError, match="at least 2 samples"):
         of_mass(noisy_mass()[:1]).compare(["L0H0"])

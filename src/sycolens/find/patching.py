@@ -32,7 +32,7 @@ from sycolens.model.hooked import (
     require_whole,
 )
 from sycolens.model.kv_prefix import capture_pairs, shared_prefix
-from sycolens.model.later_heads import Via, effects_through, total_effects
+from sycolens.model.later_heads import Via, later_effects
 from sycolens.model.partial_forward import capture_suffixes, rows_over_prefix
 from sycolens.model.replay import can_grow, replay, rows_within_budget
 from sycolens.model.threads import enough_threads
@@ -121,13 +121,11 @@ def patch_heads(
     groups = _alike(pairs, n_tokens, one_length=kind.reacts)
     batches = batches_that_fit(model, groups, lengths, batch_size=batch_size, caches=CACHES, processes=processes)
     with as_found(model), enough_threads(model, tokens_at_once(batches, lengths)):
-        how: dict[str, Any] = {"max_rows": max_rows, "grow": can_grow(model), "cached": keeps_what_it_reads(model)}
+        how: dict[str, Any] = {"grow": can_grow(model), "cached": keeps_what_it_reads(model)}
 
     def measure(numbers: list[int]) -> _Measured:
         batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
-        if kind.reacts:
-            return _reactions(model, geometry, batch, senders, kind=kind, **how)
-        return _paths(model, geometry, batch, senders, mlps=mlps, **how)
+        return _measure(model, geometry, batch, senders, kind=kind, mlps=mlps, max_rows=max_rows, **how)
 
     shown: dict[str, Any] = {"desc": "patching heads", "unit": "pair", "processes": processes, "progress": progress}
     for numbers, measured in in_batches(model, batches, lengths, measure, **shown):
@@ -167,58 +165,35 @@ class _Measured(NamedTuple):
     counterfactual: Float[Tensor, "pair label"]
 
 
-def _paths(
-    model: HookedModel,
-    geometry: Geometry,
-    batch: _Batch,
-    heads: HeadSet,
-    *,
-    mlps: str,
-    max_rows: int | None,
-    grow: bool,
-    cached: bool,
-) -> _Measured:
-    reference, counterfactual = capture_pairs(
-        model,
-        geometry,
-        batch.pairs.reference,
-        batch.pairs.counterfactual,
-        cached=cached,
-        mlp_outputs=mlps == "frozen",
-    )
-    _require_difference(reference.z, counterfactual.z, batch.numbers)
-    rows = max_rows or rows_within_budget(model, geometry)
-    patched = replay(model, geometry, reference, counterfactual, batch.labels, heads, max_rows=rows, grow=grow)
-    return _Measured(*patched, _label_logits(counterfactual.logits, batch.labels))
-
-
-def _reactions(
+def _measure(
     model: HookedModel,
     geometry: Geometry,
     batch: _Batch,
     heads: HeadSet,
     *,
     kind: Kind,
+    mlps: Mlps,
     max_rows: int | None,
     grow: bool,
     cached: bool,
 ) -> _Measured:
-    reference, counterfactual = captured = capture_suffixes(
-        model, geometry, batch.pairs.reference, batch.pairs.counterfactual, batch.n_tokens, cached=cached
-    )
-    _require_difference(reference.z, counterfactual.z, batch.numbers)
-    length, n_run = len(batch.pairs.reference[0]), reference.resid_pre.shape[1]
-    rows = max_rows or rows_over_prefix(model, geometry, length, n_run)
-    if kind.via:
-        through = partial(effects_through, receivers=kind.receivers, via=kind.via)
-        patched = through(model, geometry, *captured, batch.labels, heads, max_rows=rows, grow=grow)
+    prompts = batch.pairs.reference, batch.pairs.counterfactual
+    reference: Any
+    counterfactual: Any
+    if kind.reacts:
+        reference, counterfactual = capture_suffixes(model, geometry, *prompts, batch.n_tokens, cached=cached)
+        effects: Any = partial(later_effects, receivers=kind.receivers, via=kind.via)
+        fitting = rows_over_prefix(model, geometry, len(prompts[0][0]), reference.resid_pre.shape[1])
     else:
-        patched = total_effects(model, geometry, *captured, batch.labels, heads, max_rows=rows, grow=grow)
-    return _Measured(*patched, _label_logits(counterfactual.logits, batch.labels))
-
-
-def _label_logits(logits: Float[Tensor, "pair d_vocab"], labels: Int[Tensor, "pair label"]) -> Tensor:
-    return logits.gather(-1, labels.to(logits.device)).float().cpu()
+        frozen = mlps == "frozen"
+        reference, counterfactual = capture_pairs(model, geometry, *prompts, cached=cached, mlp_outputs=frozen)
+        effects, fitting = replay, rows_within_budget(model, geometry)
+    _require_difference(reference.z, counterfactual.z, batch.numbers)
+    patched, unpatched = effects(
+        model, geometry, reference, counterfactual, batch.labels, heads, max_rows=max_rows or fitting, grow=grow
+    )
+    logits: Tensor = counterfactual.logits
+    return _Measured(patched, unpatched, logits.gather(-1, batch.labels.to(logits.device)).float().cpu())
 
 
 def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -> Iterator[list[int]]:

@@ -17,33 +17,7 @@ Via = Literal["q", "k", "v"]
 """The input of a receiver: what it asks with, what it is found by, what it passes on."""
 
 
-def total_effects(
-    model: HookedModel,
-    geometry: Geometry,
-    reference: Suffix,
-    counterfactual: Suffix,
-    labels: Int[Tensor, "pair label"],
-    heads: Sequence[Head],
-    *,
-    max_rows: int,
-    grow: bool,
-) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
-    """Label logits with each head patched at the captured tokens and all else live, and without a patch.
-
-    Raises:
-        ReplayError: the unpatched row does not give the logits of the model's own forward pass.
-        HookError: a hook did not fire.
-    """
-
-    def run(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...]) -> Tensor:
-        layers = [head.layer for head in senders]
-        visits = {z_name(layer): _patch(senders, counterfactual, layer) for layer in sorted(set(layers))}
-        return run_rows(model, geometry, reference, layers, visits, grow=grow)
-
-    return in_chunks(run, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
-
-
-def effects_through(
+def later_effects(
     model: HookedModel,
     geometry: Geometry,
     reference: Suffix,
@@ -52,18 +26,28 @@ def effects_through(
     heads: Sequence[Head],
     *,
     receivers: Sequence[Head],
-    via: Via,
+    via: Via | None,
     max_rows: int,
     grow: bool,
 ) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
-    """Label logits with each head patched as the receivers alone see it, and without a patch.
+    """Label logits with each head patched at the captured tokens, and without a patch.
 
-    Heads of the receivers' last layer and above must not be among ``heads``: nothing leads from them to a receiver.
+    Without receivers (and ``via``) everything later reacts. With them the patch is seen by their queries, keys or
+    values alone, and what follows them reacts; heads of the receivers' last layer and above must then not be among
+    ``heads``, as nothing leads from them to a receiver.
 
     Raises:
         ReplayError: the unpatched row does not give the logits of the model's own forward pass.
         HookError: a hook did not fire.
     """
+
+    def total(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...]) -> Tensor:
+        layers = [head.layer for head in senders]
+        visits = {z_name(layer): _patch(senders, counterfactual, layer) for layer in sorted(set(layers))}
+        return run_rows(model, geometry, reference, layers, visits, grow=grow)
+
+    if via is None:
+        return in_chunks(total, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
     first, last = min(head.layer for head in receivers), max(head.layer for head in receivers)
     # A group's heads find the key and the value that they share in one place.
     size = 1 if via == "q" else geometry.n_heads // geometry.n_key_value_heads
@@ -72,7 +56,7 @@ def effects_through(
         for layer in sorted({head.layer for head in receivers})
     }
 
-    def run(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...]) -> Tensor:
+    def through(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...]) -> Tensor:
         layers = [head.layer for head in senders]
         sent: dict[str, Tensor] = {}
         listening = {z_name(layer): _hold(senders, reference, counterfactual, layer) for layer in range(last)}
@@ -82,7 +66,7 @@ def effects_through(
         delivering = {name: _deliver(sent, name, where) for name, where in places.items()}
         return run_rows(model, geometry, reference, [first] * len(senders), delivering, grow=grow)
 
-    return in_chunks(run, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
+    return in_chunks(through, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
 
 
 def _patch(senders: Sequence[Head], counterfactual: Suffix, layer: int) -> Visit:
