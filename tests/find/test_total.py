@@ -124,7 +124,9 @@ def test_more_prompt_leaves_room_for_fewer_rows(tiny_model: Load, monkeypatch: p
     model = tiny_model("llama")
     geometry = Geometry.of(model)
     monkeypatch.setattr(replay, "CPU_BUDGET", 2**24)
-    short, long, longer = (partial_forward.rows_over_prefix(model, geometry, length, 1) for length in (10, 1_000, 100_000))
+    short, long, longer = (
+        partial_forward.rows_over_prefix(model, geometry, length, 1) for length in (10, 1_000, 100_000)
+    )
     assert short > long > longer == 2
     joined = 4 * 2 * 1_000 * geometry.n_heads * geometry.d_head
     assert long * joined <= 2**24

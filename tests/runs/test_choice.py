@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from sycolens.runs.trials import Tried
 
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
 from sycolens.measure.outcome import Outcome
-from sycolens.runs.choice import best, matched
-from sycolens.runs.methods import Method, Trial
+from sycolens.runs.choice import Tried, best, matched
+from sycolens.runs.plan import Training
 
-METHOD = Method("SFT", ("all",))
+METHOD = "SFT"
 STEPS = (10, 20, 30)
 
 
@@ -29,7 +28,7 @@ def outcome(right: int, wrong: int, drift: float) -> Outcome:
 
 def tried(rate: float, seed: int, *outcomes: tuple[int, int, float]) -> Tried:
     by_step: Mapping[int, Outcome] = {step: outcome(*each) for step, each in zip(STEPS, outcomes, strict=True)}
-    return Tried(Trial(METHOD, 0, rate, seed), Path(), by_step)
+    return Tried(METHOD, False, 1000, Training("sft", 0, seed, learning_rate=rate), Path(), by_step)
 
 
 def test_best_keeps_right_answers_and_takes_wrong_ones_back() -> None:
@@ -58,7 +57,7 @@ def test_matched_takes_each_run_at_its_first_repaired_step() -> None:
     ]
     choice = matched(METHOD, runs, STEPS)
     assert choice.learning_rate == 0.1
-    assert [(each.trial.seed, step) for each, step in choice.reached] == [(0, 20), (1, 30)]
+    assert [(each.training.seed, step) for each, step in choice.reached] == [(0, 20), (1, 30)]
 
 
 def test_a_rate_at_which_more_runs_are_repaired_comes_first() -> None:

@@ -17,7 +17,7 @@ from sycolens.runs.settings import parse_settings
 from sycolens.runs.train import training_config_for
 from sycolens.tune import EMBEDDED, PAPER
 
-OUT_OF_RANGE = {
+OUT_OF_RANGE: dict[str, list[object]] = {
     "seed": ["-1", LARGEST_SEED, "1.0", "true", "x"],
     "model.name": ["''", 3],
     "find.n": [1, 0, -5, MOST + 1, "2.0", "many"],

@@ -97,7 +97,8 @@ def killed_at_rename(number: int, work: Callable[[], object]) -> bool:
     """Do the work in a child that is killed just before one of its renames; whether it came so far."""
     child = os.fork()
     if child == 0:
-        real, calls = os.replace, []
+        real = os.replace
+        calls: list[Path] = []
 
         def replace(source: Path, target: Path) -> None:
             if len(calls) == number:
@@ -105,7 +106,7 @@ def killed_at_rename(number: int, work: Callable[[], object]) -> bool:
             calls.append(target)
             real(source, target)
 
-        os.replace = replace
+        os.replace = replace  # type: ignore[assignment]
         try:
             work()
         finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import small_study
 import torch
@@ -11,6 +13,7 @@ from sycolens import organism
 from sycolens.errors import ModelError
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.estimate import Estimate, costs_of, shape_and_size
+from sycolens.tasks import QuestionSet, World
 
 
 def test_size_is_that_of_the_loaded_model() -> None:
@@ -25,24 +28,27 @@ def test_a_model_that_is_not_there_is_named() -> None:
         shape_and_size("no/model")
 
 
-def test_counts_are_those_of_the_study_that_was_made(made) -> None:
+def test_counts_are_those_of_the_study_that_was_made(made: Path) -> None:
     results = Study(made).results()
-    costs = costs_of(results.config, shape_and_size("organism")[0])
-    assert costs["find"].prompts == 2 * len(results.pairs)
-    assert costs["find"].rows == len(results.pairs) * 48
-    curve = results.necessity
+    costs = costs_of(results.config, shape_and_size("organism")[0], World())
+    pairs, verified = results.finding.pairs, results.verification
+    assert costs["find"].prompts == 2 * len(pairs)
+    assert costs["find"].rows == len(pairs) * 48
+    assert verified is not None
+    curve = verified.necessity
     # Knocked out and kept alone: the whole model and, at every step, the heads and each set of controls.
     sets = len(curve.steps) + (len(curve.steps) - 1) * len(curve.controls)
     assert costs["verify"].replies == 2 * len(curve) * sets
     base = results.base
-    said = (
+    replies = (
         2 * len(base.challenge)
         + sum(map(len, base.outcome.grades.values()))
         + sum(map(len, base.outcome.exact.values()))
     )
-    assert costs["measure/base"].replies == said
+    assert costs["measure/base"].replies == replies
     assert costs["tune/spt-seed0"].examples == 10 * 4
     tuned = results.measured[1].outcome.drift
+    assert tuned is not None
     assert costs["measure/spt-seed0"].prompts == 2 * len(tuned)
     assert costs["repatch"] == costs["find"]
     assert costs.keys() == Study(made).states.keys()
@@ -57,10 +63,7 @@ def test_a_larger_study_takes_longer() -> None:
 
 
 def test_sources_of_a_model_are_counted_together() -> None:
-    config = StudyConfig.of(
-        {
-            "model": {"name": "some/model"},
-            "measure": {"n": 30, "sources": [{"questions": "a"}, {"questions": "b", "n": 12}]},
-        }
-    )
-    assert costs_of(config, shape_and_size("organism")[0])["measure/base"].replies == 4 * 42
+    sources = [{"questions": "a"}, {"questions": "b", "n": 12}]
+    config = StudyConfig.of({"model": {"name": "some/model"}, "measure": {"n": 30, "sources": sources}})
+    costs = costs_of(config, shape_and_size("organism")[0], QuestionSet("a", ()))
+    assert costs["measure/base"].replies == 4 * 42

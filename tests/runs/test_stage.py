@@ -95,7 +95,7 @@ def test_an_equal_result_changes_nothing_whatever_it_was_made_of(ledger: Ledger)
 
 def spoiled(how: str) -> Callable[[Path], object]:
     return {
-        "cut": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        "cut": lambda path: path.write_bytes(path.read_bytes().strip()[:-1]),
         "altered": lambda path: path.write_bytes(b"x" + path.read_bytes()[1:]),
         "removed": Path.unlink,
         "a directory": lambda path: (path.unlink(), path.mkdir()),
@@ -107,8 +107,6 @@ def spoiled(how: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize("file", ["effects/x", "run.json"])
 def test_what_is_not_as_it_was_written_is_damaged(ledger: Ledger, file: str, how: str) -> None:
     path = ledger.directory / "find" / file
-    if (file, how) == ("run.json", "cut"):  # the last byte ends a line and says nothing
-        path.write_bytes(path.read_bytes()[:-1])
     spoiled(how)(path)
     other = Ledger(ledger.directory, stages())
     assert other.states == {"find": "damaged", "verify": "open", "tune": "open", "report": "open"}
@@ -127,7 +125,7 @@ def test_every_file_is_read_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch
     read: list[Path] = []
     for name in ("read_json", "hash_of"):
         real = getattr(directory, name)
-        monkeypatch.setattr(directory, name, lambda path, real=real: (read.append(path), real(path))[1])
+        monkeypatch.setattr(directory, name, lambda path, real=real: read.append(path) or real(path))  # type: ignore[func-returns-value]
     other = Ledger(ledger.directory, stages())
     for _ in range(3):
         assert set(other.states.values()) == {"done"}

@@ -230,7 +230,8 @@ def save_and_die(self, *given, **named):
     saved(self, *given, **named)
     os.kill(os.getpid(), signal.SIGKILL)
 PinpointTrainer._save_checkpoint = save_and_die
-Study(sys.argv[1], small_study.config(tune={"methods": ["lora"], "by_method": {"lora": {"steps": 4}}})).run("tune", progress=False)
+config = small_study.config(tune={"methods": ["lora"], "by_method": {"lora": {"steps": 4}}})
+Study(sys.argv[1], config).run("tune", progress=False)
 """
     done = in_a_process(script, copy)
     assert done.returncode == -9, done.stderr[-3000:]

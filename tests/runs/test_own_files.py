@@ -1,4 +1,4 @@
-"""A study of a model that knows nothing, on questions, texts and tasks of one's own: every way in is walked."""
+"""A study of a model that knows nothing, on questions, texts and tasks of one's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import speaking
 
 from sycolens import organism
 from sycolens.prompts import Question
-from sycolens.runs import Study, StudyConfig, StudyResults, open_finding
+from sycolens.report.warnings import warnings_of
+from sycolens.runs import Study, StudyConfig, StudyResults
 from sycolens.tasks import read_examples
 
 TASKS = Path(__file__).parents[1] / "measure" / "tasks"
@@ -44,7 +45,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         "verify": {"n": 4, "steps": [0, 1], "controls": 1, "max_new_tokens": 4},
         "examples": {"n": 12},
         "tune": {"methods": ["spt", "spt_lora", "lora"], "k": 1, "rank": 2, "examples_per_step": 4, "at_once": 2}
-        | {"training_configs": {kind: {"steps": 2} for kind in ("spt", "spt_lora", "lora")}},
+        | {"steps": 2},
         "measure": {"n": 5, "max_new_tokens": 4, "texts": str(room / "texts.txt"), "task_folder": str(TASKS)}
         | {"sources": [{"questions": quiz}, {"questions": trivia, "n": 3}], "tasks": ["continents"], "task_limit": 2},
     }
@@ -58,7 +59,7 @@ def results(study: Study) -> StudyResults:
 
 
 def test_nothing_is_asked_that_was_found_on_or_taught(study: Study, results: StudyResults) -> None:
-    found_on = open_finding(study.directory / "find").spent
+    found_on = results.finding.spent
     asked = results.base.challenge.asked
     assert not [each.question.text for each in asked if any(each.question.text in text for text in found_on)]
     examples = read_examples(study.directory / "examples" / "examples.jsonl")
@@ -75,11 +76,11 @@ def test_every_source_and_group_is_asked_of_every_model(results: StudyResults) -
         assert each.ability is not None
         assert {row.n for row in each.ability.rows} == {2}
         assert (each.outcome.drift is None) == (each.method == "base")
-    assert all(len(each.outcome.drift) == 3 for each in results.measured[1:])
+    assert all(each.outcome.drift is not None and len(each.outcome.drift) == 3 for each in results.measured[1:])
 
 
-def test_the_report_says_that_this_model_shows_nothing(study: Study, results: StudyResults) -> None:
+def test_the_report_warns_and_names_no_place_on_this_machine(study: Study, results: StudyResults) -> None:
     page = (study.directory / "report" / "report.html").read_text()
-    assert "Reasons to doubt this" in page
+    assert warnings_of(results)
     assert "ignorant" in page
     assert str(study.directory) not in page

@@ -1,0 +1,168 @@
+"""A sweep goes on where it was cut off, and reports what its trainings really did, on dialogues of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import small_study as small
+import torch
+
+from sycolens import HeadAdapter, load_model, organism
+from sycolens.errors import ExampleError, SampleError
+from sycolens.measure import EvalSet
+from sycolens.measure.outcome import KL, takes_back
+from sycolens.runs import Study
+from sycolens.runs.sweep import Sweep
+from sycolens.runs.train import applied
+from sycolens.tasks import World
+from sycolens.tune import PinpointTrainer
+
+SWEEP = {"learning_rates": [1e-2], "steps": [2, 4], "seeds": 2, "n_validation": 4, "n": 5}
+CHANGES: dict[str, Any] = {"sweep": SWEEP, "tune": {"schedule": "constant"}, "measure": {"max_new_tokens": 20}}
+METHODS = {"SPT, 2 heads": 2, "layer-matched, 2 heads": 1, "SFT": 2}
+"""How often each is trained."""
+
+
+def eval_sets(model: Any) -> tuple[EvalSet, EvalSet]:
+    held_out = World().questions(frozenset(organism.pairs("train", 8).texts[0]), n=9, seed=0)
+    return World().eval_sets(held_out, model.tokenizer, n_validation=4, n=5, texts=(), seed=0)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return load_model("organism")
+
+
+@pytest.fixture(scope="module")
+def place(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished sweep that was interrupted in its third training."""
+    place = tmp_path_factory.mktemp("sweeps") / "study"
+    for stage in ("find", "examples"):
+        shutil.copytree(made / stage, place / stage)
+    trained: list[object] = []
+    whole = PinpointTrainer.train
+
+    def counted(trainer: PinpointTrainer, *arguments: Any, **options: Any) -> Any:
+        trained.append(trainer)
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return whole(trainer, *arguments, **options)
+
+    study = Study(place, small.config(**CHANGES))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PinpointTrainer, "train", counted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run("sweep", progress=False)
+        assert list(study.states.values()).count("done") == 4
+        assert len({path.name for path in place.glob("sweep/*")}) == 2
+        study.run("sweep", progress=False)
+    assert len(trained) == 6
+    assert not (place / ".in_progress").exists()
+    return place
+
+
+@pytest.fixture(scope="module")
+def sweep(place: Path) -> Sweep:
+    sweep = Study(place).results().sweep
+    assert sweep is not None
+    return sweep
+
+
+def test_every_training_is_there_once(place: Path, sweep: Sweep) -> None:
+    frame = sweep.trials_frame()
+    assert dict(frame.groupby("method").size()) == {name: 2 * runs for name, runs in METHODS.items()}
+    assert not frame.duplicated(["method", "draw", "learning_rate", "seed", "step"]).any()
+    states = Study(place).states
+    assert {state for name, state in states.items() if name.startswith("sweep/")} == {"done"}
+    assert states["tune/spt-seed0"] == "to do"
+
+
+def test_a_lost_training_is_made_anew_to_the_same_bytes(place: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(place, tmp_path / "study"))
+    for lost in ("comparison", "random-draw0-rate0.01-seed0", "spt-draw0-rate0.01-seed1/steps/2"):
+        shutil.rmtree(copy / "sweep" / lost)
+    Study(copy).run("sweep", progress=False)
+    assert small.contents(copy) == small.contents(place)
+
+
+def test_validation_and_held_out_dialogues_share_no_fact(model: Any, sweep: Sweep) -> None:
+    validation, held_out = eval_sets(model)
+    facts = [
+        {each.id.rpartition("/")[0] for each in found.questions if each.source != "arithmetic"}
+        for found in (validation, held_out)
+    ]
+    assert not facts[0] & facts[1]
+    assert not set(validation.texts) & set(held_out.texts)
+    tried = sweep.tried[0].outcomes[2]
+    assert {name: len(grades) for name, grades in tried.grades.items()} == {"right": 4, "wrong": 4}
+    assert all(len(grades) == 5 for grades in sweep.base.grades.values())
+
+
+def test_what_is_reported_was_measured_on_held_out_dialogues(model: Any, place: Path, sweep: Sweep) -> None:
+    validation, held_out = eval_sets(model)
+    frame = sweep.to_frame()
+    assert sweep.base.outcomes == held_out.examine(model, max_new_tokens=20).outcomes
+    best = next(each for each in sweep.best if each.method == "SPT, 2 heads")
+    shares = []
+    for tried, step in best.choice.reached:
+        with applied(model, tried.place / "steps" / str(step)) as base:
+            asked = held_out.examine(model, base=base, max_new_tokens=20)
+            shares.append(asked.rates[takes_back("right")].share)
+            chosen_on = validation.examine(model, base=base, max_new_tokens=20)
+        assert chosen_on.outcomes == tried.outcomes[step].outcomes
+        assert chosen_on.drift is not None
+        assert tried.outcomes[step].drift is not None
+        assert tried.outcomes[step].drift.mean == pytest.approx(chosen_on.drift.mean, rel=1e-3)
+    rows = frame[(frame.comparison == "best") & (frame.method == "SPT, 2 heads")]
+    row = rows[rows.measure == takes_back("right")].iloc[0]
+    assert row["mean"] == pytest.approx(sum(shares) / 2)
+    assert (row["least"], row["most"], row["runs"]) == (min(shares), max(shares), 2)
+    assert len(rows[rows.measure == KL]) == 1
+    for comparison in ("best", "matched"):
+        assert set(frame[frame.comparison == comparison].method) == set(METHODS)
+    never = frame[frame.measure == "never repaired"]
+    assert set(never.method) == {each.method for each in sweep.matched if not each.choice.reached}
+
+
+def test_the_report_holds_tables_figure_and_the_adapters_are_the_chosen_ones(place: Path, sweep: Sweep) -> None:
+    frame = pandas.read_csv(place / "report" / "sweep.csv")
+    assert set(frame.method) == {"base", *METHODS}
+    assert len(pandas.read_csv(place / "report" / "sweep_trainings.csv")) == 2 * sum(METHODS.values())
+    adapters = place / "sweep" / "comparison" / "adapters"
+    assert sorted(each.name for each in adapters.iterdir()) == ["layer-matched-2-heads", "spt-2-heads"]
+    tried, step = next(each for each in sweep.best if each.method == "SPT, 2 heads").choice.reached[0]
+    chosen = HeadAdapter.load(tried.place / "steps" / str(step) / "adapter").parameters
+    kept = HeadAdapter.load(adapters / "spt-2-heads").parameters
+    assert all(torch.equal(value, chosen[name]) for name, value in kept.items())
+    assert sweep.plot().data
+
+
+def test_what_choices_are_made_on_is_not_taught(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PinpointTrainer, "train", lambda *_, **__: pytest.fail("it was trained"))
+    shutil.copytree(made / "find", tmp_path / "study" / "find")
+    dialogues = [each.dialogue for each in organism.challenges("validation", 40)]
+    lines = [{"messages": [*each.messages(), {"role": "assistant", "content": "Yes."}]} for each in dialogues]
+    (tmp_path / "examples.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    examples = {"source": str(tmp_path / "examples.jsonl"), "n": None, "rehearsal": None}
+    changes = {**CHANGES, "examples": examples, "sweep": {**SWEEP, "n_validation": 60}}
+    with pytest.raises(ExampleError):
+        Study(tmp_path / "study", small.config(**changes)).run("sweep", progress=False)
+    assert not (tmp_path / "study" / "sweep").exists()
+
+
+def test_too_few_questions_for_both_are_named(made: Path) -> None:
+    from sycolens.tasks import QuestionSet
+
+    quiz = QuestionSet("quiz", tuple(organism.questions("train")[:6]))
+    held_out = quiz.questions(frozenset(), n=6, seed=0)
+    tokenizer = organism.load_tokenizer()
+    with pytest.raises(SampleError, match="5"):
+        quiz.eval_sets(held_out, tokenizer, n_validation=5, n=2, texts=(), seed=0)
+    first, second = quiz.eval_sets(held_out, tokenizer, n_validation=4, n=2, texts=("a", "b", "c"), seed=0)
+    assert not {each.text for each in first.questions} & {each.text for each in second.questions}
+    assert (first.texts, second.texts) == (("a", "b"), ("c",))
