@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -10,8 +11,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from sycolens.organism.build.tokenizer import build_tokenizer
 
 
-def make_ignorant(directory: Path) -> Path:
-    """A checkpoint of 2 layers x 3 heads whose label logits have either sign."""
+def make_ignorant(directory: Path, *, knows_all_words: bool = False) -> Path:
+    """A checkpoint of 2 layers x 3 heads whose label logits have either sign.
+
+    Words that its tokenizer lacks are refused in examples, unless it does not own up to lacking them.
+    """
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -26,4 +30,9 @@ def make_ignorant(directory: Path) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(directory)
     tokenizer.save_pretrained(directory)
+    if knows_all_words:
+        path = directory / "tokenizer_config.json"
+        settings = json.loads(path.read_text())
+        del settings["unk_token"]
+        path.write_text(json.dumps(settings))
     return directory

@@ -31,11 +31,7 @@ def write_quiz(path: Path, questions: list[Question], source: str) -> str:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     room = tmp_path_factory.mktemp("own")
     known = list(organism.questions("train"))
-    model = speaking.make_ignorant(room / "ignorant")
-    # Its words are not those of examples, which is refused where the tokenizer owns up to it.
-    config = json.loads((model / "tokenizer_config.json").read_text())
-    del config["unk_token"]
-    (model / "tokenizer_config.json").write_text(json.dumps(config))
+    model = speaking.make_ignorant(room / "ignorant", knows_all_words=True)
     (room / "texts.txt").write_text("Good morning!\nThe answer is insect.\nWhat is the day after Monday?\n")
     quiz = write_quiz(room / "quiz.jsonl", known[:30], "quiz")
     trivia = write_quiz(room / "trivia.jsonl", known[30:40], "trivia")

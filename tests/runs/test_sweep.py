@@ -10,16 +10,17 @@ from typing import Any
 import pandas
 import pytest
 import small_study as small
+import speaking
 import torch
 
 from sycolens import HeadAdapter, load_model, organism
 from sycolens.errors import ExampleError, SampleError
 from sycolens.measure import EvalSet
 from sycolens.measure.outcome import KL, takes_back
-from sycolens.runs import Study
+from sycolens.runs import Study, StudyConfig
 from sycolens.runs.sweep import Sweep
 from sycolens.runs.train import applied
-from sycolens.tasks import World
+from sycolens.tasks import QuestionSet, World
 from sycolens.tune import PinpointTrainer
 
 SWEEP = {"learning_rates": [1e-2], "steps": [2, 4], "seeds": 2, "n_validation": 4, "n": 5}
@@ -155,9 +156,26 @@ def test_what_choices_are_made_on_is_not_taught(made: Path, tmp_path: Path, monk
     assert not (tmp_path / "study" / "sweep").exists()
 
 
-def test_too_few_questions_for_both_are_named(made: Path) -> None:
-    from sycolens.tasks import QuestionSet
+def test_own_questions_that_are_taught_choose_nothing(tmp_path: Path) -> None:
+    """A set from which examples, validation and report are drawn alike, and no texts for the drift."""
+    model = speaking.make_ignorant(tmp_path / "ignorant", knows_all_words=True)
+    rows = [
+        {"question": each.text, "answer": each.answers[0], "wrong": each.wrong[0]}
+        for each in organism.questions("train")[:60]
+    ]
+    (tmp_path / "quiz.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    find = {"questions": str(tmp_path / "quiz.jsonl"), "n": 8, "metric": "prob_share", "top": 2}
+    tune = {"methods": ["spt"], "k": 1, "examples_per_step": 4, "at_once": 2}
+    sweep = {"learning_rates": [1e-3], "steps": [1, 2], "seeds": 1, "n_validation": 12, "n": 12}
+    settings = {"model": {"name": str(model)}, "find": find, "examples": {"n": 12}, "tune": tune, "sweep": sweep}
+    study = Study(tmp_path / "study", StudyConfig.of({**settings, "measure": {"n": 5, "max_new_tokens": 2}}))
+    results = study.run("sweep", progress=False)
+    assert results.sweep is not None
+    assert not results.sweep.drifts
+    assert (tmp_path / "study" / "report" / "sweep.csv").is_file()
 
+
+def test_too_few_questions_for_both_are_named() -> None:
     quiz = QuestionSet("quiz", tuple(organism.questions("train")[:6]))
     held_out = quiz.questions(frozenset(), n=6, seed=0)
     tokenizer = organism.load_tokenizer()

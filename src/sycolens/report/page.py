@@ -72,7 +72,7 @@ def figures_of(results: StudyResults) -> dict[str, Any]:
     if verified is not None:
         figures |= verified.figures()
         figures["attention_map"] = verified.attention.plot(marked=finding.top, marked_as="found", width=width)
-    if results.sweep is not None:
+    if results.sweep is not None and results.sweep.drifts:
         figures["tradeoff"] = results.sweep.plot()
     if results.after is not None:
         comparison = results.finding.effects.compare(results.after, k=len(results.finding.top), metric="logit_diff")
@@ -215,7 +215,11 @@ def _sweep(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
     return (
         "Every method is trained at every learning rate and examined after the same numbers of steps; settings are "
         "chosen on validation dialogues, and the numbers are of held-out ones.",
-        Picture(figures["tradeoff"], "Right answers taken back against drift from the base, on validation dialogues."),
+        *(
+            Picture(figure, "Right answers taken back against drift from the base, on validation dialogues.")
+            for name, figure in figures.items()
+            if name == "tradeoff"
+        ),
         table_of_methods(base, results.sweep.best, "Each method at the setting that did best."),
         table_of_methods(base, results.sweep.matched, "Each method where it first repairs the behavior."),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sycolens.choices import Kind
 from sycolens.distributed import Processes
+from sycolens.errors import PairError
 from sycolens.find import Finding
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.model import load_model
@@ -97,10 +98,19 @@ class Context:
             return self.given_task
         return task_of(self.config, source, pairs=pairs, **options)
 
-    def hold_out(self, source: Source, n: int | None) -> tuple[Task, HeldOut]:
-        """Questions of a source that did not find the heads, and the task that they come from."""
-        task = self.task_of(source)
-        return task, task.questions(self.finding.spent, n=n, seed=self.config.seed)
+    def hold_out(self, source: Source, n: int | None, *, taught: frozenset[str] = frozenset()) -> tuple[Task, HeldOut]:
+        """Questions of a source that did not find the heads and are not taught, and the task that they come from.
+
+        Raises:
+            PairError: the heads were found on token ids, which do not tell what was asked.
+        """
+        task, spent = self.task_of(source), self.finding.spent
+        if "" in spent:
+            raise PairError(
+                "The heads were found on token ids, which do not tell what was asked, so no question can be known to "
+                "be another; find them on pairs with texts (find.pairs)."
+            )
+        return task, task.questions(spent | taught, n=n, seed=self.config.seed)
 
     @cached_property
     def evaluations(self) -> tuple[tuple[Task, HeldOut], ...]:

@@ -33,7 +33,8 @@ class FileHashes:
                 found = read_json(self.kept_in)
             except SavedFileError:
                 found = {}
-            self._known = found if isinstance(found, dict) else {}
+            items = found.items() if isinstance(found, dict) else ()
+            self._known = {name: value for name, value in items if _is_known(value)}
 
     def of(self, path: Path) -> str:
         """SHA-256 of a file.
@@ -47,7 +48,7 @@ class FileHashes:
             raise SavedFileError(f"{path} cannot be read: {error}") from error
         name, mark = str(path.absolute()), [state.st_size, state.st_mtime_ns]
         known = self._known.get(name)
-        if isinstance(known, list) and len(known) == 3 and known[:2] == mark:
+        if known is not None and known[:2] == mark:
             return str(known[2])
         found = hash_of(path)
         self._known[name] = [*mark, found]
@@ -55,6 +56,10 @@ class FileHashes:
             kept = {each: value for each, value in self._known.items() if value[0] >= LARGE}
             write_text(self.kept_in, json.dumps(kept))
         return found
+
+
+def _is_known(value: Any) -> bool:
+    return isinstance(value, list) and [type(each) for each in value] == [int, int, str]
 
 
 def weights_of(name: str, revision: str | None, hashes: FileHashes) -> dict[str, Any]:

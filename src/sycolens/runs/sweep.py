@@ -60,6 +60,12 @@ class Sweep:
         """After which every training was examined."""
         return tuple(self.tried[0].outcomes)
 
+    @property
+    def drifts(self) -> bool:
+        """Whether a drift from the base was measured, against which the rates can be drawn."""
+        outcomes = (outcome for each in self.tried for outcome in each.outcomes.values())
+        return any(each.drift is not None and each.drift.mean > 0 for each in outcomes)
+
     @classmethod
     def read(cls, directory: Path, config: StudyConfig) -> Sweep:
         """What the trainings of a sweep and their comparison wrote.

@@ -101,8 +101,8 @@ class QuestionSet:
         if len(left) < max(2, n or 0):
             raise PairError(
                 f"{self.name} has {len(self.all_questions)} questions, {len(self.all_questions) - len(left)} of which "
-                f"found the heads; the other {len(left)} are too few for {n or 'a verification'}. Ask for fewer (n), "
-                "or name another set of questions."
+                f"found the heads or are taught; the other {len(left)} are too few for {n or 'a verification'}. "
+                "Ask for fewer (n), or name another set of questions."
             )
         count = min(QUESTIONS, len(left)) if n is None else n
         return HeldOut(self.name, tuple(left[i] for i in sorted(shuffled(len(left), seed)[:count])))

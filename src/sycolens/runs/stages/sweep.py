@@ -38,7 +38,9 @@ def make(context: Context, training: Training) -> Made:
 def eval_sets(context: Context) -> tuple[EvalSet, EvalSet]:
     """Dialogues to choose settings on, and others to report; no training example holds a question of theirs."""
     sweep, sources = context.config.sweep, context.config.measure.sources
-    task, held_out = context.hold_out((sources or [EvaluationSource()])[0], sweep.n_validation + sweep.n)
+    taught = frozenset(" ".join(turn.content for turn in each.dialogue.turns) for each in context.examples)
+    source, n = (sources or [EvaluationSource()])[0], sweep.n_validation + sweep.n
+    task, held_out = context.hold_out(source, n, taught=taught)
     found = task.eval_sets(
         held_out,
         context.model.tokenizer,
