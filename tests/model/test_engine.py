@@ -121,7 +121,7 @@ def test_a_replay_that_cannot_reproduce_the_model_is_an_error(
         captured = real(*args, **options)
         return LastToken(captured.resid_pre * 1.05, captured.z, captured.mlp_out, captured.logits)
 
-    monkeypatch.setattr(prefix, "capture_last_token", off)
+    monkeypatch.setattr(kv_prefix, "capture_last_token", off)
     with pytest.raises(ReplayError, match="differ from the model's own"):
         patch_heads(model, pairs, progress=False)
 

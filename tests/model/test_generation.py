@@ -91,7 +91,7 @@ def test_a_reply_ends_before_its_end_token(tiny_model: Load, monkeypatch: pytest
     whole = [literal_reply(model, prompt, [], torch.zeros(1, 3, 4, 8), "last", 5)[0] for prompt in prompts]
     expected = [tuple(reply[: next((i for i, t in enumerate(reply) if t in ends), 5)]) for reply in whole]
     assert len({len(reply) for reply in expected}) > 2
-    monkeypatch.setattr(speaking, "end_tokens", lambda *_: ends)
+    monkeypatch.setattr(batched_generation, "end_tokens", lambda *_: ends)
     assert generate(model, prompts, max_new_tokens=5) == expected
 
 

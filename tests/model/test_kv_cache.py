@@ -146,7 +146,7 @@ def forgets_between_generated_tokens(patch: Patch) -> None:
 
 
 def there_is_none(patch: Patch) -> None:
-    patch.setattr(prefix, "empty_cache", lambda model, n_rows, device: None)
+    patch.setattr(kv_prefix, "empty_cache", lambda model, n_rows, device: None)
 
 
 FAULTS = [
@@ -280,6 +280,6 @@ def test_running_out_of_memory_is_no_reason_to_go_without_a_cache(checkpoint: Lo
     def full(*args: Any, **rest: Any) -> None:
         raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr(prefix, "empty_cache", full)
+    monkeypatch.setattr(kv_prefix, "empty_cache", full)
     with pytest.raises(torch.OutOfMemoryError):
         patch_heads(model, pairs(), progress=False)

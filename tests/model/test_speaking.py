@@ -140,7 +140,7 @@ def test_a_model_that_sees_its_padding_is_found_out(checkpoint: Load, monkeypatc
     expected = one_by_one(model, PROMPTS, end_tokens(model, tokenizer))
     monkeypatch.setattr(model, "forward", blind)
     assert generate(model, PROMPTS, tokenizer=tokenizer, max_new_tokens=NEW_TOKENS) == expected
-    monkeypatch.setattr(speaking, "_padding_changes_nothing", lambda *_: True)
+    monkeypatch.setattr(batched_generation, "_padding_changes_nothing", lambda *_: True)
     assert generate(model, PROMPTS, tokenizer=tokenizer, max_new_tokens=NEW_TOKENS) != expected
 
 

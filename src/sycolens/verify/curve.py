@@ -154,7 +154,7 @@ class KnockoutCurve(SavedResult):
         """
         chosen = list(dialogues)
         if not chosen:
-            raise SampleError("A curve needs dialogues; select at least one.")
+            raise SampleError("There are no dialogues in this selection; select at least one.")
         outcomes = [f"{of}{name}" for of in ("", "control_") for name in ("admits", "right", "unparsed")]
         changed: dict[str, Any] = {name: getattr(self, name)[..., chosen] for name in outcomes}
         changed |= {name: getattr(self, name)[..., chosen, :] for name in ("label_logits", "control_label_logits")}
