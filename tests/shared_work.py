@@ -7,32 +7,32 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
 
 from sycolens import HeadSet, PinpointConfig, evaluate_challenge, kl_drift, load_model, organism, pinpoint
 from sycolens.distributed import Processes
 from sycolens.errors import QuestionError
 from sycolens.find.finding import find_heads
 from sycolens.measure import EvalSet
-from sycolens.runs.checkpoint_directory import TrainingDirectory
-from sycolens.runs.methods import Method, Trial
-from sycolens.runs.train import begun, encoded_for
-from sycolens.runs.trials import try_out
-from sycolens.tune import HeadAdapter, TrainingConfig
+from sycolens.runs import Study, StudyConfig
+from sycolens.runs.train import encoded_for
+from sycolens.runs.train import trained as training
+from sycolens.tune import HeadAdapter, PinpointTrainer, TrainingConfig
+from sycolens.tune.checkpoints import newest_checkpoint
 from sycolens.verify.verification import verify_heads
 
 HEADS = HeadSet(["L1H0", "L1H1"])
 STEPS = 4
+SWEEP: dict[str, Any] = {
+    "find": {"n": 4, "draws": 1, "top": 4},
+    "examples": {"n": 16, "rehearsal": 2},
+    "tune": {"methods": ["spt"], "k": 2, "examples_per_step": 4},
+    "measure": {"max_new_tokens": 8},
+    "sweep": {"learning_rates": [1e-2], "steps": [2], "seeds": 1, "n_validation": 3, "n": 3},
+}
 
 
 class KilledError(Exception):
     """Stands for what ends a run halfway."""
-
-
-class _Kill(TrainerCallback):  # type: ignore[misc]
-    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        if state.global_step == STEPS - 1:
-            raise KilledError
 
 
 def measured(processes: Processes) -> dict[str, Any]:
@@ -66,55 +66,58 @@ def measured(processes: Processes) -> dict[str, Any]:
     }
 
 
-def trained(processes: Processes, place: Path, *, killed: bool = False, resume: bool = False) -> dict[str, Any]:
+def trained(processes: Processes, place: Path, *, killed: bool = False) -> dict[str, Any]:
     """Heads after a training, which may be killed before its last step, and what the model then does."""
     model = load_model("organism", device="cpu")
     training_config = TrainingConfig(
         STEPS, 1e-2, examples_per_step=8, at_once=8, schedule="constant", weight_decay=0.0, bf16=False
     )
     rows = encoded_for(model, organism.examples("train", 32), "chat")
-    with begun(
-        model,
-        PinpointConfig(HEADS),
-        rows,
-        training_config=training_config,
-        place=TrainingDirectory(place),
-        seed=0,
-        resume=resume,
-        overwrite=False,
-        progress=False,
-        processes=processes,
-    ) as training:
-        if killed:
-            training.trainer.add_callback(_Kill())
-        found = training.tuned.state()
-        losses = training.run()
-        # The first alone, which would wait for the others if they were still wrapped together.
-        ids = torch.arange(6, 12)[None]
-        if processes.first:
-            model(ids).logsumexp(-1).sum().backward()
-        adapter = HeadAdapter.of(training.tuned)
-        return {
-            "start": None if training.start is None else training.start.name,
-            "wrapped": training.trainer.model_wrapped is not training.trainer.model,
-            "losses": losses,
-            "before": found,
-            "after": dict(adapter.parameters),
-        }
+    start = processes.once(lambda: newest_checkpoint(place))
+    options: dict[str, Any] = {"training_config": training_config, "seed": 0, "progress": False}
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    step, steps = PinpointTrainer.training_step, []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        steps.append(1)
+        if killed and len(steps) == STEPS:
+            raise KilledError
+        return step(*arguments, **named)
+
+    PinpointTrainer.training_step = counted
+    try:
+        with training(model, PinpointConfig(HEADS), rows, directory=place, processes=processes, **options) as done:
+            # The first alone, which would wait for the others if they were still wrapped together.
+            ids = torch.arange(6, 12)[None]
+            if processes.first:
+                model(ids).logsumexp(-1).sum().backward()
+            adapter = HeadAdapter.of(done.tuned)
+            losses = done.losses
+    finally:
+        PinpointTrainer.training_step = step
+    after = model.state_dict()
+    with pinpoint(model, PinpointConfig(HEADS)) as tuned:
+        untrained = tuned.state()
+    return {
+        "start": None if start is None else start.name,
+        "steps": len(steps),
+        "losses": losses,
+        "before": untrained,
+        "after": dict(adapter.parameters),
+        "left as found": all(torch.equal(value, after[name]) for name, value in before.items()),
+    }
 
 
-def tried(processes: Processes, directory: Path) -> dict[str, Any]:
-    """One trial of a sweep, and the same read again."""
-    model = load_model("organism", device="cpu")
-    eval_set = EvalSet({"right": organism.challenges("validation", 3)}, texts=tuple(organism.texts(3)))
-    trial = Trial(Method("SPT", (PinpointConfig(HEADS),)), 0, 1e-2, 0)
-    rows = encoded_for(model, organism.examples("train", 32), "chat")
-    training_config = TrainingConfig(STEPS, examples_per_step=8, at_once=8, schedule="constant", bf16=False)
-    options: dict[str, Any] = {"training_config": training_config, "steps": (2,), "processes": processes}
-    outcome, again = (
-        try_out(model, trial, rows, eval_set, directory, **options).outcomes[2].record() for _ in range(2)
-    )
-    return {"outcome": outcome, "again": again}
+def swept(processes: Processes, place: Path) -> dict[str, Any]:
+    """A sweep of one training, and the same read again."""
+    study = Study(place, StudyConfig.of(SWEEP))
+    made: list[str] = []
+    for _ in range(2):
+        results = study.run(
+            "sweep", processes=processes, progress=False, tell=lambda name, took: made.append(name) if took else None
+        )
+    assert results.sweep is not None
+    return {"made": made, "frame": results.sweep.to_frame().to_csv()}
 
 
 def _fails_in_the_last(processes: Processes) -> str:
@@ -138,8 +141,8 @@ def main(place: Path) -> None:
         try:
             trained(processes, place / "killed", killed=True)
         except KilledError:
-            done["resumed"] = trained(processes, place / "killed", resume=True)
-        done["tried"] = tried(processes, place)
+            done["resumed"] = trained(processes, place / "killed")
+        done["swept"] = swept(processes, place / "sweep")
         torch.save(done, place / f"rank{processes.rank}.pt")
     finally:
         processes.end()

@@ -94,7 +94,7 @@ def test_an_error_in_one_process_is_raised_in_all(ranks: Ranks) -> None:
 def test_every_process_has_the_same_training(ranks: Ranks) -> None:
     one, two = (rank["trained"] for rank in ranks)
     assert same(one, two)
-    assert not one["wrapped"]
+    assert one["left as found"]
 
 
 def test_two_processes_learn_what_one_does(ranks: Ranks, tmp_path: Path) -> None:
@@ -108,15 +108,14 @@ def test_two_processes_learn_what_one_does(ranks: Ranks, tmp_path: Path) -> None
 
 def test_a_killed_training_goes_on_in_all_processes(ranks: Ranks) -> None:
     for rank in ranks:
-        assert rank["resumed"]["start"] == "checkpoint-2"
+        assert (rank["resumed"]["start"], rank["resumed"]["steps"]) == ("checkpoint-3", 1)
         assert same(rank["resumed"]["after"], rank["trained"]["after"])
 
 
-def test_a_trial_is_made_once(ranks: Ranks, place: Path) -> None:
-    assert all(same(rank["tried"]["outcome"], ranks[0]["tried"]["outcome"]) for rank in ranks)
-    assert all(same(rank["tried"]["again"], rank["tried"]["outcome"]) for rank in ranks)
-    assert [each.name for each in place.glob("*spt*")] == ["spt_draw0_rate0.01_seed0"]
-    assert not list(place.glob(".*"))
+def test_a_sweep_is_made_once(ranks: Ranks, place: Path) -> None:
+    assert same(ranks[0]["swept"], ranks[1]["swept"])
+    assert ranks[0]["swept"]["made"] == ["find", "examples", "sweep/spt-draw0-rate0.01-seed0", "sweep/comparison"]
+    assert not list((place / "sweep").glob(".in_progress"))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

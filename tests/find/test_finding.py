@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import tiny
 import torch
 
 from sycolens import ContrastPairs, HeadSet, patch_heads
-from sycolens.errors import FigureError, HeadError, MetricError, SampleError
+from sycolens.errors import HeadError, MetricError, SampleError, SavedFileError
 from sycolens.find import Finding, HeadEffects, find_heads
 from sycolens.find.preference import Preference, Redraw
-from sycolens.plots.export import check_formats
 
 
 def random_pairs(n: int = 6, seed: int = 0) -> ContrastPairs:
@@ -104,15 +106,53 @@ def test_a_model_without_the_behavior_gets_a_warning(finding: Finding) -> None:
     assert f"Only {finding.preference.both} of 6 pairs show the contrast" in finding.warnings[0]
 
 
-def test_saved_runs_load_again(finding: Finding, tmp_path: Path) -> None:
-    place = finding.save(tmp_path / "run", record={"metric": "overruled", "own": 1})
-    assert torch.equal(HeadEffects.load(place / "effects").logits, finding.effects.logits)
-    assert ContrastPairs.load(place / "pairs").fingerprint == finding.pairs.fingerprint
-    assert HeadSet.from_json((place / "heads.json").read_text()) == finding.top
-    record = json.loads((place / "run.json").read_text())
-    assert (record["metric"], record["own"]) == ("prob_share", 1)
-    assert record["pairs"]["tokens"] == [9, 9]
-    assert record["redraws"][0]["overlap"] == finding.redraws[0].overlap
+@pytest.fixture(scope="module")
+def saved(finding: Finding, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finding.save(tmp_path_factory.mktemp("saved") / "find")
+
+
+def test_what_was_found_comes_back(finding: Finding, saved: Path) -> None:
+    again = Finding.load(saved)
+    assert torch.equal(again.effects.logits, finding.effects.logits)
+    assert (again.pairs, again.top, again.metric, again.fdr) == (finding.pairs, finding.top, "prob_share", finding.fdr)
+    pandas.testing.assert_frame_equal(again.table, finding.table, check_exact=True, check_dtype=False)
+    assert torch.equal(again.redraws[0].scores, finding.redraws[0].scores)
+    assert torch.equal(again.halves.frequency, finding.halves.frequency)
+    assert again.significant == finding.significant
+    assert json.loads(json.dumps(again.record())) == json.loads(json.dumps(finding.record()))
+    assert again.heatmap().to_json() == finding.heatmap().to_json()
+
+
+def test_the_same_finding_is_the_same_bytes(finding: Finding, saved: Path, tmp_path: Path) -> None:
+    again = Finding.load(saved).save(tmp_path / "again")
+    names = sorted(path.relative_to(saved) for path in saved.rglob("*") if path.is_file())
+    assert len(names) == 7
+    assert all((saved / name).read_bytes() == (again / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("folder", "content"),
+    [(".", None), (".", b""), *product(("effects", "pairs", "finding"), (None, b"", b"{}", b"[1"))],
+)
+def test_a_file_that_is_lost_or_cut_is_named(saved: Path, tmp_path: Path, folder: str, content: bytes | None) -> None:
+    place = Path(shutil.copytree(saved, tmp_path / "find"))
+    for path in (path for path in (place / folder).iterdir() if path.is_file()):
+        whole = path.read_bytes()
+        path.unlink() if content is None else path.write_bytes(content)
+        with pytest.raises(SavedFileError, match=str(place)):
+            Finding.load(place)
+        path.write_bytes(whole)
+
+
+def test_the_pairs_of_every_draw_are_spent(model: Any, tmp_path: Path) -> None:
+    def drawn(seed: int) -> ContrastPairs:
+        reference, counterfactual = tiny.random_prompts(4, seed=seed)
+        texts = [(f"What is {seed}{k}?", f"Is it {seed}{k}?") for k in range(4)]
+        return ContrastPairs(reference, counterfactual, labels=((3, 4),) * 4, texts=texts)  # type: ignore[arg-type]
+
+    found = find_heads(model, drawn(0), other_pairs=[drawn(1), drawn(2)], metric="prob_share", progress=False)
+    spent = {f"What is {seed}{k}?" for seed in range(3) for k in range(4)}
+    assert found.spent == Finding.load(found.save(tmp_path / "find")).spent == spent
 
 
 def test_the_map_outlines_the_top_and_tells_its_stability(finding: Finding) -> None:
@@ -158,12 +198,3 @@ def test_eq_2_is_tried_on_a_few_pairs_first(model: Any) -> None:
     with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", count)]), pytest.raises(MetricError, match="prob_share"):
         find_heads(model, random_pairs(64), progress=False)
     assert sum(rows) < 32
-
-
-def test_formats_are_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_formats(["html"])
-    with pytest.raises(FigureError, match="choose among html, pdf, svg, png"):
-        check_formats(["html", "jpeg"])
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(FigureError, match=r"pip install 'sycolens\[figures\]'"):
-        check_formats(["html", "png"])

@@ -15,6 +15,7 @@ import torch
 
 from sycolens.errors import FigureError
 from sycolens.plots import heatmap, save_figure
+from sycolens.plots.export import check_formats
 
 
 class Outside(HTMLParser):
@@ -100,3 +101,9 @@ def test_other_endings_are_refused(tmp_path: Path) -> None:
     for name in ("heads.eps", "heads"):
         with pytest.raises(FigureError, match=r"\.html, \.pdf, \.svg, \.png"):
             save_figure(a_figure(), tmp_path / name)
+
+
+def test_formats_are_checked_before_anything_is_drawn() -> None:
+    check_formats(["html"])
+    with pytest.raises(FigureError, match="jpeg"):
+        check_formats(["html", "jpeg"])

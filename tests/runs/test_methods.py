@@ -49,7 +49,7 @@ def test_other_heads_are_of_the_same_layers_or_of_all_and_the_name_says_which() 
 
     def drawn(**options: Any) -> dict[str, list[list[int]]]:
         methods = methods_for(ranking, SHAPE, kinds=("random",), ks=(3,), draws=8, **options)
-        return {each.name: [[head.layer for head in scope.heads] for scope in each.scopes] for each in methods}
+        return {each.name: [[head.layer for head in scope.heads] for scope in each.scopes] for each in methods}  # type: ignore[union-attr]
 
     assert drawn() == {"layer-matched, 3 heads": [[2, 2, 0]] * 8}
     (layers,) = drawn(control="random").values()

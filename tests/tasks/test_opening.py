@@ -76,7 +76,9 @@ def test_requests_that_make_no_sense_are_refused_by_name(
 ) -> None:
     (tmp_path / "empty").mkdir()
     places = {"{quiz}": str(quiz), "{folder}": str(tmp_path / "empty")}
-    given = {name: places.get(value, value) if isinstance(value, str) else value for name, value in options.items()}
+    given: dict[str, Any] = {
+        name: places.get(value, value) if isinstance(value, str) else value for name, value in options.items()
+    }
     with pytest.raises(error, match=word):
         open_task("some/model", **given)
 

@@ -134,8 +134,7 @@ def test_examples_follow_the_seed_and_plain_dialogues_come_after_them(tokenizer:
 
 def test_a_behavior_is_asked_in_pairs_eval_set_and_examples(tokenizer: Any) -> None:
     right = "think that's right."
-    words = {"challenge": f"Are you sure? I don't {right}", "affirmation": f"Are you sure? I do {right}"}
-    behavior = Behavior(**words, name="last")
+    behavior = Behavior(challenge=f"Are you sure? I don't {right}", affirmation=f"Are you sure? I do {right}")
     task = QuestionSet("quiz", QUIZ, behavior=behavior)
     (pairs,) = task.pairs(tokenizer, n=4, seed=0)
     assert all(behavior.challenge in x_r and behavior.affirmation in x_c for x_r, x_c in pairs.texts)

@@ -28,21 +28,19 @@ from sycolens import (
     organism,
     patch_heads,
 )
-from sycolens.errors import FigureError, HeadError, ModelError, PromptError, QuestionError, RunError, SampleError
+from sycolens.errors import HeadError, ModelError, PromptError, QuestionError, SampleError, SavedFileError
 from sycolens.find import HeadEffects
-from sycolens.heads import Head
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.report.run_tables import table_of_curve, verification_notes
 from sycolens.statistics import Clusters
-from sycolens.verify import HeadAttention, HeadMeans, KnockoutCurve, Verification, verify_heads
+from sycolens.verify import KnockoutCurve, Verification, verify_heads
 from sycolens.verify.verification import default_steps
 
 PARTS = ("record.json", "tensors.safetensors")
 FIGURES = ["attention", "attention_map", "knockout", "sufficiency"]
 FILES = sorted(
     [f"{name}/{part}" for name in ("attention", "means", "necessity", "sufficiency") for part in PARTS]
-    + [f"{name}.html" for name in (*FIGURES, "dialogue")]
-    + ["necessity.csv", "replies.csv", "sufficiency.csv", "run.json", "times.json"]
+    + ["necessity.csv", "replies.csv", "sufficiency.csv"]
 )
 STEPS = (0, 1, 4)
 
@@ -245,47 +243,39 @@ def test_the_embedded_worlds_two_wordings_are_told_apart(verified: Verification,
 # --- the files -------------------------------------------------------------------------------------------------------
 
 
-def test_all_is_written_and_loads_again(verified: Verification, tmp_path: Path) -> None:
-    place = verified.save(tmp_path / "run", record={"controls": "overruled", "own": 1})
-    assert sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()) == sorted(FILES)
-    record = json.loads((place / "run.json").read_text())
-    assert (record["kind"], record["controls"], record["own"]) == ("sycolens verify", 3, 1)
-    assert sorted(record["files"]) == sorted(set(FILES) - {"run.json", "times.json"})
-    for name, curve in (("necessity", verified.necessity), ("sufficiency", verified.sufficiency)):
-        again = KnockoutCurve.load(place / name)
-        assert torch.equal(again.control_admits, curve.control_admits)
-        assert (again.replies, again.ranking, again.mode) == (curve.replies, curve.ranking, curve.mode)
+def test_what_was_verified_comes_back(verified: Verification, effects: HeadEffects, tmp_path: Path) -> None:
+    place = verified.save(tmp_path / "run")
+    assert sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()) == FILES
+    again = Verification.load(place, effects.top(3))
+    for name in ("necessity", "sufficiency"):
+        before, curve = getattr(verified, name), getattr(again, name)
+        assert torch.equal(curve.control_admits, before.control_admits)
+        assert (curve.replies, curve.ranking, curve.mode) == (before.replies, before.ranking, before.mode)
         table = pandas.read_csv(place / f"{name}.csv")
         top = table[table["heads"] == "top"]
         assert top["apology_rate"].tolist() == pytest.approx(curve.apology_rate.tolist())
         assert len(table) == (1 + 3) * len(STEPS)
     replies = pandas.read_csv(place / "replies.csv", keep_default_na=False)
-    assert replies["reply"].tolist() == [said for step in verified.necessity.replies for said in step]
-    assert torch.equal(HeadMeans.load(place / "means").mean, verified.means.mean)
-    assert torch.equal(HeadAttention.load(place / "attention").rows, verified.attention.rows)
-    for name in FIGURES:
-        assert "plotly" in (place / f"{name}.html").read_text().lower()
-    assert verified.comparison.heads[0] in list(map(Head.parse, ["L1H1", "L2H2"]))
-    assert str(verified.comparison.heads[0]) in (place / "dialogue.html").read_text()
+    assert replies["reply"].tolist() == [reply for step in verified.necessity.replies for reply in step]
+    assert torch.equal(again.means.mean, verified.means.mean)
+    assert torch.equal(again.attention.rows, verified.attention.rows)
+    assert json.loads(json.dumps(again.record())) == json.loads(json.dumps(verified.record()))
+    assert sorted(again.figures()) == FIGURES
 
 
-def test_every_figure_is_written_in_every_format(
-    verified: Verification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("folder", ["attention", "means", "necessity", "sufficiency"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_file_that_is_lost_or_cut_is_named(
+    verified: Verification, effects: HeadEffects, tmp_path: Path, folder: str, part: str
 ) -> None:
-    monkeypatch.setattr("sycolens.verify.verification.check_formats", lambda formats: None)
-    monkeypatch.setattr("sycolens.plots.save_figure", lambda figure, path: path.write_text("drawn"))
-    place = verified.save(tmp_path / "run", formats=("svg", "pdf"))
-    for kind in ("svg", "pdf"):
-        assert sorted(path.stem for path in place.glob(f"*.{kind}")) == FIGURES
-    assert [path.name for path in place.glob("*.html")] == ["dialogue.html"]
-    with pytest.raises(RunError, match="replace it with overwrite"):
-        verified.save(tmp_path / "run")
-
-
-def test_an_unknown_format_writes_nothing(verified: Verification, tmp_path: Path) -> None:
-    with pytest.raises(FigureError, match="choose among html, pdf, svg, png"):
-        verified.save(tmp_path / "run", formats=("html", "jpeg"))
-    assert not (tmp_path / "run").exists()
+    place = verified.save(tmp_path / "run")
+    path = place / folder / part
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(SavedFileError, match=folder):
+        Verification.load(place, effects.top(3))
+    path.unlink()
+    with pytest.raises(SavedFileError, match=folder):
+        Verification.load(place, effects.top(3))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_controls(
