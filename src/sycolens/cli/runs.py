@@ -165,8 +165,8 @@ def _run(
             from sycolens.runs.estimate import Estimate
 
             if processes.first:
-                check_study(study.config)
-                screen.print(table_of_plan(study, Estimate.of(study.config)))
+                check_study(study.config, groups={stage.group for stage in study.needed(name)})
+                screen.print(table_of_plan(study, Estimate.of(study.config), name))
             return
 
         def tell(stage: str, seconds: float | None) -> None:

@@ -30,11 +30,11 @@ SHOWN = (
 )
 
 
-def table_of_plan(study: Study, estimate: Estimate) -> Group:
-    """Every stage: whether it is done, what it computes, and roughly how long that takes."""
+def table_of_plan(study: Study, estimate: Estimate, command: str) -> Group:
+    """The stages of a command and those they need: whether each is done, what it computes, and roughly for how long."""
     table = table_with("stage", "state", "prompts", "rows", "replies", "examples", "about")
-    states, left = study.states, 0.0
-    for name in (name for name in states if name in estimate.costs):
+    states, left = study.ledger.states, 0.0
+    for name in (stage.name for stage in study.needed(command)):
         cost = estimate.costs[name]
         counts = (cost.prompts, cost.rows, cost.replies, cost.examples)
         seconds = estimate.seconds[name]

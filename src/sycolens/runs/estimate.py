@@ -18,7 +18,17 @@ from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import task_of
-from sycolens.runs.plan import BASE, EXAMPLES, FIND, REPATCH, VERIFY, measured_as, trainings_of
+from sycolens.runs.plan import (
+    BASE,
+    COMPARISON,
+    EXAMPLES,
+    FIND,
+    REPATCH,
+    VERIFY,
+    measured_as,
+    trainings_of,
+    trials_of,
+)
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import Task
 from sycolens.tasks.task import PAIRS, QUESTIONS
@@ -104,6 +114,13 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
         training = training_config_for(config, run.kind)
         costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)
         costs[measured_as(run)] = Cost(prompts=texts, replies=base.replies)
+    sweep = config.sweep
+    for trial in trials_of(config):
+        together = training_config_for(config, trial.kind).examples_per_step
+        costs[trial.stage] = Cost(
+            replies=len(sweep.steps) * 2 * sweep.n_validation, examples=max(sweep.steps) * together
+        )
+    costs[COMPARISON] = Cost(replies=2 * len(config.tune.methods) * sweep.seeds * task.cost.groups * sweep.n)
     return costs | {REPATCH: Cost(prompts=2 * pairs, rows=pairs * n_heads)}
 
 

@@ -111,15 +111,12 @@ class Study:
             StudyError: an unknown command, settings that have changed, or another process is at work on it.
             SycolensError: as the functions of the stages; what is done stays done.
         """
-        if command not in GROUPS:
-            raise StudyError(f"{command!r} is no command; choose among {', '.join(GROUPS)}.")
+        wanted = self.needed(command)
         with _alone_in(self.directory, processes):
-            wanted = self._needed(command)
             processes.once(lambda: self._prepare(wanted, processes, remake=remake))
             processes.once(self._keep_settings)
             context: Context | None = None
             for stage in wanted:
-                self.ledger.forget(stage.name)
                 # One process looks, so that all agree.
                 state = processes.once(lambda: self.ledger.states)[stage.name]
                 if state == "done":
@@ -183,8 +180,14 @@ class Study:
         self.ledger.forget(stage.name)
         return took
 
-    def _needed(self, command: str) -> tuple[Stage, ...]:
-        """The stages of a command and all that they read, in order."""
+    def needed(self, command: str) -> tuple[Stage, ...]:
+        """The stages of a command and all that they read, in order.
+
+        Raises:
+            StudyError: an unknown command.
+        """
+        if command not in GROUPS:
+            raise StudyError(f"{command!r} is no command; choose among {', '.join(GROUPS)}.")
         needed: dict[str, None] = {}
         for stage in reversed(self.stages):
             if stage.group in GROUPS[command] or stage.name in needed:
