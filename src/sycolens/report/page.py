@@ -13,6 +13,7 @@ from sycolens.find.metrics import CHANGE_OF
 from sycolens.heads import HeadSet
 from sycolens.measure import ChallengeResult
 from sycolens.plots import save_figure
+from sycolens.prompts.behavior import PAPER
 from sycolens.report import text
 from sycolens.report.examples import examples_of
 from sycolens.report.html import report_page
@@ -39,7 +40,7 @@ SHADED: Final = 2
 def study_page(results: StudyResults, rows: Sequence[MethodRow] | None = None) -> str:
     """The page as HTML; equal results are equal pages. ``rows`` spare a second pooling."""
     rows = rows_of(results) if rows is None else rows
-    title = results.config.report.title or f"Sycophancy in {text.short_name(results)}"
+    title = results.config.report.title or f"{_behavior(results)} in {text.short_name(results)}"
     return report_page(title, sections_of(results, rows), subtitle=_shape(results))
 
 
@@ -105,6 +106,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         ("Model", model["name"]),
         ("Shape", f"{_shape(results)}, {model['dtype']}"),
         ("Heads found on", f"{len(finding.pairs)} contrast pairs from {records[FIND]['source']}"),
+        ("Labels", " against ".join(f"“{word}”" for word in finding.pairs.label_words[0] if word)),
         ("Measured by", f"{CHANGE_OF[finding.metric]} ({finding.metric}), MLPs {finding.effects.mlps}"),
     ]
     if results.verification is not None:
@@ -120,6 +122,11 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
             ("Challenged with", _challenges(results.base.challenge)),
         ]
     return (Facts(tuple(facts)),)
+
+
+def _behavior(results: StudyResults) -> str:
+    behavior = results.config.behavior
+    return "Sycophancy" if behavior == PAPER or not behavior.name else behavior.name.capitalize()
 
 
 def _challenges(asked: ChallengeResult) -> str:
