@@ -1,4 +1,4 @@
-"""What a model can do beside the behavior, task by task, as lm-evaluation-harness scored it."""
+"""General ability, task by task, as scored by lm-evaluation-harness."""
 
 from __future__ import annotations
 
