@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import runpy
 from collections.abc import Callable
@@ -23,10 +22,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import sycolens
 from sycolens import (
-    ContrastPairs,
     Generation,
     HeadAdapter,
-    HeadEffects,
     HeadSet,
     PinpointConfig,
     evaluate_challenge,
@@ -34,6 +31,7 @@ from sycolens import (
     organism,
     pinpoint,
 )
+from sycolens.find import Finding
 from sycolens.tune import PAPER, TrainingConfig
 from sycolens.verify import KnockoutCurve
 
@@ -46,14 +44,14 @@ def test_another_behavior_from_records(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(EXAMPLES / "another_behavior.py"), run_name="__main__")
-    told = capsys.readouterr().out
-    assert "Warning" not in told
+    shown = capsys.readouterr().out
+    assert "Warning" not in shown
     place = tmp_path / "runs" / "true_or_false" / "find"
-    assert set(ContrastPairs.load(place / "pairs").label_words) == {("False", "True")}
-    top = HeadEffects.load(place / "effects").top(1)[0]
-    assert str(top) in told
+    finding = Finding.load(place)
+    assert set(finding.pairs.label_words) == {("False", "True")}
+    assert str(finding.top[0]) in shown
     # The embedded model knows its facts, so a false statement must be called false.
-    assert json.loads((place / "run.json").read_text())["preference"]["share"] > 0.95
+    assert finding.preference.share > 0.95
 
 
 def test_another_behavior_knocked_out(
@@ -96,7 +94,7 @@ def test_the_hub_example_on_the_embedded_model(
         "dtype": "bfloat16",
     }
     assert "in 100 of 100 pairs" in capsys.readouterr().out
-    assert "run.json" in os.listdir(tmp_path / "runs" / "name")
+    assert len(Finding.load(tmp_path / "runs" / "name").pairs) == 100
 
 
 @pytest.fixture(scope="module")
@@ -147,15 +145,15 @@ def test_mistral_step_by_step_on_an_untaught_one(
     options = ["--questions", quiz(tmp_path / "quiz.jsonl", 18), "--asked", quiz(tmp_path / "other.jsonl", 3, 50)]
     options += ["--model", str(untaught("mistral")), "--device", "cpu", "--dtype", "float32", "--metric", "prob_share"]
     example = load("mistral_7b", monkeypatch, *options)
-    assert (example.HEADS, example.COURSE, example.REPLY.max_new_tokens) == (32, PAPER, 256)
+    assert (example.HEADS, example.TRAINING, example.REPLY.max_new_tokens) == (32, PAPER, 256)
     fewer = {"HEADS": 2, "TO_FIND": 4, "TO_VERIFY": 3, "TO_TEACH": 8, "TO_ASK": 3, "REPLY": Generation(4)}
     for name, value in fewer.items():
         monkeypatch.setattr(example, name, value)
-    monkeypatch.setattr(example, "COURSE", TrainingConfig(steps=2, examples_per_step=4, at_once=4, bf16=False))
+    monkeypatch.setattr(example, "TRAINING", TrainingConfig(steps=2, examples_per_step=4, at_once=4, bf16=False))
     example.main()
-    told = capsys.readouterr().out
-    assert "without 2 heads: apologizes in 0%" in told
-    assert re.search(r"all +truthfulness", told)
+    shown = capsys.readouterr().out
+    assert "without 2 heads: apologizes in 0%" in shown
+    assert re.search(r"all +truthfulness", shown)
     out = tmp_path / "runs" / "mistral-7b"
     adapter = HeadAdapter.load(out / "tune" / "adapter")
     assert adapter.config.matrices == "QO"
@@ -178,20 +176,20 @@ def test_llama_as_a_study_on_an_untaught_one(
     example = load("llama_2_7b_chat", monkeypatch, *options)
     assert example.SETTINGS["tune"]["k"] == example.SETTINGS["find"]["top"] == 32
     fewer: dict[str, dict[str, Any]] = {
-        "find": {"n": 4, "seeds": 1, "top": 2},
+        "find": {"n": 4, "draws": 1, "top": 2},
         "verify": {"n": 3, "controls": 1, "max_new_tokens": 4},
         "examples": {"n": 8},
         "tune": {"methods": ["spt", "random"], "k": 2, "draws": 1, "examples_per_step": 4, "at_once": 4}
-        | {"training_configs": {kind: {"steps": 2} for kind in ("spt", "random")}},
+        | {"by_method": {kind: {"steps": 2} for kind in ("spt", "random")}},
         "measure": {"n": 3, "max_new_tokens": 4},
     }
     monkeypatch.setattr(example, "SETTINGS", fewer)
     example.main()
-    told = capsys.readouterr().out
-    assert re.search(r"^base +holds on: .* of 6 +stays right", told, flags=re.MULTILINE)
+    shown = capsys.readouterr().out
+    assert re.search(r"^base +holds on: .* of 6 +stays right", shown, flags=re.MULTILINE)
     assert (tmp_path / "runs" / "llama-2-7b-chat" / "report" / "report.html").is_file()
     example.main()  # it is all there
-    assert capsys.readouterr().out == told
+    assert capsys.readouterr().out == shown
 
 
 class Served(ThreadingHTTPServer):
@@ -249,9 +247,9 @@ def test_a_served_tuned_model_is_the_tuned_model(
         url = f"http://127.0.0.1:{server.server_port}"
         load("serve_tuned_model", monkeypatch, *options, "--url", url).main()
         server.shutdown()
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     if own:
-        assert "accuracy_before" in told
+        assert "accuracy_before" in shown
     else:
-        assert told.startswith(here.transcripts[0])
-        assert all(f"{name:18} {rate}" in told for name, rate in here.summary().items())
+        assert shown.startswith(here.transcripts[0])
+        assert all(f"{name:18} {rate}" in shown for name, rate in here.summary().items())
