@@ -184,35 +184,15 @@ def drift_without_tokenizer(room: Room) -> None:
     drift(["w3 w4"], model=AutoModelForCausalLM.from_pretrained(room.checkpoint("llama")), base=room.model("llama"))
 
 
-def ability(room: Room, tasks: Any, folder: Path = TASKS, model: Any = "organism") -> None:
+def ability(room: Room, tasks: Any, model: Any = "organism") -> None:
     room.monkeypatch.chdir(TASKS)  # where the tasks' data are
-    evaluate_ability(model, tasks, include_path=folder, limit=1)
-
-
-def importing_task(room: Room) -> None:
-    text = f"include: {TASKS / 'sums.yaml'}\ntask: mine\nprocess_docs: !function code.all\n"
-    ability(room, "mine", room.write(text, name="mine.yaml").parent)
-
-
-def without_harness(room: Room) -> None:
-    room.monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    ability(room, "sums")
+    evaluate_ability(model, tasks, include_path=TASKS, limit=1)
 
 
 def unknown_task(room: Room) -> None:
     # The harness's own index takes long to read.
     room.monkeypatch.setattr("lm_eval.tasks.manager.TaskIndex.build", lambda self, paths: {})
     ability(room, "capital_cities")
-
-
-def without_tokenizer(room: Room) -> None:
-    ability(room, "sums", model=AutoModelForCausalLM.from_pretrained(organism.directory("mha")))
-
-
-def bridge_without_checkpoint(room: Room) -> None:
-    model = load_model("organism")
-    model.tokenizer.name_or_path = "gone"
-    ability(room, "sums", model=model)
 
 
 def without_original(room: Room) -> None:
@@ -324,16 +304,8 @@ DEEDS: list[Deed] = [
     (ModelError, "drift from heads of another model", drift_from_heads_of_another),
     (ModelError, "drift without a tokenizer", drift_without_tokenizer),
     (NotFiniteError, "drift of NaN", lambda room: drift(model=spoiled(load_model("organism")))),
-    (AbilityError, "ability without lm-eval", without_harness),
     (AbilityError, "ability on no task", lambda room: ability(room, ())),
     (AbilityError, "ability on an unknown task", unknown_task),
-    (AbilityError, "ability with no folder", lambda room: ability(room, "sums", TASKS / "none")),
-    (AbilityError, "ability on a task that runs code", lambda room: ability(room, "code")),
-    (AbilityError, "ability on a task that imports code", importing_task),
-    (AbilityError, "ability without data", lambda room: ability(room, "no_data")),
-    (AbilityError, "ability on texts that are too long", lambda room: ability(room, "too_long")),
-    (ModelError, "ability without a tokenizer", without_tokenizer),
-    (ModelError, "ability of a bridge without checkpoint", bridge_without_checkpoint),
     (ModelError, "ability without a Hugging Face model", without_original),
     # verifying
     (PairError, "means over a long span", lambda room: take_means(room, width=10)),
