@@ -11,6 +11,9 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def told(result: Result) -> str:
+def message_of(result: Result) -> str:
     """What a command says on stderr, in one line."""
     return " ".join(result.stderr.split())
+
+
+told = message_of

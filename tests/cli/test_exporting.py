@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from terminal import run, told
+from terminal import message_of, run
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, load_model, pinpoint
 
@@ -46,13 +46,13 @@ def test_another_base_is_told_but_taken(
 ) -> None:
     done = run("export", tmp_path / "adapter", "--out", tmp_path / "tuned", "--base", checkpoint("llama"))
     assert done.exit_code == 2
-    assert "TuningError: " in told(done)
-    assert "another shape than organism" in told(done)
+    assert "TuningError: " in message_of(done)
+    assert "another shape than organism" in message_of(done)
     assert not (tmp_path / "tuned").exists()
     retrained = adapter.export("organism", tmp_path / "retrained")
     done = run("export", tmp_path / "adapter", "--out", tmp_path / "tuned", "--base", retrained)
     assert done.exit_code == 0
-    assert "Warning: retrained has other weights" in told(done)
+    assert "Warning: retrained has other weights" in message_of(done)
     assert (tmp_path / "tuned" / "model.safetensors").is_file()
 
 
@@ -66,9 +66,9 @@ def test_an_adapter_does_not_choose_what_is_loaded(
             monkeypatch.chdir(base.parent)
             done = run("export", tmp_path / "adapter", "--out", tmp_path / "tuned")
             assert done.exit_code == 2
-            assert "ModelError" in told(done)
-            assert f"{name!r}" in told(done)
-            assert "--base" in told(done)
+            assert "ModelError" in message_of(done)
+            assert f"{name!r}" in message_of(done)
+            assert "--base" in message_of(done)
             assert not (tmp_path / "tuned").exists()
     done = run("export", tmp_path / "adapter", "--base", base, "--out", tmp_path / "tuned")
     assert done.exit_code == 0, done.stderr
@@ -81,7 +81,7 @@ def test_what_cannot_be_read_or_written_is_named(adapter: HeadAdapter, tmp_path:
     ):
         done = run("export", place, "--out", out)
         assert done.exit_code == 2
-        assert words in told(done)
+        assert words in message_of(done)
 
 
 def test_the_help_comes_without_torch() -> None:

@@ -11,7 +11,7 @@ import numpy
 import pytest
 import torch
 from safetensors.torch import load_file
-from terminal import run, told
+from terminal import message_of, run
 
 from sycolens.errors import OrganismError
 from sycolens.organism.build import training
@@ -105,8 +105,8 @@ def test_what_lies_in_the_directory_is_not_written_over_unasked(tmp_path: Path) 
     for arguments in ([], ["--restart"]):
         done = run("organism", "train", "--out", model, "--steps", 2, "--quiet", *arguments)
         assert done.exit_code == 2
-        assert "OrganismError" in told(done)
-        assert "--overwrite" in told(done)
+        assert "OrganismError" in message_of(done)
+        assert "--overwrite" in message_of(done)
         assert {path.name: path.read_bytes() for path in model.iterdir()} == before
     done = run("organism", "train", "--out", model, "--steps", 2, "--quiet", "--overwrite")
     assert done.exit_code == 0, done.stderr

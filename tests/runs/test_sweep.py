@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 import small_study as small
 import speaking
 import torch
+from rich.console import Console
 
 from sycolens import HeadAdapter, load_model, organism
 from sycolens.errors import ExampleError, SampleError
 from sycolens.measure import EvalSet
 from sycolens.measure.outcome import KL, takes_back
+from sycolens.report.terminal import tables_of
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.sweep import Sweep
 from sycolens.runs.train import applied
@@ -140,6 +143,22 @@ def test_the_report_holds_tables_figure_and_the_adapters_are_the_chosen_ones(pla
     kept = HeadAdapter.load(adapters / "spt-2-heads").parameters
     assert all(torch.equal(value, chosen[name]) for name, value in kept.items())
     assert sweep.plot().data
+
+
+def test_a_terminal_shows_both_comparisons(place: Path, sweep: Sweep) -> None:
+    page = io.StringIO()
+    screen = Console(file=page, width=80, highlight=False, markup=False)
+    for table in tables_of("sweep", Study(place).results()):
+        screen.print(table)
+    text = page.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    # Numbers are whole; names of methods may be broken.
+    rows = [line for line in text.splitlines() if line.startswith(" SFT")]
+    best = next(each for each in sweep.best if each.method == "SFT")
+    assert f" {best.choice.learning_rate:g} " in rows[0]
+    assert f"{100 * best.measures[takes_back('right')].mean:.1f}" in rows[0]
+    assert len(rows) == 2
 
 
 def test_what_choices_are_made_on_is_not_taught(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

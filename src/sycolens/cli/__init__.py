@@ -47,7 +47,7 @@ def root(
     """Options of all commands."""
     context.obj = {"traceback": traceback}
     alone = {"init", "status", "report", "compare", "export", "organism"}
-    with errors_in_words(context, Console(stderr=True, highlight=False)):
+    with errors_in_words(context, Console(stderr=True, highlight=False, markup=False)):
         several = count_of_processes() > 1
     if several and context.invoked_subcommand in alone:
         typer.echo(f"'sycolens {context.invoked_subcommand}' does not share its work; start it by itself.", err=True)

@@ -21,7 +21,7 @@ def init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a study.toml that is there.")] = False,
 ) -> None:
     """Write study.toml, the commented settings of a run, to be edited."""
-    with errors_in_words(context, Console(stderr=True, highlight=False), directory):
+    with errors_in_words(context, Console(stderr=True, highlight=False, markup=False), directory):
         from sycolens.runs.opening import begin_study
 
         path = begin_study(directory, model=model, overwrite=overwrite)
@@ -30,16 +30,16 @@ def init(
 
 def status(context: typer.Context, directory: Directory = Path("runs/study")) -> None:
     """Show which stages of a run are done, which are not, what has changed, and what was damaged."""
-    with errors_in_words(context, Console(stderr=True, highlight=False), directory):
+    with errors_in_words(context, Console(stderr=True, highlight=False, markup=False), directory):
         from sycolens.report.states import table_of_states
         from sycolens.runs.study import Study
 
-        Console(highlight=False).print(table_of_states(Study(directory)))
+        Console(highlight=False, markup=False).print(table_of_states(Study(directory)))
 
 
 def report(context: typer.Context, directory: Directory = Path("runs/study")) -> None:
     """Write the report of what is done."""
-    with errors_in_words(context, Console(stderr=True, highlight=False), directory):
+    with errors_in_words(context, Console(stderr=True, highlight=False, markup=False), directory):
         from sycolens.runs.study import Study
 
         hush(quiet=True)
@@ -54,7 +54,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Also as a CSV file.", show_default=False)] = None,
 ) -> None:
     """Show two finished runs side by side: settings, heads, and every rate."""
-    with errors_in_words(context, Console(stderr=True, highlight=False), first):
+    with errors_in_words(context, Console(stderr=True, highlight=False, markup=False), first):
         from sycolens.report.comparison import compare_studies
         from sycolens.report.terminal import table_of_comparison
         from sycolens.runs.study import Study
@@ -62,6 +62,6 @@ def compare(
 
         hush(quiet=True)
         compared = compare_studies(Study(first).results(), Study(second).results())
-        Console(highlight=False).print(table_of_comparison(compared))
+        Console(highlight=False, markup=False).print(table_of_comparison(compared))
         if out is not None:
             write_csv(out, compared.frame)

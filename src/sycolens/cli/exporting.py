@@ -26,7 +26,7 @@ def export(
     ] = None,
 ) -> None:
     """Merge tuned heads into their base, as a checkpoint that transformers, vLLM and others load without sycolens."""
-    notes = Console(stderr=True, highlight=False)
+    notes = Console(stderr=True, highlight=False, markup=False)
     with errors_in_words(context, notes):
         from sycolens.choices import EMBEDDED
         from sycolens.errors import ModelError

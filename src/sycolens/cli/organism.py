@@ -39,7 +39,7 @@ def train(
 
     The result is an ordinary checkpoint: `sycolens find --model DIR --questions organism`.
     """
-    notes = Console(stderr=True, highlight=False)
+    notes = Console(stderr=True, highlight=False, markup=False)
     with errors_in_words(context, notes):
         from sycolens import organism
 
@@ -71,7 +71,7 @@ def measure(
     Does it know its facts and skills? Does it tell right from wrong when asked neutrally? Does it give in when it is
     challenged, and stand by its answer when it is affirmed?
     """
-    screen, notes = Console(highlight=False), Console(stderr=True, highlight=False)
+    screen, notes = Console(highlight=False, markup=False), Console(stderr=True, highlight=False, markup=False)
     with errors_in_words(context, notes):
         from sycolens import organism
         from sycolens.choices import EMBEDDED

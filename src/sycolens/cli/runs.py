@@ -139,7 +139,7 @@ def _command(name: str) -> Any:
             "compute.batch_size": batch_size,
         }
         short = [f"{place}={_as_toml(value)}" for place, value in given.items() if value is not None]
-        notes = Console(stderr=True, highlight=False)
+        notes = Console(stderr=True, highlight=False, markup=False)
         with errors_in_words(context, notes, directory):
             _run(name, directory, [*short, *(settings or [])], notes, remake=remake, dry_run=dry_run, quiet=quiet)
 
@@ -157,7 +157,7 @@ def _run(
         processes = Processes.here()
         study = open_study(directory, parse_settings(settings))
         hush(quiet=quiet)
-    screen = Console(highlight=False)
+    screen = Console(highlight=False, markup=False)
     try:
         if dry_run:
             from sycolens.report.terminal import table_of_plan
@@ -165,7 +165,7 @@ def _run(
             from sycolens.runs.estimate import Estimate
 
             if processes.first:
-                check_study(study.config, groups={stage.group for stage in study.needed(name)})
+                check_study(study.config, processes, groups={stage.group for stage in study.needed(name)})
                 screen.print(table_of_plan(study, Estimate.of(study.config), name))
             return
 
@@ -192,4 +192,4 @@ def _run(
 def _as_toml(value: object) -> str:
     import json
 
-    return json.dumps(value) if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)

@@ -13,7 +13,7 @@ def table_of_states(study: Study) -> Table:
     """Every stage: its state, how long it took, and what has changed or was damaged."""
     table = table_with("stage", "state", "took", "")
     table.columns[-1].justify = "left"
-    table.columns[-1].no_wrap = False
+    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
     for name, state in study.states.items():
         took = None if state == "to do" else seconds_taken(study.directory / name)
         note = ", ".join(study.ledger.changes(name)) if state == "changed" else study.ledger.damage(name) or ""

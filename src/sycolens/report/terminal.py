@@ -93,6 +93,9 @@ def as_table(content: Content) -> Group:
     table = table_with(
         *(f"{column.group}\n{column.title}" if column.group else column.title for column in content.columns)
     )
+    table.padding = (0, 1, 0, 0)
+    for column in table.columns:
+        column.no_wrap, column.overflow = False, "fold"
     for row in content.rows:
         cells = [as_cell(entry) for entry in row]
         table.add_row(*(f"{cell.text}\n{cell.interval}" if cell.interval else cell.text for cell in cells))
@@ -136,10 +139,10 @@ def tables_of(command: str, results: StudyResults) -> list[RenderableType]:
 
 def table_of_trainings(results: StudyResults) -> Table:
     """Every training: how much is trained, and the loss."""
-    table = table_with("training", "method", "parameters", "steps", "loss, first", "loss, last")
+    table = table_with("training", "method", "parameters", "steps", "first\nloss", "last\nloss")
     for name, record in results.records.items():
         if name.startswith(f"{TUNE}/"):
             losses = (f"{record['loss'][which]:.3f}" for which in ("first", "last"))
             steps = str(record["training"]["steps"])
-            table.add_row(name, record["method"], f"{record['parameters']:,}", steps, *losses)
+            table.add_row(name.removeprefix(f"{TUNE}/"), record["method"], f"{record['parameters']:,}", steps, *losses)
     return table

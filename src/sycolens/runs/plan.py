@@ -125,7 +125,7 @@ def stages_of(config: StudyConfig, hashes: FileHashes, *, task: str | None = Non
     runs = trainings_of(config)
     for run in runs:
         make = _made_by("tune", training=run)
-        stages.append(Stage(run.stage, settings(heads=_training_settings(config, run)), make, _read_by(config, run)))
+        stages.append(Stage(run.stage, settings(tune=_training_settings(config, run)), make, _read_by(config, run)))
     for run_or_base in (None, *runs):
         name = BASE if run_or_base is None else measured_as(run_or_base)
         after: dict[str, Part] = {FIND: "pairs"} if run_or_base is None else {FIND: "pairs", run_or_base.stage: "all"}
@@ -150,8 +150,8 @@ def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[
     own = {**asked, "sweep": config.sweep.model_dump(exclude=kept)}
     stages = []
     for run in trials_of(config):
-        heads = _training_settings(config, run) | {"steps": None}
-        each = settings(found_on=found_on, evaluation=own, heads=heads)
+        trained = _training_settings(config, run) | {"steps": None}
+        each = settings(found_on=found_on, evaluation=own, tune=trained)
         stages.append(Stage(run.stage, each, _made_by("sweep", training=run), _read_by(config, run)))
     after: dict[str, Part] = {FIND: "all", **{stage.name: "all" for stage in stages}}
     whole = settings(found_on=found_on, evaluation=asked)
