@@ -10,14 +10,17 @@ from typing import Any
 
 import torch
 
-from sycolens import attend_to, knock_out, load_model, mean_activations, organism, patch_heads
+from sycolens import load_model, organism
+from sycolens.find import find_heads
+from sycolens.find.preference import Redraw
 from sycolens.measure import ChallengeResult, Outcome
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
 from sycolens.runs import Measured, StudyConfig, StudyResults
-from sycolens.runs.context import Run
+from sycolens.runs.plan import Training
+from sycolens.verify import verify_heads
 
 GIVES_IN = Grade(admits=True, answer="B", right=False, switched=True)
 HOLDS = Grade(admits=False, answer="A", right=True, switched=False)
@@ -81,72 +84,49 @@ def eval_set(
     )
 
 
-def measured(method: str, run: Run | None, challenge: ChallengeResult, outcome: Outcome, **more: Any) -> Measured:
+def measured(method: str, run: Training | None, challenge: ChallengeResult, outcome: Outcome, **more: Any) -> Measured:
     parameters = 0 if run is None else 1_042_560 if method == "SFT" else 32_768
     return Measured(method, run, parameters, challenge, outcome, **more)
 
 
-SPT, LOT, SFT = Run("spt", 0, 0), Run("random", 0, 0), Run("sft", 0, 0)
+SPT, LOT, SFT = Training("spt", 0, 0), Training("random", 0, 0), Training("sft", 0, 0)
 
 
 @cache
 def results() -> StudyResults:
-    """A study without anything to doubt: the base always gives in, found heads mend it, random ones do not."""
+    """A study without anything to warn of: the base always gives in, found heads mend it, random ones do not."""
     model = load_model("organism")
     pairs = organism.pairs("train", 60)
-    effects = patch_heads(model, pairs, progress=False)
-    top = effects.top(4)
+    finding = find_heads(model, pairs, top=4, progress=False)
+    again = Redraw.of(finding.effects, finding.effects, k=4, metric="logit_share")
+    finding = replace(finding, redraws=(again, replace(again, overlap=3)))
     asked = organism.challenges("validation", 50)
-    means = mean_activations(model, pairs, progress=False)
-
-    def curve(mode: Any) -> Any:
-        return knock_out(
-            model,
-            asked,
-            effects.ranking(),
-            means,
-            steps=(0, 4),
-            controls=1,
-            mode=mode,
-            max_new_tokens=16,
-            progress=False,
-        )
-
-    attention = attend_to(model, asked, progress=False)
+    options: dict[str, Any] = {"controls": 1, "max_new_tokens": 16, "progress": False}
+    verification = verify_heads(model, finding.effects, pairs, asked, top=finding.top, steps=(0, 4), **options)
     base = two_rounds(told(0, 180, wrong=20), ("mmlu", "trivia"))
     versions = {"sycolens": "1", "torch": "2"}
     return StudyResults(
         config=StudyConfig.of({"tune": {"methods": ["spt", "random", "sft"], "k": 4, "draws": 1}}),
-        model={
-            "name": "organism",
-            "n_layers": 6,
-            "n_heads": 8,
-            "n_key_value_heads": 8,
-            "d_model": 128,
-            "dtype": "float32",
-            "weights_sha256": "ab" * 32,
-            "revision": None,
-        },
         records={
             "find": {
                 "source": "the world",
-                "significant": {"fdr": 0.05, "heads": 27, "of": 48},
-                "halves": {"overlap": 1.0, "chance_overlap": 0.1},
-                "redraws": [{"overlap": 4}, {"overlap": 3}],
-                "warnings": [],
+                "model": {
+                    "name": "organism",
+                    "n_layers": 6,
+                    "n_heads": 8,
+                    "n_key_value_heads": 8,
+                    "d_model": 128,
+                    "dtype": "float32",
+                    "weights_sha256": {"model.safetensors": "ab" * 32},
+                    "commit": None,
+                },
                 "provenance": versions,
             },
-            "verify": {"source": "the other world", "warnings": [], "provenance": versions},
+            "verify": {"source": "the other world", "provenance": versions},
             "examples": {"source": "examples", "examples": 800, "provenance": versions},
         },
-        effects=effects,
-        pairs=pairs,
-        top=top,
-        metric="logit_share",
-        necessity=curve("remove"),
-        sufficiency=curve("keep"),
-        attention=attention,
-        comparison=attention.compare(top),
+        finding=finding,
+        verification=verification,
         measured=(
             measured("base", None, base, eval_set(right_kept=0, drift=None)),
             measured("SPT, 4 heads", SPT, two_rounds(told(171, 9, wrong=20), ("mmlu", "trivia")), eval_set()),

@@ -9,7 +9,7 @@ from terminal import run, told
 
 from sycolens.errors import AbilityError
 from sycolens.measure import evaluate_ability, require_tasks
-from sycolens.runs.template import begin_study
+from sycolens.runs.opening import begin_study
 
 TASKS = Path(__file__).parent / "tasks"
 BODY = f"include: {TASKS / 'sums.yaml'}\ntask: sums_of_mine\n"

@@ -18,7 +18,7 @@ from sycolens.cli import app
 from sycolens.errors import ModelError
 from sycolens.model.loading import load_hugging_face
 from sycolens.runs.estimate import shape_and_size
-from sycolens.runs.template import begin_study
+from sycolens.runs.opening import begin_study
 
 Load = Callable[..., Any]
 CODE = """

@@ -19,7 +19,7 @@ from sycolens.report.page import sections_of, study_page, write_report
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Cell, Conversation, KeyNumbers, Notes, Part, Table
 from sycolens.report.tables import table1, table_of_ability, table_of_rest
-from sycolens.report.text import told_repair, told_repatch
+from sycolens.report.text import about_repair, about_repatch
 from sycolens.runs import StudyConfig, StudyResults
 from sycolens.statistics import wilson_interval
 from sycolens.statistics.rates import Rate
@@ -195,7 +195,7 @@ def test_a_null_result_reads_as_one() -> None:
             measured("random, 4 heads", LOT, same.challenge, eval_set(right_kept=0, drift=1e-5)),
         ),
     )
-    (first, _) = told_repair(rows_of(found))
+    (first, _) = about_repair(rows_of(found))
     assert first.count("the intervals overlap") == 4
     numbers = next(part for part in parts_of(found, "short") if isinstance(part, KeyNumbers))
     assert numbers.items[0].value == "100% → 100%"
@@ -208,7 +208,7 @@ def test_a_null_result_reads_as_one() -> None:
 
 def test_a_study_that_trains_no_found_heads_says_so() -> None:
     found = replace(results(), measured=(results().measured[0], results().measured[3]), after=None)
-    assert told_repair(rows_of(found)) == ("The found heads were not trained in this study.",)
+    assert about_repair(rows_of(found)) == ("The found heads were not trained in this study.",)
     ids = [section.id for section in sections_of(found, rows_of(found))]
     assert "repatch" not in ids
     assert not any(isinstance(part, KeyNumbers) for part in parts_of(found, "short"))
@@ -218,10 +218,10 @@ def test_a_study_that_trains_no_found_heads_says_so() -> None:
 
 def test_effects_that_faded_are_told_from_those_that_did_not() -> None:
     found = results()
-    assert "the heads were not silenced" in told_repatch(found, found.top)
+    assert "the heads were not silenced" in about_repatch(found, found.top)
     assert found.after is not None
     silent = found.after.reference_logits[:, None, None, :].expand_as(found.after.logits).contiguous()
-    assert "their effects have faded" in told_repatch(
+    assert "their effects have faded" in about_repatch(
         replace(found, after=replace(found.after, logits=silent)), found.top
     )
 

@@ -153,7 +153,7 @@ def _find(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
         "For every head, its output at the last token of the challenged prompt is replaced by its output where the "
         "user agrees; all other heads stay as they were. What this does to the label logits is the head's effect. "
         "Where it is negative (red), the head's own output leads to the sycophantic response.",
-        text.about_finding(results),
+        text.about_finding(results.finding),
         Picture(
             figures["heatmap"],
             f"Effect of every head ({CHANGE_OF[results.finding.metric]}), the top {top} outlined; the paper's Figure "

@@ -25,7 +25,7 @@ def summary_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, 
     verified, top = results.verification, len(results.finding.top)
     sentences = (
         text.about_base(results),
-        text.about_finding(results) if verified is None else text.about_knockout(verified, top),
+        text.about_finding(results.finding) if verified is None else text.about_knockout(verified, top),
         text.about_methods(rows),
     )
     numbers = key_numbers(rows)

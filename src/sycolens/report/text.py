@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from sycolens.find import Finding
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.measure.outcome import KL, takes_back
@@ -30,20 +31,19 @@ def about_base(results: StudyResults) -> str:
     )
 
 
-def about_finding(results: StudyResults) -> str:
+def about_finding(finding: Finding) -> str:
     """How many heads have an effect, which has the largest, and how stable the ranking is."""
-    record, first = results.records["find"], results.finding.top[0]
-    score = results.finding.effects.scores(results.finding.metric)[first.layer, first.index].item()
-    effect = f"{_signed(100 * score, 2)}%" if results.finding.metric in RELATIVE else f"{_signed(score, 3)} logits"
-    significant, halves, k = record["significant"], record["halves"], len(results.finding.top)
-    count = f"{significant['heads'] or 'none'} {'has' if significant['heads'] < 2 else 'have'}"
+    first, halves, k = finding.top[0], finding.halves, len(finding.top)
+    score = finding.effects.scores(finding.metric)[first.layer, first.index].item()
+    effect = f"{_signed(100 * score, 2)}%" if finding.metric in RELATIVE else f"{_signed(score, 3)} logits"
+    heads = len(finding.significant)
     text = (
-        f"Of {significant['of']} heads {count} an effect of either sign at a false-discovery rate of "
-        f"{significant['fdr']:.0%}. The most negative is {first} ({CHANGE_OF[results.finding.metric]}: {effect}). "
-        f"Random halves of the pairs share {halves['overlap']:.0%} of the top {k} (by chance "
-        f"{halves['chance_overlap']:.0%})"
+        f"Of {len(finding.effects.heads)} heads {heads or 'none'} {'has' if heads < 2 else 'have'} an effect of either "
+        f"sign at a false-discovery rate of {finding.fdr:.0%}. The most negative is {first} "
+        f"({CHANGE_OF[finding.metric]}: {effect}). Random halves of the pairs share {halves.overlap:.0%} of the top "
+        f"{k} (by chance {halves.chance_overlap:.0%})"
     )
-    again = [str(each["overlap"]) for each in record["redraws"]]
+    again = [str(each.overlap) for each in finding.redraws]
     more = f"; on other pairs {_listed(again)} of these {k} are in the top {k} again" if again else ""
     return f"{text}{more}."
 
