@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sycolens import load_model, organism
+from sycolens import load_model, organism, patch_heads
 from sycolens.find import find_heads
 from sycolens.find.preference import Redraw
 from sycolens.measure import ChallengeResult, Outcome
