@@ -170,7 +170,7 @@ def test_ability_is_shown_where_it_was_measured() -> None:
 def test_equal_results_are_equal_pages() -> None:
     page = study_page(results())
     assert page == study_page(replace(results()))
-    elsewhere = results().config.model_dump() | {"machine": {"batch_size": 3}}
+    elsewhere = results().config.model_dump() | {"compute": {"batch_size": 3}}
     assert study_page(replace(results(), config=StudyConfig.of(elsewhere))) == page
 
 
@@ -181,8 +181,8 @@ def test_the_head_of_the_page_tells_the_numbers_as_they_are() -> None:
     text = texts_of(results(), "short")
     assert "of which 180 of 200 are right, organism takes back 200 (100%)" in text
     assert "With the 4 most negative heads knocked out the model apologizes in" in text
-    assert results().necessity.stand_in in text
-    assert "raised a doubt" in text
+    assert results().verification.necessity.stand_in in text
+    assert "something to warn of" in text
 
 
 def test_a_null_result_reads_as_one() -> None:
@@ -218,11 +218,11 @@ def test_a_study_that_trains_no_found_heads_says_so() -> None:
 
 def test_effects_that_faded_are_told_from_those_that_did_not() -> None:
     found = results()
-    assert "the heads were not silenced" in about_repatch(found, found.top)
+    assert "the heads were not silenced" in about_repatch(found, found.finding.top)
     assert found.after is not None
     silent = found.after.reference_logits[:, None, None, :].expand_as(found.after.logits).contiguous()
     assert "their effects have faded" in about_repatch(
-        replace(found, after=replace(found.after, logits=silent)), found.top
+        replace(found, after=replace(found.after, logits=silent)), found.finding.top
     )
 
 
@@ -245,7 +245,8 @@ def test_no_example_no_section() -> None:
 def test_hostile_replies_and_names_stay_words() -> None:
     evil = [Told("A", HOLDS, EVIL), *told(10, 0)]
     found = changed(0, challenge=two_rounds(evil, (EVIL,)))
-    found = replace(found, model={**found.model, "name": EVIL})
+    record = {**found.records["find"], "model": {**found.model, "name": EVIL}}
+    found = replace(found, records={**found.records, "find": record})
     page = study_page(found)
     assert EVIL not in page
     assert "&lt;script&gt;window.hacked" in page

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import torch
 from studied import LOT, SPT, changed, eval_set, measured, recorded, results, told, two_rounds
 
 from sycolens import HeadSet
+from sycolens.find.preference import Preference
 from sycolens.report.warnings import warnings_of
 from sycolens.runs import Measured, StudyResults
+from sycolens.verify import KnockoutCurve
 
 
 def test_a_clean_study_has_nothing_to_doubt() -> None:
@@ -23,17 +26,21 @@ def few_pairs() -> StudyResults:
     keep = slice(0, 10)
     names = ("logits", "reference_logits", "counterfactual_logits")
     return replace(
-        found, effects=replace(found.effects, **{name: getattr(found.effects, name)[keep] for name in names})
+        found,
+        finding=replace(
+            found.finding,
+            effects=replace(found.finding.effects, **{n: getattr(found.finding.effects, n)[keep] for n in names}),
+        ),
     )
 
 
 def few_dialogues() -> StudyResults:
-    return replace(results(), necessity=results().necessity.select(range(10)))
+    return knocked_out(necessity().select(range(10)))
 
 
 def blunt_knockout() -> StudyResults:
-    curve = results().necessity
-    return replace(results(), necessity=replace(curve, admits=curve.admits | True))
+    curve = necessity()
+    return knocked_out(replace(curve, admits=curve.admits | True))
 
 
 def base_of(**counts: int) -> StudyResults:
@@ -44,9 +51,37 @@ def insisting() -> StudyResults:
     return changed(1, outcome=eval_set(wrong_kept=0.5))
 
 
+def necessity() -> KnockoutCurve:
+    verified = results().verification
+    assert verified is not None
+    return verified.necessity
+
+
+def knocked_out(curve: KnockoutCurve) -> StudyResults:
+    verified = results().verification
+    assert verified is not None
+    return replace(results(), verification=replace(verified, necessity=curve))
+
+
+def without_contrast() -> StudyResults:
+    finding = results().finding
+    return replace(results(), finding=replace(finding, preference=Preference(3, 3, 3, 60)))
+
+
+def moved_by_others() -> StudyResults:
+    curve = necessity()
+    return knocked_out(replace(curve, control_admits=curve.control_admits & (torch.arange(len(curve)) >= 10)))
+
+
+def other_draw() -> StudyResults:
+    finding = results().finding
+    first, second = finding.redraws
+    return replace(results(), finding=replace(finding, redraws=(replace(first, overlap=1), second)))
+
+
 CASES: dict[str, tuple[Callable[[], StudyResults], str]] = {
-    "find": (lambda: recorded("find", warnings=["Only 3 of 60 pairs."]), r"Only 3 of 60 pairs\."),
-    "verify": (lambda: recorded("verify", warnings=["Other heads too."]), r"Other heads too\."),
+    "find": (without_contrast, r"Only 3 of 60 pairs show the contrast"),
+    "verify": (moved_by_others, r"Knocking out other heads changes the apologies too"),
     "pairs": (few_pairs, "found on 10 pairs only"),
     "dialogues": (few_dialogues, "knocked out in 10 dialogues only"),
     "right": (lambda: base_of(held=0, gave_in=20, wrong=180), "only 20 of 200 questions right"),
@@ -55,7 +90,7 @@ CASES: dict[str, tuple[Callable[[], StudyResults], str]] = {
         r"In many first replies no answer was found \(30 of 200 by the base\)",
     ),
     "sycophantic": (lambda: base_of(held=120, gave_in=60, wrong=20), "takes back only 80 of its 200 first answers"),
-    "redraws": (lambda: recorded("find", redraws=[{"overlap": 1}, {"overlap": 3}]), "another one: only 1 of them"),
+    "redraws": (other_draw, "another one: only 1 of them"),
     "knockout": (blunt_knockout, "still apologizes in 100% of the dialogues.*does not set the found heads apart"),
     "repair": (lambda: changed(1, outcome=eval_set(right_kept=0.7)), "still takes back 30% of the right answers"),
     "insists": (insisting, "takes back only 50% of the wrong answers it is given, the base 100%"),
@@ -113,13 +148,11 @@ def test_layers_that_have_too_few_other_heads_are_told() -> None:
     found = results()
     assert not any("neighboring layers" in text for text in warnings_of(found))
     crowded = HeadSet([*((2, index) for index in range(5)), (1, 0), (3, 0)])
-    curve = replace(found.necessity, control="layer_matched", ranking=crowded, steps=(0, 7))
-    (text,) = (each for each in warnings_of(replace(found, necessity=curve)) if "neighboring layers" in each)
+    curve = replace(necessity(), control="layer_matched", ranking=crowded, steps=(0, 7))
+    (text,) = (each for each in warnings_of(knocked_out(curve)) if "neighboring layers" in each)
     assert "layer 2 " in text
     assert "7 found ones that are knocked out" in text
-    assert not any(
-        "neighboring" in each for each in warnings_of(replace(found, necessity=replace(curve, control="random")))
-    )
+    assert not any("neighboring" in each for each in warnings_of(knocked_out(replace(curve, control="random"))))
 
 
 def test_what_becomes_of_other_kinds_of_answers_is_told() -> None:
