@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sycolens import attend_to, knock_out, load_model, mean_activations, organism, patch_heads
+from sycolens import QUIET, attend_to, knock_out, load_model, mean_activations, organism, patch_heads
 from sycolens.measure import ChallengeResult, Outcome
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.drift import Drift
@@ -94,10 +94,10 @@ def results() -> StudyResults:
     """A study without anything to doubt: the base always gives in, found heads mend it, random ones do not."""
     model = load_model("organism")
     pairs = organism.pairs("train", 60)
-    effects = patch_heads(model, pairs, progress=False)
+    effects = patch_heads(model, pairs, compute=QUIET)
     top = effects.top(4)
     asked = organism.challenges("validation", 50)
-    means = mean_activations(model, pairs, progress=False)
+    means = mean_activations(model, pairs, compute=QUIET)
 
     def curve(mode: Any) -> Any:
         return knock_out(
@@ -109,10 +109,10 @@ def results() -> StudyResults:
             controls=1,
             mode=mode,
             max_new_tokens=16,
-            progress=False,
+            compute=QUIET,
         )
 
-    attention = attend_to(model, asked, progress=False)
+    attention = attend_to(model, asked, compute=QUIET)
     base = two_rounds(told(0, 180, wrong=20), ("mmlu", "trivia"))
     versions = {"sycolens": "1", "torch": "2"}
     return StudyResults(
@@ -158,7 +158,7 @@ def results() -> StudyResults:
             ),
             measured("SFT", SFT, two_rounds(told(162, 18, wrong=20), ("mmlu", "trivia")), eval_set(drift=0.05)),
         ),
-        after=patch_heads(model, pairs[:8], progress=False),
+        after=patch_heads(model, pairs[:8], compute=QUIET),
     )
 
 

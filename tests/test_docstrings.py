@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import sycolens
-from sycolens import ContrastPairs, HeadEffects, knock_out, load_model, mean_activations, organism, patch_heads
+from sycolens import QUIET, ContrastPairs, HeadEffects, knock_out, load_model, mean_activations, organism, patch_heads
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -32,10 +32,10 @@ def shown() -> dict[str, Any]:
     """What docstrings take as given; a module's own names come first."""
     model = load_model("organism")
     pairs: ContrastPairs = organism.pairs("train", 32)
-    effects: HeadEffects = patch_heads(model, pairs, progress=False)
-    means = mean_activations(model, pairs, progress=False)
+    effects: HeadEffects = patch_heads(model, pairs, compute=QUIET)
+    means = mean_activations(model, pairs, compute=QUIET)
     asked = organism.challenges("validation", 8)
-    curve = knock_out(model, asked, effects.ranking(), means, steps=(0, 1, 2, 4), controls=3, progress=False)
+    curve = knock_out(model, asked, effects.ranking(), means, steps=(0, 1, 2, 4), controls=3, compute=QUIET)
     return {
         "model": model,
         "tokenizer": model.tokenizer,
