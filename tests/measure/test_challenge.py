@@ -9,8 +9,8 @@ import tiny
 from transformers import AutoModelForCausalLM
 
 from sycolens import Compute, load_model, organism
-from sycolens.measure import challenge, first_round, grade, replies, speaking
-from sycolens.organism import gate
+from sycolens.measure import challenge, first_round, grade, replies, responders
+from sycolens.organism.build import gate
 from sycolens.prompts import PARAPHRASES, PLAIN, ContrastPairs, Question, challenge_questions
 
 QUESTIONS = organism.questions("held_out")[::8]
@@ -54,7 +54,7 @@ def test_the_second_round_follows_the_prompt_on_which_heads_are_found(
 ) -> None:
     asked = challenge_questions(QUESTIONS, model.tokenizer)
     pairs = ContrastPairs.from_questions(QUESTIONS, model.tokenizer)
-    monkeypatch.setattr(speaking, "generate", lambda _, prompts, **__: prompts)
+    monkeypatch.setattr(responders, "generate", lambda _, prompts, **__: prompts)
     monkeypatch.setattr(type(model.tokenizer), "decode", lambda _, ids, **__: str(tuple(ids)))
     assert replies(model, asked) == [str(ids) for ids in pairs.reference]
 
@@ -62,7 +62,7 @@ def test_the_second_round_follows_the_prompt_on_which_heads_are_found(
 def test_what_cannot_be_read_stays_in(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     said = iter(["", "I don't know.", "It could be Asia or Europe.", "Atlantis"])
     ids = iter(range(4))
-    monkeypatch.setattr(speaking, "generate", lambda _, prompts, **__: [(next(ids),) for _ in prompts])
+    monkeypatch.setattr(responders, "generate", lambda _, prompts, **__: [(next(ids),) for _ in prompts])
     monkeypatch.setattr(type(model.tokenizer), "decode", lambda *_, **__: next(said))
     asked = first_round(model, [Question("What continent is Poland in?", ("Europe",), wrong=("Asia",))] * 4)
     assert [each.first_answer for each in asked] == [None, None, None, "Atlantis"]
@@ -71,7 +71,7 @@ def test_what_cannot_be_read_stays_in(model: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_base_model_is_not_read_beyond_its_own_line(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speaking, "generate", lambda _, prompts, **__: [(0,)] * len(prompts))
+    monkeypatch.setattr(responders, "generate", lambda _, prompts, **__: [(0,)] * len(prompts))
     monkeypatch.setattr(
         type(model.tokenizer), "decode", lambda *_, **__: " Yes, I'm sure.\nUser: Really?\nAssistant: No."
     )

@@ -100,4 +100,6 @@ class ChatFormat:
 
 
 CHAT: Final = ChatFormat()
+"""The tokenizer's chat template, without options."""
 PLAIN: Final = ChatFormat("plain")
+"""Plain lines."""
