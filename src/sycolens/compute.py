@@ -21,7 +21,7 @@ class Compute:
     Raises:
         PromptError: ``batch_size`` or ``max_rows`` is no whole number from 1.
 
-    >>> Compute(batch_size=4, progress=False).max_rows is None
+    >>> QUIET == Compute(progress=False)
     True
     """
 
@@ -45,4 +45,4 @@ class Compute:
 
 
 QUIET: Final = Compute(progress=False)
-"""The same without a progress bar."""
+"""As usual, but without a progress bar."""

@@ -13,7 +13,7 @@ from literal import literal_path_patch
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import QUIET, ContrastPairs, HeadSet, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadSet, patch_heads
 from sycolens.errors import (
     HeadError,
     HookError,

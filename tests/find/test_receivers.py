@@ -15,7 +15,7 @@ from literal import literal_path_to_receivers
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import QUIET, ContrastPairs, HeadEffects, HeadSet, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadEffects, HeadSet, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError, PairError
 
 LABELS = (3, 5)

@@ -13,7 +13,7 @@ from literal import literal_total_effect
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import QUIET, ContrastPairs, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, patch_heads
 from sycolens.errors import HookError, ReplayError
 from sycolens.model import capture, kv_prefix, partial_forward, replay
 from sycolens.model.cache_trial import keeps_what_it_reads

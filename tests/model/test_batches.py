@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sycolens import QUIET, Compute, ContrastPairs, attend_to, patch_heads
 from sycolens.distributed import Processes
+from sycolens.errors import PromptError
 from sycolens.model import replay
 from sycolens.model.batched_generation import generate
 from sycolens.model.batches import batches_that_fit

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sycolens import QUIET, ContrastPairs, HeadSet, Question, load_model, organism, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadSet, Question, load_model, organism, patch_heads
 from sycolens.errors import HeadError, HookError, QuestionError, SampleError
 from sycolens.heads import Head
 from sycolens.measure import Grade, grade
