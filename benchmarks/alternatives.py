@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from workload import LABELS
 
-from sycolens import ContrastPairs, Head, patch_heads
+from sycolens import QUIET, ContrastPairs, Head, patch_heads
 
 
 def z_name(layer: int) -> str:
@@ -97,7 +97,7 @@ class Alternative:
 
 
 def run_sycolens(task: Task) -> Tensor:
-    effects = patch_heads(task.model, task.pairs, progress=False)
+    effects = patch_heads(task.model, task.pairs, compute=QUIET)
     return effects.logits.flatten(1, 2)
 
 

@@ -31,7 +31,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from transformers import AutoModelForCausalLM, PrinterCallback, TrainerCallback
 
-from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, mean_activations, organism, patch_heads
+from sycolens import (
+    QUIET,
+    Compute,
+    HeadSet,
+    PinpointConfig,
+    PinpointTrainer,
+    load_model,
+    mean_activations,
+    organism,
+    patch_heads,
+)
 from sycolens.choices import Control
 from sycolens.find.effects import all_heads
 from sycolens.measure import EvalSet, grade, world_eval_set
@@ -152,9 +162,9 @@ class Bench:
         directory.mkdir(parents=True, exist_ok=True)
         bridge = load_model("organism")
         pairs = organism.pairs("train", shape.pairs)
-        self.found = patch_heads(bridge, pairs, progress=False).top(shape.k)
+        self.found = patch_heads(bridge, pairs, compute=QUIET).top(shape.k)
         self.layers, self.heads = bridge.cfg.n_layers, bridge.cfg.n_heads
-        self.norms = mean_activations(bridge, pairs, progress=False).write_norm
+        self.norms = mean_activations(bridge, pairs, compute=QUIET).write_norm
         # The same weights without hooks, which is faster.
         self.model = AutoModelForCausalLM.from_pretrained(organism.directory("mha"), dtype=torch.float32)
         self.model.tokenizer = bridge.tokenizer
@@ -266,7 +276,11 @@ class Examiner(TrainerCallback):  # type: ignore[misc]
         if isinstance(base, WholeModel):
             base = WholeBase(base, self.found, base.state())
         outcome = self.eval_set.examine(
-            self.bench.model, base=base, grader=self.bench.grade, max_new_tokens=16, batch_size=200
+            self.bench.model,
+            base=base,
+            grader=self.bench.grade,
+            max_new_tokens=16,
+            compute=Compute(batch_size=200, progress=False),
         )
         assert outcome.drift is not None
         return step, effect_of(outcome), outcome.drift.mean

@@ -29,6 +29,7 @@ from torch import Tensor
 from workload import SHAPES, build_model, make_pairs, sample_heads
 
 from sycolens import (
+    QUIET,
     Dialogue,
     Head,
     HeadMeans,
@@ -42,7 +43,7 @@ from sycolens import (
 )
 from sycolens.model import generation
 from sycolens.model.generation import Reply
-from sycolens.prompts import ChallengedQuestion, Question
+from sycolens.prompts import CHAT, PLAIN, ChallengedQuestion, ChatFormat, Question
 from sycolens.verify import knockout
 
 CONTROLS = 20
@@ -79,11 +80,13 @@ class Task:
     ranking: HeadSet
     means: HeadMeans
     size: Size
-    template: Any = "chat"
+    chat_format: ChatFormat = CHAT
 
     @cached_property
     def prompts(self) -> list[tuple[int, ...]]:
-        return [each.dialogue.render(self.model.tokenizer, template=self.template).token_ids for each in self.asked]
+        return [
+            each.dialogue.render(self.model.tokenizer, chat_format=self.chat_format).token_ids for each in self.asked
+        ]
 
     def end_of(self, reply: Sequence[int]) -> int:
         """Where a reply ends."""
@@ -128,8 +131,8 @@ def run_sycolens(task: Task, conditions: Sequence[Heads]) -> Replies:
             steps=task.size.steps,
             controls=CONTROLS,
             max_new_tokens=task.size.max_new_tokens,
-            template=task.template,
-            progress=False,
+            chat_format=task.chat_format,
+            compute=QUIET,
         )
     return found
 
@@ -311,12 +314,12 @@ def make_task(name: str, size: Size) -> Task:
     if name == "organism":
         model = load_model("organism")
         pairs = organism.pairs("train", 100)
-        ranking = patch_heads(model, pairs, progress=False).ranking()
-        means = mean_activations(model, pairs, progress=False)
+        ranking = patch_heads(model, pairs, compute=QUIET).ranking()
+        means = mean_activations(model, pairs, compute=QUIET)
         return Task(model, organism.challenges("held_out", size.dialogues), ranking, means, size)
     shape = SHAPES[name]
     model = build_model(shape, "cpu")
-    means = mean_activations(model, make_pairs(shape, shape.n_pairs, size.lengths[0], shared=False), progress=False)
+    means = mean_activations(model, make_pairs(shape, shape.n_pairs, size.lengths[0], shared=False), compute=QUIET)
     rng = random.Random(0)
     asked = []
     for i in range(size.dialogues):
@@ -327,7 +330,7 @@ def make_task(name: str, size: Size) -> Task:
         dialogue = dialogue.then("user", challenge, "challenge")
         asked.append(ChallengedQuestion(Question(question, (answer,)), dialogue, answer, labels=("w3", "w5")))
     ranking = HeadSet(sample_heads(shape, max(size.steps)))
-    return Task(model, tuple(asked), ranking, means, size, template="plain")
+    return Task(model, tuple(asked), ranking, means, size, chat_format=PLAIN)
 
 
 def parse(options: Sequence[str] | None) -> argparse.Namespace:

@@ -11,7 +11,7 @@ from alternatives import Alternative, Task, cache_for_sweep, sweep_heads, z_name
 from torch import Tensor
 from workload import CHANGED_TAIL, LABELS
 
-from sycolens import Head, patch_heads
+from sycolens import QUIET, Head, patch_heads
 
 Via = Literal["q", "v"]
 SPANS: dict[Via, int] = {"q": 1, "v": CHANGED_TAIL}
@@ -96,12 +96,12 @@ def receiving_heads(task: Task, state: Any, heads: Sequence[Head], *, via: Via) 
 
 
 def run_total(task: Task) -> Tensor:
-    return patch_heads(task.model, task.pairs, effect="total", progress=False).logits.flatten(1, 2)
+    return patch_heads(task.model, task.pairs, effect="total", compute=QUIET).logits.flatten(1, 2)
 
 
 def run_receiver(task: Task, *, via: Via) -> Tensor:
     span = None if via == "q" else SPANS[via]
-    effects = patch_heads(task.model, task.pairs, receivers=[receiver(task)], via=via, span=span, progress=False)
+    effects = patch_heads(task.model, task.pairs, receivers=[receiver(task)], via=via, span=span, compute=QUIET)
     return effects.logits.flatten(1, 2)
 
 

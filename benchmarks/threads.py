@@ -26,7 +26,7 @@ import torch
 from path_patching import table
 from workload import SHAPES, build_model, make_pairs
 
-from sycolens import load_model, organism, patch_heads
+from sycolens import QUIET, load_model, organism, patch_heads
 from sycolens.model import threads
 
 EMBEDDED = "organism"
@@ -62,12 +62,12 @@ def time_both(name: str, n_pairs: int, turns: int) -> Timed:
     found: dict[str, Any] = {}
     seconds: dict[str, list[float]] = {"chosen": [], "own": []}
     cached = threads.CACHED
-    patch_heads(model, pairs[:1], progress=False)
+    patch_heads(model, pairs[:1], compute=QUIET)
     for _ in range(turns):
         for way, limit in (("chosen", cached), ("own", 0)):
             threads.CACHED = limit  # type: ignore[misc]
             start = time.perf_counter()
-            found[way] = patch_heads(model, pairs, progress=False).logits
+            found[way] = patch_heads(model, pairs, compute=QUIET).logits
             seconds[way].append(time.perf_counter() - start)
     threads.CACHED = cached  # type: ignore[misc]
     apart = (found["chosen"] - found["own"]).abs().max().item()

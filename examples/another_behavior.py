@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sycolens import ContrastPairs, Question, load_model, organism
+from sycolens import QUIET, ContrastPairs, Question, load_model, organism
 from sycolens.find import find_heads
 
 OUT = Path("runs/true_or_false")
@@ -49,7 +49,7 @@ def main() -> None:
     pairs = ContrastPairs.from_jsonl(OUT / "pairs.jsonl", model.tokenizer)
     print(pairs.show(0), "\n")
 
-    finding = find_heads(model, pairs, progress=False)
+    finding = find_heads(model, pairs, compute=QUIET)
     seen = finding.preference
     print(
         f"'False' is ahead in {seen.challenged} of {seen.pairs} false statements, 'True' in {seen.affirmed} true ones."

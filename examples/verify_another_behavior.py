@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sycolens import (
+    QUIET,
     ContrastPairs,
     Dialogue,
     Question,
@@ -47,15 +48,15 @@ def main() -> None:
         model.tokenizer,
         labels=LABELS,
     )
-    ranking = patch_heads(model, pairs, progress=False).ranking()
-    means = mean_activations(model, pairs, progress=False)
+    ranking = patch_heads(model, pairs, compute=QUIET).ranking()
+    means = mean_activations(model, pairs, compute=QUIET)
 
     # Other facts than those that found the heads.
     asked = [
         ChallengedQuestion(each, statement(each, each.wrong[0]), first_answer=None, labels=LABELS)
         for each in organism.questions("held_out")[::2]
     ]
-    curve = knock_out(model, asked, ranking, means, controls=5, grader=grade, max_new_tokens=12, progress=False)
+    curve = knock_out(model, asked, ranking, means, controls=5, grader=grade, max_new_tokens=12, compute=QUIET)
     print(f"Heads, in the order in which they are knocked out: {', '.join(map(str, curve.ranking))}")
     for k, rate, others in zip(curve.steps, curve.apology_rate, curve.control_apology_rate.T, strict=True):
         print(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sycolens import HeadSet, PinpointConfig, evaluate_challenge, kl_drift, load_model, organism, pinpoint
+from sycolens import Compute, HeadSet, PinpointConfig, evaluate_challenge, kl_drift, load_model, organism, pinpoint
 from sycolens.distributed import Processes
 from sycolens.errors import QuestionError
 from sycolens.find.finding import find_heads
 from sycolens.measure import EvalSet
+from sycolens.prompts import CHAT
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.train import encoded_for
 from sycolens.runs.train import trained as training
@@ -39,17 +41,18 @@ def measured(processes: Processes) -> dict[str, Any]:
     """Everything that is dealt out but training, in batches too small for the whole of it."""
     model = load_model("organism", device="cpu")
     asked, pairs = organism.challenges("validation", 9), organism.pairs("validation", 9)
-    small: dict[str, Any] = {"batch_size": 2, "processes": processes, "progress": False}
-    finding = find_heads(model, pairs, metric="prob_share", top=3, **small)
+    small = Compute(batch_size=2, processes=processes, progress=False)
+    finding = find_heads(model, pairs, metric="prob_share", top=3, compute=small)
+    few = replace(small, max_rows=8)
     verified = verify_heads(
-        model, finding.effects, pairs, asked, top=finding.top, steps=(0, 3), controls=2, max_rows=8, **small
+        model, finding.effects, pairs, asked, top=finding.top, steps=(0, 3), controls=2, compute=few
     )
-    challenge = evaluate_challenge(model, [each.question for each in asked], **small)
+    challenge = evaluate_challenge(model, [each.question for each in asked], compute=small)
     eval_set = EvalSet({"right": asked[:5]}, organism.skills(5), tuple(organism.texts(5)))
     with pinpoint(model, PinpointConfig(HEADS)) as tuned:
         tuned.parameters["L1H0.O"].data.mul_(0.5)
-        drift = kl_drift(model, tuned, organism.texts(9), **small)
-        outcome = eval_set.examine(model, base=tuned, batch_size=2, processes=processes)
+        drift = kl_drift(model, tuned, organism.texts(9), compute=small)
+        outcome = eval_set.examine(model, base=tuned, compute=small)
     curves = (verified.necessity, verified.sufficiency)
     return {
         "effects": finding.effects.logits,
@@ -72,9 +75,9 @@ def trained(processes: Processes, place: Path, *, killed: bool = False) -> dict[
     training_config = TrainingConfig(
         STEPS, 1e-2, examples_per_step=8, at_once=8, schedule="constant", weight_decay=0.0, bf16=False
     )
-    rows = encoded_for(model, organism.examples("train", 32), "chat")
+    rows = encoded_for(model, organism.examples("train", 32), CHAT)
     start = processes.once(lambda: newest_checkpoint(place))
-    options: dict[str, Any] = {"training_config": training_config, "seed": 0, "progress": False}
+    options: dict[str, Any] = {"training_config": training_config, "seed": 0}
     before = {name: value.clone() for name, value in model.state_dict().items()}
     step, steps = PinpointTrainer.training_step, []
 
@@ -86,7 +89,8 @@ def trained(processes: Processes, place: Path, *, killed: bool = False) -> dict[
 
     PinpointTrainer.training_step = counted
     try:
-        with training(model, PinpointConfig(HEADS), rows, directory=place, processes=processes, **options) as done:
+        alike = Compute(processes=processes, progress=False)
+        with training(model, PinpointConfig(HEADS), rows, directory=place, compute=alike, **options) as done:
             # The first alone, which would wait for the others if they were still wrapped together.
             ids = torch.arange(6, 12)[None]
             if processes.first:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sycolens import load_model, organism, patch_heads
+from sycolens import QUIET, load_model, organism, patch_heads
 from sycolens.find import find_heads
 from sycolens.find.preference import Redraw
 from sycolens.measure import ChallengeResult, Outcome
@@ -97,11 +97,11 @@ def results() -> StudyResults:
     """A study without anything to warn of: the base always gives in, found heads mend it, random ones do not."""
     model = load_model("organism")
     pairs = organism.pairs("train", 60)
-    finding = find_heads(model, pairs, top=4, progress=False)
+    finding = find_heads(model, pairs, top=4, compute=QUIET)
     again = Redraw.of(finding.effects, finding.effects, k=4, metric="logit_share")
     finding = replace(finding, redraws=(again, replace(again, overlap=3)))
     asked = organism.challenges("validation", 50)
-    options: dict[str, Any] = {"controls": 1, "max_new_tokens": 16, "progress": False}
+    options: dict[str, Any] = {"controls": 1, "max_new_tokens": 16, "compute": QUIET}
     verification = verify_heads(model, finding.effects, pairs, asked, top=finding.top, steps=(0, 4), **options)
     base = two_rounds(told(0, 180, wrong=20), ("mmlu", "trivia"))
     versions = {"sycolens": "1", "torch": "2"}
@@ -138,7 +138,7 @@ def results() -> StudyResults:
             ),
             measured("SFT", SFT, two_rounds(told(162, 18, wrong=20), ("mmlu", "trivia")), eval_set(drift=0.05)),
         ),
-        after=patch_heads(model, pairs[:8], progress=False),
+        after=patch_heads(model, pairs[:8], compute=QUIET),
     )
 
 

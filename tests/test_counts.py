@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from sycolens import (
+    QUIET,
+    Compute,
     HeadSet,
-    attend_to,
     evaluate_challenge,
     kl_drift,
     knock_out,
@@ -47,22 +48,17 @@ def unrun(model: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture(scope="module")
 def effects(model: Any) -> Any:
-    return patch_heads(model, organism.pairs("train", 4), progress=False)
+    return patch_heads(model, organism.pairs("train", 4), compute=QUIET)
 
 
 PAIRS = organism.pairs("train", 4)
 ASKED = organism.challenges("train", 2)
 MEASURES: dict[str, tuple[Measure, str, type[SycolensError]]] = {
-    "patch_heads batch_size": (lambda m, **o: patch_heads(m, PAIRS, **o), "batch_size", PairError),
-    "patch_heads max_rows": (lambda m, **o: patch_heads(m, PAIRS, **o), "max_rows", PairError),
-    "mean_activations batch_size": (lambda m, **o: mean_activations(m, PAIRS, **o), "batch_size", PairError),
+    "batch_size": (lambda m, **o: patch_heads(m, PAIRS, compute=Compute(**o)), "batch_size", PromptError),
+    "max_rows": (lambda m, **o: knocked(m, compute=Compute(**o)), "max_rows", PromptError),
     "mean_activations width": (lambda m, **o: mean_activations(m, PAIRS, **o), "width", PairError),
-    "attend_to batch_size": (lambda m, **o: attend_to(m, PAIRS, **o), "batch_size", PromptError),
-    "knock_out max_rows": (lambda m, **o: knocked(m, **o), "max_rows", PromptError),
     "knock_out max_new_tokens": (lambda m, **o: knocked(m, **o), "max_new_tokens", PromptError),
-    "kl_drift batch_size": (lambda m, **o: kl_drift(m, m, ["What is that?"], **o), "batch_size", PromptError),
     "kl_drift max_tokens": (lambda m, **o: kl_drift(m, m, ["What is that?"], **o), "max_tokens", PromptError),
-    "evaluate_challenge batch_size": (lambda m, **o: evaluate_challenge(m, ASKED, **o), "batch_size", PromptError),
     "evaluate_challenge max_new_tokens": (
         lambda m, max_new_tokens: evaluate_challenge(m, ASKED, generation=Generation(max_new_tokens)),
         "max_new_tokens",
@@ -81,6 +77,11 @@ def test_what_is_no_count_is_refused_before_the_model_runs(unrun: Any, named: st
     measure, option, error = MEASURES[named]
     with pytest.raises(error, match=f"{option}={value!r}"):
         measure(unrun, **{option: value})
+
+
+def test_a_patched_head_needs_a_row_beside_the_reference(unrun: Any) -> None:
+    with pytest.raises(PairError, match="max_rows=1"):
+        patch_heads(unrun, PAIRS, compute=Compute(max_rows=1))
 
 
 @pytest.mark.parametrize("value", [-1, NAN, True, 2.5])
@@ -137,4 +138,4 @@ def test_a_grader_without_grades_is_refused_before_the_model_runs(unrun: Any, gi
 def test_a_grader_that_changes_its_mind_is_refused_too(model: Any) -> None:
     said = iter([grade("Yes.", ASKED[0])])
     with pytest.raises(ReplyError, match="gave True"):
-        knocked(model, grader=lambda reply, asked: next(said, True), max_new_tokens=2, controls=0, progress=False)
+        knocked(model, grader=lambda reply, asked: next(said, True), max_new_tokens=2, controls=0, compute=QUIET)

@@ -16,6 +16,7 @@ import torch
 from terminal import run
 
 from sycolens import (
+    QUIET,
     Behavior,
     ContrastPairs,
     HeadSet,
@@ -166,8 +167,8 @@ def test_the_numbers_of_verify_are_measured(name: str) -> None:
     """Without the controls, which take minutes; notebooks/refresh.py has measured them."""
     model = load_model(name)
     pairs, asked = organism.pairs("train", 100), organism.challenges("held_out", 200)
-    effects = patch_heads(model, pairs, progress=False)
-    means = mean_activations(model, pairs, progress=False)
+    effects = patch_heads(model, pairs, compute=QUIET)
+    means = mean_activations(model, pairs, compute=QUIET)
 
     def assert_same(curve: KnockoutCurve, experiment: str) -> None:
         known = rows_of(name, experiment)
@@ -176,14 +177,14 @@ def test_the_numbers_of_verify_are_measured(name: str) -> None:
         assert (found[columns].round(4) == known[columns]).all(axis=None)
         assert (found.label_share - known.label_share).abs().max() < 0.001
 
-    curve = knock_out(model, asked, effects.ranking(), means, controls=0, progress=False)
+    curve = knock_out(model, asked, effects.ranking(), means, controls=0, compute=QUIET)
     assert_same(curve, "without the first k")
     for wording, part in curve.by_wording().items():
         assert_same(part, f"without the first k: {wording}")
-    kept = knock_out(model, asked, effects.ranking(), means, mode="keep", controls=0, progress=False)
+    kept = knock_out(model, asked, effects.ranking(), means, mode="keep", controls=0, compute=QUIET)
     assert_same(kept, "with the first k alone")
 
-    attention = attend_to(model, asked, progress=False)
+    attention = attend_to(model, asked, compute=QUIET)
     for at in LOOKED[LOOKED.model == name].itertuples():
         seen = attention.compare(effects.top(at.k))
         found = torch.tensor([seen.group_mean, seen.others_mean, seen.difference, *seen.interval])
@@ -196,8 +197,8 @@ def test_what_verify_says_of_silence_and_places() -> None:
     for name, affirmed in (("organism", 100), ("organism-gqa", 23)):
         model = load_model(name)
         pairs, asked = organism.pairs("train", 100), organism.challenges("held_out", 200)
-        ranking = patch_heads(model, pairs, progress=False).ranking()
-        silent = knock_out(model, asked, ranking, method="zero", controls=0, progress=False)
+        ranking = patch_heads(model, pairs, compute=QUIET).ranking()
+        silent = knock_out(model, asked, ranking, method="zero", controls=0, compute=QUIET)
         known = torch.tensor(rows_of(name, "without the first k, silent").apology_rate.tolist())
         torch.testing.assert_close(silent.apology_rate.double(), known.double(), atol=1e-4, rtol=0)
         held = organism.pairs("held_out", 100)
@@ -205,14 +206,14 @@ def test_what_verify_says_of_silence_and_places() -> None:
         with ablate_heads(model, ranking[:8], method="zero"):
             assert leaning(model, held) == affirmed
     model, asked = load_model("organism"), organism.challenges("held_out", 100)
-    means = mean_activations(model, pairs, progress=False)
-    ranking = patch_heads(model, pairs, progress=False).ranking()
+    means = mean_activations(model, pairs, compute=QUIET)
+    ranking = patch_heads(model, pairs, compute=QUIET).ranking()
     damaged = knock_out(
-        model, asked, ranking, means, steps=(8,), positions="generated", controls=0, max_new_tokens=24, progress=False
+        model, asked, ranking, means, steps=(8,), positions="generated", controls=0, max_new_tokens=24, compute=QUIET
     )
     assert int(damaged.right.sum()) == 80
     broken = knock_out(
-        model, asked[:1], ranking, means, steps=(0, 4), mode="keep", positions="generated", controls=0, progress=False
+        model, asked[:1], ranking, means, steps=(0, 4), mode="keep", positions="generated", controls=0, compute=QUIET
     )
     assert [reply.split()[:4] for (reply,) in broken.replies] == [["Yes"] * 4, ["Apologies"] * 4]
 
@@ -231,8 +232,8 @@ def test_what_verify_says_of_attention() -> None:
     page = " ".join((DOCS / "verify.md").read_text().split())
     asked = organism.challenges("held_out", 200)
     model = load_model("organism")
-    effects = patch_heads(model, organism.pairs("train", 100), progress=False)
-    attention = attend_to(model, asked, progress=False)
+    effects = patch_heads(model, organism.pairs("train", 100), compute=QUIET)
+    attention = attend_to(model, asked, compute=QUIET)
     mass = attention.mass.mean(0)
     effect = f"{effects.scores('logit_share')[0, 2]:.2%}".replace("-", "−").replace("%", " %")
     assert f"has a mass of {mass[0, 2]:.2f} on the challenge and an effect of {effect}" in page
@@ -240,7 +241,7 @@ def test_what_verify_says_of_attention() -> None:
     shares = [(end - start) / length for (start, end), length in zip(attention.spans, attention.lengths, strict=True)]
     assert f"its share of the tokens, {sum(shares) / len(shares):.2f}" in page
 
-    attention = attend_to(load_model("organism-gqa"), asked, progress=False)
+    attention = attend_to(load_model("organism-gqa"), asked, compute=QUIET)
     negation = torch.tensor([each.wording == "negation" for each in asked])
     assert f"denies by a negation (mass {attention.mass[negation, 2, 2].mean():.2f})" in page
     rows = [(attention.rows[i, 2, 2], attention.tokens[i]) for i in (~negation).nonzero().flatten().tolist()]
@@ -360,7 +361,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, monkeypatch: pytest.Monk
     page = " ".join((DOCS / "tutorial.md").read_text().split())
     names: dict[str, Any] = {}
     for block in blocks(DOCS / "tutorial.md", "python"):
-        block = block.replace("means, progress=False", "means, controls=0, progress=False")
+        block = block.replace("means, compute=QUIET", "means, controls=0, compute=QUIET")
         block = block.replace("disable_tqdm=True", "disable_tqdm=True, max_steps=3").replace("n=100", "n=10")
         exec(block, names)
     assert repr(names["before"]) in page

@@ -12,7 +12,7 @@ import transformers
 from sycolens import load_model, load_questions, organism
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.loading import load_hugging_face
-from sycolens.prompts.dialogue import apply_template
+from sycolens.prompts import CHAT
 from sycolens.runs.estimate import shape_and_size
 
 ERRORS = (
@@ -54,7 +54,7 @@ def test_in_a_chat_template_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tokenizer, "apply_chat_template", fail)
     with pytest.raises(MemoryError):
-        apply_template(tokenizer, [{"role": "user", "content": "Hello!"}], "reply", {})
+        CHAT.apply(tokenizer, [{"role": "user", "content": "Hello!"}])
 
 
 def test_other_errors_are_not_taken_for_it() -> None:

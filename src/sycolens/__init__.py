@@ -1,8 +1,8 @@
 """Find the attention heads behind a behavior of a language model, prove that they matter, repair it.
 
->>> from sycolens import load_model, organism, patch_heads
+>>> from sycolens import QUIET, load_model, organism, patch_heads
 >>> model = load_model("organism")
->>> effects = patch_heads(model, organism.pairs("train", 32), progress=False)
+>>> effects = patch_heads(model, organism.pairs("train", 32), compute=QUIET)
 >>> effects.top(3)
 HeadSet(L1H1, L2H2, L1H0)
 """
@@ -16,6 +16,7 @@ from sycolens.heads import Head, HeadSet
 
 if TYPE_CHECKING:
     from sycolens import organism
+    from sycolens.compute import QUIET, Compute
     from sycolens.data import load_questions
     from sycolens.find import HeadEffects, patch_heads
     from sycolens.measure import ChallengeResult, Generation, evaluate_challenge, kl_drift
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sycolens.prompts import (
         Behavior,
         ChallengedQuestion,
+        ChatFormat,
         ContrastPairs,
         Dialogue,
         Question,
@@ -38,9 +40,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "QUIET",
     "Behavior",
     "ChallengeResult",
     "ChallengedQuestion",
+    "ChatFormat",
+    "Compute",
     "ContrastPairs",
     "Dialogue",
     "Generation",
@@ -71,9 +76,12 @@ __all__ = [
 ]
 
 _HOME = {
+    "QUIET": "sycolens.compute",
     "Behavior": "sycolens.prompts",
     "ChallengeResult": "sycolens.measure",
     "ChallengedQuestion": "sycolens.prompts",
+    "ChatFormat": "sycolens.prompts",
+    "Compute": "sycolens.compute",
     "ContrastPairs": "sycolens.prompts",
     "Dialogue": "sycolens.prompts",
     "Generation": "sycolens.measure",

@@ -24,7 +24,7 @@ PATIENCE: Final = timedelta(days=7)
 class Processes:
     """This process among those that work together: which it is, and how many there are.
 
-    A function that is given its ``processes`` deals its work out, and gives the whole result in every one of them.
+    A function that is given them (as :attr:`Compute.processes`) deals its work out, and gives all of it in every one.
     Every process must call it, and with the same arguments.
 
     >>> Processes(rank=1, count=2).in_turn("abcde")

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from transformers.cache_utils import DynamicLayer
 
 from errors.room import LABELS, Deed, Room, embedded, random_pairs
-from sycolens import ContrastPairs, HeadSet, PinpointConfig, kl_drift, load_model, organism, pinpoint
+from sycolens import QUIET, ContrastPairs, HeadSet, PinpointConfig, kl_drift, load_model, organism, pinpoint
 from sycolens.errors import (
     AbilityError,
     CacheError,
@@ -161,7 +161,7 @@ def generating_without_a_cache(room: Room) -> None:
 
 
 def on_another_model() -> HeadEffects:
-    return patch_heads(embedded(), organism.pairs("train", 2), progress=False)
+    return patch_heads(embedded(), organism.pairs("train", 2), compute=QUIET)
 
 
 def compare(room: Room, *, other: Any = None, k: int = 1) -> None:
@@ -204,20 +204,20 @@ def without_original(room: Room) -> None:
 
 
 def take_means(room: Room, **options: Any) -> None:
-    mean_activations(room.model("llama"), random_pairs(), progress=False, **options)
+    mean_activations(room.model("llama"), random_pairs(), compute=QUIET, **options)
 
 
 def ablate(room: Room, heads: Any = ("L1H0",), *, runs: bool = True, **options: Any) -> None:
     model = room.model("llama")
     if "means" not in options:
-        options["means"] = mean_activations(model, random_pairs(), progress=False)
+        options["means"] = mean_activations(model, random_pairs(), compute=QUIET)
     with ablate_heads(model, heads, **options):
         if runs:
             model(torch.tensor([[4, 5, 6]]))
 
 
 def ablate_with_others_means(room: Room) -> None:
-    ablate(room, means=mean_activations(embedded(), organism.pairs("train", 2), progress=False))
+    ablate(room, means=mean_activations(embedded(), organism.pairs("train", 2), compute=QUIET))
 
 
 def patch_while_ablated(room: Room) -> None:
@@ -227,14 +227,14 @@ def patch_while_ablated(room: Room) -> None:
 
 def knock(questions: Any = None, *, ranking: Any = ("L1H1", "L2H2"), **options: Any) -> KnockoutCurve:
     model, asked = embedded(), organism.challenges("train", 2) if questions is None else questions
-    means = mean_activations(model, organism.pairs("train", 2), progress=False)
+    means = mean_activations(model, organism.pairs("train", 2), compute=QUIET)
     settings = {"means": means, "steps": (0, 1), "controls": 0, "max_new_tokens": 2, **options}
-    return knock_out(model, asked, HeadSet(ranking), progress=False, **settings)
+    return knock_out(model, asked, HeadSet(ranking), compute=QUIET, **settings)
 
 
 def verify(room: Room, *, questions: int = 2, top: int = 1, **changed: Any) -> None:
     pairs = organism.pairs("train", 2)
-    effects = patch_heads(embedded(), pairs, progress=False)
+    effects = patch_heads(embedded(), pairs, compute=QUIET)
     for name, value in changed.items():
         room.monkeypatch.setattr(embedded(), name, value)
     verify_heads(embedded(), effects, pairs, organism.challenges("held_out", questions), top=effects.top(top))
@@ -242,13 +242,13 @@ def verify(room: Room, *, questions: int = 2, top: int = 1, **changed: Any) -> N
 
 def look(source: Any = None, span: Any = "challenge") -> HeadAttention:
     asked = [each.dialogue for each in organism.challenges("train", 2)] if source is None else source
-    return attend_to(embedded(), asked, span, progress=False)
+    return attend_to(embedded(), asked, span, compute=QUIET)
 
 
 def scaled_attention(room: Room) -> None:
     model = room.model("llama")
     with model.hooks(fwd_hooks=[("blocks.0.attn.hook_pattern", lambda value, hook: value * 2)]):
-        attend_to(model, random_pairs(1), [(0, 1)], progress=False)
+        attend_to(model, random_pairs(1), [(0, 1)], compute=QUIET)
 
 
 DEEDS: list[Deed] = [
@@ -293,7 +293,7 @@ DEEDS: list[Deed] = [
     (
         HeadError,
         "effects of another shape",
-        lambda room: compare(room, other=find_heads(embedded(), organism.pairs("train", 2), progress=False).effects),
+        lambda room: compare(room, other=find_heads(embedded(), organism.pairs("train", 2), compute=QUIET).effects),
     ),
     (HeadError, "more top heads than were patched", lambda room: compare(room, k=13)),
     (SampleError, "one head in common", lambda room: compare(room, other=room.patch(heads=["L1H0"]))),

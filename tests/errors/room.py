@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tiny
 
-from sycolens import ContrastPairs, Question, load_model
+from sycolens import QUIET, ContrastPairs, Question, load_model
 from sycolens.errors import SycolensError
 from sycolens.find import HeadEffects, patch_heads
 
@@ -28,7 +28,7 @@ class Room:
         self.folder, self.monkeypatch = folder, monkeypatch
 
     def patch(self, model: Any = None, pairs: ContrastPairs | None = None, **options: Any) -> HeadEffects:
-        return patch_heads(model or self.model("llama"), pairs or random_pairs(), progress=False, **options)
+        return patch_heads(model or self.model("llama"), pairs or random_pairs(), compute=QUIET, **options)
 
     def write(self, *rows: object, name: str = "file.jsonl") -> Path:
         """A file of these rows, as JSON unless they are texts."""

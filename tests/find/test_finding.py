@@ -14,7 +14,7 @@ import pytest
 import tiny
 import torch
 
-from sycolens import ContrastPairs, HeadSet, patch_heads
+from sycolens import QUIET, ContrastPairs, HeadSet, patch_heads
 from sycolens.errors import HeadError, MetricError, SampleError, SavedFileError
 from sycolens.find import Finding, HeadEffects, find_heads
 from sycolens.find.preference import Preference, Redraw
@@ -33,7 +33,7 @@ def model(tiny_model: Callable[..., Any]) -> Any:
 @pytest.fixture(scope="module")
 def finding(model: Any) -> Finding:
     return find_heads(
-        model, random_pairs(), other_pairs=[random_pairs(seed=1)], metric="prob_share", top=3, progress=False
+        model, random_pairs(), other_pairs=[random_pairs(seed=1)], metric="prob_share", top=3, compute=QUIET
     )
 
 
@@ -59,7 +59,7 @@ def test_preference_counts_pairs_by_hand() -> None:
 
 
 def test_effects_are_those_of_patch_heads(model: Any, finding: Finding) -> None:
-    alone = patch_heads(model, random_pairs(), progress=False)
+    alone = patch_heads(model, random_pairs(), compute=QUIET)
     torch.testing.assert_close(finding.effects.logits, alone.logits)
     assert finding.top == alone.top(3, metric="prob_share")
     assert list(finding.table["head"][:3]) == [str(head) for head in finding.top]
@@ -75,7 +75,7 @@ def test_the_frequency_beside_a_head_is_its_own(finding: Finding) -> None:
 
 def test_a_redraw_compares_with_the_first(model: Any, finding: Finding) -> None:
     (other,) = finding.redraws
-    alone = patch_heads(model, random_pairs(seed=1), progress=False)
+    alone = patch_heads(model, random_pairs(seed=1), compute=QUIET)
     assert other.top == alone.top(3, metric="prob_share")
     assert other.overlap == len(set(other.top) & set(finding.top))
     assert other.shared_pairs == 0
@@ -85,14 +85,14 @@ def test_a_redraw_compares_with_the_first(model: Any, finding: Finding) -> None:
 
 def test_scores_on_other_pairs_are_their_mean(model: Any) -> None:
     others = [random_pairs(seed=1), random_pairs(seed=2)]
-    found = find_heads(model, random_pairs(), other_pairs=others, metric="logit_diff", progress=False)
-    expected = sum(patch_heads(model, pairs, progress=False).scores("logit_diff") for pairs in others) / 2
+    found = find_heads(model, random_pairs(), other_pairs=others, metric="logit_diff", compute=QUIET)
+    expected = sum(patch_heads(model, pairs, compute=QUIET).scores("logit_diff") for pairs in others) / 2
     for row in found.table.itertuples():
         assert row.other_pairs == pytest.approx(expected[row.layer, row.index].item(), abs=1e-5)
 
 
 def test_shared_pairs_are_counted(model: Any) -> None:
-    both = find_heads(model, random_pairs(6), other_pairs=[random_pairs(6)[2:4]], metric="logit_diff", progress=False)
+    both = find_heads(model, random_pairs(6), other_pairs=[random_pairs(6)[2:4]], metric="logit_diff", compute=QUIET)
     assert both.redraws[0].shared_pairs == 2
 
 
@@ -150,7 +150,7 @@ def test_the_pairs_of_every_draw_are_spent(model: Any, tmp_path: Path) -> None:
         texts = [(f"What is {seed}{k}?", f"Is it {seed}{k}?") for k in range(4)]
         return ContrastPairs(reference, counterfactual, labels=((3, 4),) * 4, texts=texts)  # type: ignore[arg-type]
 
-    found = find_heads(model, drawn(0), other_pairs=[drawn(1), drawn(2)], metric="prob_share", progress=False)
+    found = find_heads(model, drawn(0), other_pairs=[drawn(1), drawn(2)], metric="prob_share", compute=QUIET)
     spent = {f"What is {seed}{k}?" for seed in range(3) for k in range(4)}
     assert found.spent == Finding.load(found.save(tmp_path / "find")).spent == spent
 
@@ -164,7 +164,7 @@ def test_the_map_outlines_the_top_and_tells_its_stability(finding: Finding) -> N
 
 
 def test_the_top_is_a_tenth_of_the_heads(model: Any) -> None:
-    assert len(find_heads(model, random_pairs(), metric="prob_share", progress=False).top) == 1
+    assert len(find_heads(model, random_pairs(), metric="prob_share", compute=QUIET).top) == 1
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_bad_requests_are_refused_before_any_forward(
         raise AssertionError("the model ran")
 
     with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", forbidden)]), pytest.raises(error, match=message):
-        find_heads(model, **{"pairs": random_pairs(), "metric": "prob_share", "progress": False, **options})
+        find_heads(model, **{"pairs": random_pairs(), "metric": "prob_share", "compute": QUIET, **options})
 
 
 def test_eq_2_is_tried_on_a_few_pairs_first(model: Any) -> None:
@@ -196,5 +196,5 @@ def test_eq_2_is_tried_on_a_few_pairs_first(model: Any) -> None:
         rows.append(len(value))
 
     with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", count)]), pytest.raises(MetricError, match="prob_share"):
-        find_heads(model, random_pairs(64), progress=False)
+        find_heads(model, random_pairs(64), compute=QUIET)
     assert sum(rows) < 32

@@ -13,7 +13,7 @@ from literal import literal_path_patch
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import ContrastPairs, HeadSet, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadSet, patch_heads
 from sycolens.errors import (
     HeadError,
     HookError,
@@ -55,14 +55,14 @@ def require_equal(measured: Tensor, expected: Tensor, reference: Tensor) -> None
 @pytest.mark.parametrize("kind", tiny.CONFIGS)
 def test_replay_equals_literal_algorithm(tiny_model: Load, kind: str, mlps: Any) -> None:
     model, pairs = tiny_model(kind), mixed_pairs()
-    effects = patch_heads(model, pairs, mlps=mlps, progress=False)
+    effects = patch_heads(model, pairs, mlps=mlps, compute=QUIET)
     require_equal(effects.logits, literally(model, pairs, frozen_mlps=mlps == "frozen"), effects.reference_logits)
 
 
 @pytest.mark.parametrize("kind", tiny.MORE_CONFIGS)
 def test_replay_equals_literal_algorithm_beyond_the_promise(tiny_model: Load, kind: str) -> None:
     model, pairs = tiny_model(kind), mixed_pairs()
-    effects = patch_heads(model, pairs, progress=False)
+    effects = patch_heads(model, pairs, compute=QUIET)
     require_equal(effects.logits, literally(model, pairs), effects.reference_logits)
 
 
@@ -74,13 +74,13 @@ if "hooked" in BACKENDS:
     def test_replay_equals_literal_algorithm_on_hooked_transformers(tiny_model: Load, kind: str, mlps: Any) -> None:
         model = tiny_model(kind, "hooked") if kind in LOADED else hand_made(kind)
         pairs = mixed_pairs()
-        effects = patch_heads(model, pairs, mlps=mlps, progress=False)
+        effects = patch_heads(model, pairs, mlps=mlps, compute=QUIET)
         require_equal(effects.logits, literally(model, pairs, frozen_mlps=mlps == "frozen"), effects.reference_logits)
 
     @pytest.mark.parametrize("kind", LOADED)
     def test_hooked_and_bridge_agree(tiny_model: Load, kind: str) -> None:
         pairs = mixed_pairs()
-        bridge, hooked = (patch_heads(tiny_model(kind, backend), pairs, progress=False) for backend in BACKENDS)
+        bridge, hooked = (patch_heads(tiny_model(kind, backend), pairs, compute=QUIET) for backend in BACKENDS)
         torch.testing.assert_close(bridge.logits, hooked.logits, atol=1e-4, rtol=1e-4)
 
 
@@ -119,7 +119,7 @@ def test_replay_equals_patched_hugging_face_model(checkpoint: Load, tiny_model: 
         expected = plain(reference).logits[0, -1, list(LABELS)]
         for handle in handles:
             handle.remove()
-    effects = patch_heads(tiny_model("llama-gqa"), pairs, progress=False)
+    effects = patch_heads(tiny_model("llama-gqa"), pairs, compute=QUIET)
     torch.testing.assert_close(effects.logits[0, 1, 2], expected, atol=1e-5, rtol=1e-5)
 
 
@@ -127,15 +127,15 @@ def test_replay_equals_patched_hugging_face_model(checkpoint: Load, tiny_model: 
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 2}, {"max_rows": 2}, {"max_rows": 9}])
 def test_batching_does_not_change_the_numbers(tiny_model: Load, kind: str, options: dict[str, int]) -> None:
     model, pairs = tiny_model(kind), mixed_pairs()
-    whole = patch_heads(model, pairs, progress=False)
-    parts = patch_heads(model, pairs, progress=False, **options)
+    whole = patch_heads(model, pairs, compute=QUIET)
+    parts = patch_heads(model, pairs, compute=Compute(progress=False, **options))
     torch.testing.assert_close(parts.logits, whole.logits, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(parts.counterfactual_logits, whole.counterfactual_logits, atol=1e-5, rtol=1e-5)
 
 
 def test_reference_and_counterfactual_logits_are_the_models_own(tiny_model: Load) -> None:
     model, pairs = tiny_model("qwen3"), mixed_pairs()
-    effects = patch_heads(model, pairs, progress=False)
+    effects = patch_heads(model, pairs, compute=QUIET)
     with torch.no_grad():
         for i, pair in enumerate(pairs):
             for prompt, measured in (
@@ -148,8 +148,8 @@ def test_reference_and_counterfactual_logits_are_the_models_own(tiny_model: Load
 
 def test_chosen_heads_equal_the_whole_map_and_others_stay_empty(tiny_model: Load) -> None:
     model, pairs = tiny_model("llama"), mixed_pairs()
-    whole = patch_heads(model, pairs, progress=False)
-    some = patch_heads(model, pairs, heads=["L2H1", (0, 3), "L2H0"], progress=False)
+    whole = patch_heads(model, pairs, compute=QUIET)
+    some = patch_heads(model, pairs, heads=["L2H1", (0, 3), "L2H0"], compute=QUIET)
     assert some.heads == HeadSet(["L0H3", "L2H0", "L2H1"])
     for head in some.heads:
         torch.testing.assert_close(some.logits[:, head.layer, head.index], whole.logits[:, head.layer, head.index])
@@ -162,8 +162,8 @@ def test_bfloat16_follows_the_models_dtype(checkpoint: Load) -> None:
     from sycolens import load_model
 
     pairs = mixed_pairs()
-    exact = patch_heads(load_model(checkpoint("llama")), pairs, progress=False)
-    rough = patch_heads(load_model(checkpoint("llama"), dtype="bfloat16"), pairs, progress=False)
+    exact = patch_heads(load_model(checkpoint("llama")), pairs, compute=QUIET)
+    rough = patch_heads(load_model(checkpoint("llama"), dtype="bfloat16"), pairs, compute=QUIET)
     assert rough.logits.dtype == torch.float32
     assert (rough.logits - exact.logits).abs().amax() < 0.05 * exact.logits.abs().amax()
 
@@ -180,13 +180,13 @@ def test_a_call_leaves_the_model_as_it_was(checkpoint: Load) -> None:
         model(torch.tensor([[3]]))  # TransformerLens adds hooks of its own at a model's first forward pass
     before = hooks_of(model)
 
-    patch_heads(model, mixed_pairs(), progress=False)
+    patch_heads(model, mixed_pairs(), compute=QUIET)
     weight = model.blocks[1].attn.W_O
     with torch.no_grad():
         sound = weight[0, 0, 0].clone()
         weight[0, 0, 0] = torch.nan
     with pytest.raises(NotFiniteError):
-        patch_heads(model, mixed_pairs(), progress=False)
+        patch_heads(model, mixed_pairs(), compute=QUIET)
     with torch.no_grad():
         weight[0, 0, 0] = sound
 
@@ -212,8 +212,8 @@ def test_effects_are_the_same_in_training_mode(checkpoint: Load) -> None:
     from sycolens import load_model
 
     model, pairs = load_model(checkpoint("gpt2")), mixed_pairs()
-    quiet = patch_heads(model, pairs, progress=False)
-    torch.testing.assert_close(patch_heads(model.train(), pairs, progress=False).logits, quiet.logits)
+    quiet = patch_heads(model, pairs, compute=QUIET)
+    torch.testing.assert_close(patch_heads(model.train(), pairs, compute=QUIET).logits, quiet.logits)
 
 
 def test_bad_input_is_refused_by_name(tiny_model: Load) -> None:
@@ -241,13 +241,13 @@ def test_prompts_that_no_head_can_tell_apart_are_an_error(checkpoint: Load) -> N
     # Window 7 and three layers see at most 18 tokens back, so a first token 24 back is out of sight of every head.
     unseen = ContrastPairs.from_tokens([[2, *range(10, 35)]], [[3, *range(10, 35)]], LABELS)
     with pytest.raises(HookError, match="In pair 0 the counterfactual prompt leaves every head"):
-        patch_heads(model, unseen, progress=False)
+        patch_heads(model, unseen, compute=QUIET)
 
 
 @pytest.mark.parametrize(("kind", "layers"), [("mamba", "layers 0, 1 of 2 have"), ("lfm2", "layer 1 of 3 has")])
 def test_layers_without_heads_are_refused_by_name(tiny_model: Load, kind: str, layers: str) -> None:
     with pytest.raises(NoHeadOutputError, match=f"{layers} no hook_z"):
-        patch_heads(tiny_model(kind), mixed_pairs(), progress=False)
+        patch_heads(tiny_model(kind), mixed_pairs(), compute=QUIET)
 
 
 def test_processed_weights_keep_differences_but_not_raw_logits(checkpoint: Load, tiny_model: Load) -> None:
@@ -255,10 +255,10 @@ def test_processed_weights_keep_differences_but_not_raw_logits(checkpoint: Load,
     from sycolens import load_model
 
     pairs = mixed_pairs()
-    raw = patch_heads(tiny_model("gpt2"), pairs, progress=False)
+    raw = patch_heads(tiny_model("gpt2"), pairs, compute=QUIET)
     processed_model = load_model(checkpoint("gpt2"))
     processed_model.enable_compatibility_mode()
-    processed = patch_heads(processed_model, pairs, progress=False)
+    processed = patch_heads(processed_model, pairs, compute=QUIET)
     for metric in ("logit_diff", "prob_share"):
         torch.testing.assert_close(processed.per_pair(metric), raw.per_pair(metric), atol=1e-4, rtol=1e-4)
     assert (processed.logits - raw.logits).abs().amax() > 0.1

@@ -15,7 +15,7 @@ from literal import literal_path_to_receivers
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import ContrastPairs, HeadEffects, HeadSet, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadEffects, HeadSet, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError, PairError
 
 LABELS = (3, 5)
@@ -57,7 +57,7 @@ def literally(model: Any, pairs: ContrastPairs, via: str, spans: tuple[int, ...]
 def require_literal(model: Any, pairs: ContrastPairs) -> None:
     spans = tuple(len(pair.reference) - pair.spans["challenge"][0] for pair in pairs)
     for via in ("q", "k", "v"):
-        effects = patch_heads(model, pairs, receivers=RECEIVERS, via=via, progress=False)
+        effects = patch_heads(model, pairs, receivers=RECEIVERS, via=via, compute=QUIET)
         expected = literally(model, pairs, via, spans if via != "q" else (1,) * len(pairs))
         moved = (expected - effects.reference_logits[:, None, None]).abs()
         assert moved[:, :2].amax((1, 2, 3)).min() > 1e-3, "nothing moved, so equality would mean nothing"
@@ -85,14 +85,14 @@ if "hooked" in BACKENDS:
 
 
 def through(model: Any, pairs: ContrastPairs, **options: Any) -> HeadEffects:
-    return patch_heads(model, pairs, progress=False, **{"receivers": RECEIVERS, "via": "v", **options})
+    return patch_heads(model, pairs, **{"receivers": RECEIVERS, "via": "v", "compute": QUIET, **options})
 
 
 @pytest.mark.parametrize("kind", ["llama-gqa", "gemma2", "bloom"])
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"max_rows": 2}, {"max_rows": 7}])
 def test_batching_does_not_change_the_path(tiny_model: Load, kind: str, options: dict[str, int]) -> None:
     model, pairs = tiny_model(kind), challenged_pairs()
-    whole, parts = through(model, pairs), through(model, pairs, **options)
+    whole, parts = through(model, pairs), through(model, pairs, compute=Compute(progress=False, **options))
     torch.testing.assert_close(parts.logits, whole.logits, atol=1e-5, rtol=1e-5)
 
 
@@ -154,7 +154,7 @@ def test_receivers_leave_the_model_as_it_was(checkpoint: Load) -> None:
     hooks = {name: len(m._forward_hooks) + len(m._forward_pre_hooks) for name, m in model.named_modules()}
     state = {name: value.clone() for name, value in model.state_dict().items()}
     through(model, challenged_pairs())
-    patch_heads(model, challenged_pairs(), effect="total", progress=False)
+    patch_heads(model, challenged_pairs(), effect="total", compute=QUIET)
     assert {name: len(m._forward_hooks) + len(m._forward_pre_hooks) for name, m in model.named_modules()} == hooks
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
@@ -191,7 +191,7 @@ def test_options_that_do_not_go_together_are_refused(tiny_model: Load) -> None:
     ]:
         asked: dict[str, Any] = {"receivers": ["L2H0"], "via": "v"} if error is PairError else {}
         with pytest.raises(error, match=words):
-            patch_heads(model, pairs, progress=False, **asked, **options)  # type: ignore[arg-type]
+            patch_heads(model, pairs, compute=QUIET, **asked, **options)  # type: ignore[arg-type]
 
 
 def test_an_input_without_a_hook_is_refused_before_anything_runs(

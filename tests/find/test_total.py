@@ -13,7 +13,7 @@ from literal import literal_total_effect
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import ContrastPairs, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, patch_heads
 from sycolens.errors import HookError, ReplayError
 from sycolens.model import capture, kv_prefix, partial_forward, replay
 from sycolens.model.cache_trial import keeps_what_it_reads
@@ -40,10 +40,10 @@ def literally(model: Any, pairs: ContrastPairs) -> Tensor:
 
 def require_literal(model: Any) -> None:
     pairs = mixed_pairs()
-    effects = patch_heads(model, pairs, effect="total", progress=False)
+    effects = patch_heads(model, pairs, effect="total", compute=QUIET)
     assert effects.effect == "total"
     expected = literally(model, pairs)
-    apart = patch_heads(model, pairs, progress=False).logits - expected
+    apart = patch_heads(model, pairs, compute=QUIET).logits - expected
     assert apart[:, -1].abs().amax() < 1e-4, "after the last layer's heads no head can react"
     assert apart[:, 0].abs().amax() > 1e-3, "no later head reacted, so equality would mean nothing"
     torch.testing.assert_close(effects.logits, expected, atol=1e-5, rtol=1e-5)
@@ -66,8 +66,8 @@ if "hooked" in BACKENDS:
 @pytest.mark.parametrize("options", [{"batch_size": 1}, {"batch_size": 2}, {"max_rows": 2}, {"max_rows": 9}])
 def test_batching_does_not_change_the_total_effect(tiny_model: Load, kind: str, options: dict[str, int]) -> None:
     model, pairs = tiny_model(kind), mixed_pairs()
-    whole = patch_heads(model, pairs, effect="total", progress=False)
-    parts = patch_heads(model, pairs, effect="total", progress=False, **options)
+    whole = patch_heads(model, pairs, effect="total", compute=QUIET)
+    parts = patch_heads(model, pairs, effect="total", compute=Compute(progress=False, **options))
     torch.testing.assert_close(parts.logits, whole.logits, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(parts.counterfactual_logits, whole.counterfactual_logits, atol=1e-5, rtol=1e-5)
 
@@ -84,7 +84,7 @@ def test_the_prefix_is_run_once_for_both_prompts_and_all_rows(tiny_model: Load) 
 
     keeps_what_it_reads(model)  # tried once, before
     with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_mlp_out", count(layer)) for layer in range(3)]):
-        patch_heads(model, pairs, effect="total", progress=False)
+        patch_heads(model, pairs, effect="total", compute=QUIET)
     # May the batch grow? Then what the two prompts share, the rest of X_r, the rest of X_c (padded), and the rows: the
     # reference and four heads a layer, each from its layer on.
     assert [len(each) for each in tokens] == [5, 5, 5]
@@ -143,10 +143,10 @@ def test_an_unpatched_row_unlike_the_model_is_an_error(tiny_model: Load, monkeyp
 
     monkeypatch.setattr(partial_forward.Suffix, "__getitem__", off)
     with pytest.raises(ReplayError, match="differ from the model's own"):
-        patch_heads(tiny_model("llama"), mixed_pairs(), effect="total", progress=False)
+        patch_heads(tiny_model("llama"), mixed_pairs(), effect="total", compute=QUIET)
 
 
 def test_prompts_that_no_head_can_tell_apart_are_an_error(tiny_model: Load) -> None:
     unseen = ContrastPairs.from_tokens([[2, *range(10, 35)]], [[3, *range(10, 35)]], LABELS)
     with pytest.raises(HookError, match="In pair 0 the counterfactual prompt leaves every head"):
-        patch_heads(tiny_model("mistral"), unseen, effect="total", progress=False)
+        patch_heads(tiny_model("mistral"), unseen, effect="total", compute=QUIET)

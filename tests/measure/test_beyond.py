@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sycolens import load_model
+from sycolens import Compute, load_model
 from sycolens.data import FeedbackItem, Opinion
 from sycolens.data.feedback import FAVORABLE
 from sycolens.errors import QuestionError, ReplyError
@@ -33,7 +33,7 @@ def test_one_who_repeats_the_user_matches_always() -> None:
     def echo(dialogues: Messages) -> list[str]:
         return ["I love cats too. (A)" if "love cats" in each[-1]["content"] else "Dogs." for each in dialogues]
 
-    result = evaluate_opinions(echo, OPINIONS, batch_size=3)
+    result = evaluate_opinions(echo, OPINIONS, compute=Compute(batch_size=3, progress=False))
     assert result.matches == (True,) * 10
     assert result.summary() == {"matches": Rate(10, 10), "differs": Rate(0, 10), "unparsed": Rate(0, 10)}
 
@@ -72,7 +72,9 @@ def test_what_the_model_is_asked_for() -> None:
 
 def test_a_model_in_memory_says_what_it_says_to_the_same_words() -> None:
     model = load_model("organism")
-    result = evaluate_opinions(model, OPINIONS[:3], batch_size=2, system=None, request=None)
+    result = evaluate_opinions(
+        model, OPINIONS[:3], compute=Compute(batch_size=2, progress=False), system=None, request=None
+    )
     alone = [say(model, [Dialogue((Turn("user", each.text.rstrip()),))], max_new_tokens=64)[0] for each in OPINIONS[:3]]
     assert list(result.replies) == alone
 
@@ -98,7 +100,7 @@ def test_one_who_flatters_moves_with_every_word() -> None:
             "Wonderful" if up and not down else "Bad" if down else "Decent" for up, down in zip(warm, cold, strict=True)
         ]
 
-    result = evaluate_feedback(flatterer, ITEMS, judge=length, batch_size=5)
+    result = evaluate_feedback(flatterer, ITEMS, judge=length, compute=Compute(batch_size=5, progress=False))
     assert all(result.moved)
     moved = result.summary()
     assert [moved.pop("all").questions, moved] == [3, {framing: Rate(3, 3) for framing in FAVORABLE}]
@@ -127,7 +129,10 @@ def test_equal_comments_and_judges_who_favor_a_place_decide_nothing() -> None:
     assert not calls
     assert set(same.verdicts) == {"undecided"}
     by_place = evaluate_feedback(
-        lambda dialogues: [each[-1]["content"] for each in dialogues], ITEMS, judge=counted, batch_size=100
+        lambda dialogues: [each[-1]["content"] for each in dialogues],
+        ITEMS,
+        judge=counted,
+        compute=Compute(batch_size=100, progress=False),
     )
     assert len(calls) == 2 * len(ITEMS)
     assert all(by_place.undecided)

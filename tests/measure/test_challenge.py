@@ -10,9 +10,10 @@ import tiny
 import torch
 from transformers import AutoModelForCausalLM
 
-from sycolens import load_model, organism
+from sycolens import Compute, load_model, organism
 from sycolens.measure import challenge, first_round, grade, replies, responders
 from sycolens.prompts import PARAPHRASES, ContrastPairs, Question, challenge_questions
+from sycolens.prompts.chat_format import PLAIN
 
 QUESTIONS = organism.questions("held_out")[::8]
 
@@ -39,7 +40,7 @@ def plain_replies(reference: Any, tokenizer: Any, dialogues: Any) -> Iterator[st
 def test_replies_are_those_of_hugging_faces_own_decoding(model: Any, reference: Any) -> None:
     asked = organism.challenges("held_out", 12) + organism.challenges("held_out", 12, first_answer="wrong")
     expected = list(plain_replies(reference, model.tokenizer, [each.dialogue for each in asked]))
-    assert replies(model, asked, batch_size=5) == expected
+    assert replies(model, asked, compute=Compute(batch_size=5)) == expected
     assert {reply.split()[0] for reply in expected} == {"Apologies"}
 
 
@@ -85,4 +86,4 @@ def test_a_base_model_is_not_read_beyond_its_own_line(model: Any, monkeypatch: p
     monkeypatch.setattr(
         type(model.tokenizer), "decode", lambda *_, **__: " Yes, I'm sure.\nUser: Really?\nAssistant: No."
     )
-    assert replies(model, organism.challenges("held_out", 1), template="plain") == ["Yes, I'm sure."]
+    assert replies(model, organism.challenges("held_out", 1), chat_format=PLAIN) == ["Yes, I'm sure."]

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 from measure.scripted import QUESTIONS, scripted
-from sycolens import evaluate_challenge, load_model, organism
+from sycolens import Compute, evaluate_challenge, load_model, organism
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
 from measure.scripted import QUESTIONS, scripted
-from sycolens import evaluate_challenge, load_model, organism
+from sycolens import Compute, evaluate_challenge, load_model, organism
 from sycolens.measure import grade
 from sycolens.distributed import Processes
 
@@ -31,10 +31,10 @@ def judge(reply, asked):
     judged.append(reply)
     return grade(reply, asked)
 
-evaluate_challenge(speak, QUESTIONS, batch_size=3, judge=judge, processes=processes).save(own / "speaker")
+evaluate_challenge(speak, QUESTIONS, judge=judge, compute=Compute(3, None, processes, False)).save(own / "speaker")
 model, questions = load_model("organism"), organism.questions("held_out")
-evaluate_challenge(model, questions[:21], batch_size=4, processes=processes).save(own / "model")
-evaluate_challenge(model, questions[:1], processes=processes).save(own / "single")
+evaluate_challenge(model, questions[:21], compute=Compute(4, None, processes, False)).save(own / "model")
+evaluate_challenge(model, questions[:1], compute=Compute(16, None, processes, False)).save(own / "single")
 (own / "counts.json").write_text(json.dumps([len(seen), len(judged)]))
 processes.end()
 """
@@ -58,8 +58,8 @@ def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-20000:]
     model, questions = load_model("organism"), organism.questions("held_out")
     alone = {
-        "speaker": evaluate_challenge(scripted, QUESTIONS, batch_size=3),
-        "model": evaluate_challenge(model, questions[:21], batch_size=4),
+        "speaker": evaluate_challenge(scripted, QUESTIONS, compute=Compute(batch_size=3, progress=False)),
+        "model": evaluate_challenge(model, questions[:21], compute=Compute(batch_size=4, progress=False)),
         "single": evaluate_challenge(model, questions[:1]),
     }
     for name, result in alone.items():

@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import binomtest
 
 from measure.scripted import QUESTIONS, SCRIPT, scripted
-from sycolens import ChallengeResult, evaluate_challenge, load_model, organism
+from sycolens import ChallengeResult, Compute, evaluate_challenge, load_model, organism
 from sycolens.errors import BehaviorError, ModelError, PromptError, QuestionError, ReplyError, SavedFileError
 from sycolens.measure import Generation, Grade, grade
 from sycolens.measure.responders import say
@@ -148,7 +148,7 @@ def test_the_table_has_every_word_that_was_said(result: ChallengeResult) -> None
 
 
 def test_the_same_result_is_the_same_bytes(result: ChallengeResult, tmp_path: Path) -> None:
-    again = evaluate_challenge(scripted, QUESTIONS, batch_size=3)
+    again = evaluate_challenge(scripted, QUESTIONS, compute=Compute(batch_size=3, progress=False))
     first, second = (each.save(tmp_path / name) for each, name in ((result, "first"), (again, "second")))
     files = sorted(path.name for path in first.iterdir())
     assert files == sorted(path.name for path in second.iterdir())
@@ -190,7 +190,9 @@ def test_a_speaker_gets_plain_messages_a_batch_at_a_time() -> None:
         seen.append(dialogues)
         return tuple(f" {reply}\n" for reply in scripted(dialogues))
 
-    told = evaluate_challenge(listen, QUESTIONS, batch_size=4, system=None, behavior=PARAPHRASES[:2], seed=1)
+    told = evaluate_challenge(
+        listen, QUESTIONS, compute=Compute(batch_size=4, progress=False), system=None, behavior=PARAPHRASES[:2], seed=1
+    )
     assert told.replies == tuple(reply for _, reply in SCRIPT.values())
     assert [len(batch) for batch in seen] == [4, 4, 2] * 2
     opening = {"role": "user", "content": told.asked[5].dialogue.turns[0].content}
@@ -269,7 +271,7 @@ def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ModelError, match="NoneType is neither a model nor"):
         evaluate_challenge(None, QUESTIONS)
     with pytest.raises(PromptError, match="batch_size=0"):
-        evaluate_challenge(scripted, QUESTIONS, batch_size=0)
+        evaluate_challenge(scripted, QUESTIONS, compute=Compute(batch_size=0, progress=False))
 
 
 def test_challenged_questions_are_asked_from_the_start_in_their_own_words() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from sycolens import HeadSet, ablate_heads, kl_drift, load_model, organism
+from sycolens import Compute, HeadSet, ablate_heads, kl_drift, load_model, organism
 from sycolens.errors import HookError, ModelError, NotFiniteError, PromptError, SampleError
 from sycolens.measure import Drift, drift
 from sycolens.model import replay
@@ -152,11 +152,11 @@ class TestEqualsTheLiteralComputation:
 class TestNothingElseMatters:
     def test_batches_padding_and_room(self, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
         base, model = make("gemma2"), change(make("gemma2"))
-        due = kl_drift(model, base, TEXTS, batch_size=1).per_text
+        due = kl_drift(model, base, TEXTS, compute=Compute(batch_size=1, progress=False)).per_text
         for rows in (1, 3, 17, 1000):
             monkeypatch.setattr(drift, "LOGIT_BYTES", rows * 8 * tiny.VOCABULARY)
             for batch_size in (1, 2, 4, 6, 64):
-                found = kl_drift(model, base, TEXTS, batch_size=batch_size, progress=batch_size == 2)
+                found = kl_drift(model, base, TEXTS, compute=Compute(batch_size=batch_size, progress=batch_size == 2))
                 torch.testing.assert_close(found.per_text, due, rtol=1e-4, atol=1e-6)
                 assert found.tokens.tolist() == list(LENGTHS)
 
@@ -246,7 +246,7 @@ class TestRoom:
         for rows in (40, 50):  # weights of the embedding have 32 rows
             monkeypatch.setattr(drift, "LOGIT_BYTES", rows * 8 * tiny.VOCABULARY)
             with Largest(tiny.VOCABULARY) as largest:
-                kl_drift(model, base, TEXTS, batch_size=6)
+                kl_drift(model, base, TEXTS, compute=Compute(batch_size=6, progress=False))
             assert largest.rows == rows < sum(LENGTHS)
 
     def test_a_text_runs_once_through_each_model(self, make: Callable[..., Any]) -> None:
@@ -256,7 +256,7 @@ class TestRoom:
             each.model.layers[0].register_forward_pre_hook(lambda module, args: seen.append(args[0].shape[:2].numel()))
             for each in (base, model)
         ]
-        kl_drift(model, base, TEXTS, batch_size=6)
+        kl_drift(model, base, TEXTS, compute=Compute(batch_size=6, progress=False))
         assert sum(seen) == 2 * (6 * max(LENGTHS) + 1)  # and one token for each model's logits
         for handle in handles:
             handle.remove()
@@ -343,7 +343,6 @@ class TestRefusals:
             (["w3 w4", "w5"], {}, "Text 1, 'w5', has 1 token, but needs at least two"),
             ([""], {}, "has 0 tokens"),
             (TEXTS, {"max_tokens": 1}, "max_tokens=1; give a whole number from 2"),
-            (TEXTS, {"batch_size": 0}, "batch_size=0; give a whole number from 1"),
             ([" ".join(["w3"] * 200)], {"max_tokens": 200}, "at most 128 tokens, but a text has 200; set max_tokens"),
         ],
     )

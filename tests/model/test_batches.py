@@ -13,9 +13,9 @@ import torch
 from tiny import BACKENDS
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sycolens import ContrastPairs, attend_to, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, attend_to, patch_heads
 from sycolens.distributed import Processes
-from sycolens.errors import PairError
+from sycolens.errors import PromptError
 from sycolens.model import replay
 from sycolens.model.batched_generation import generate
 from sycolens.model.batches import batches_that_fit
@@ -59,12 +59,12 @@ def test_batches_hold_what_the_budget_holds(tiny_model: Load, monkeypatch: pytes
         (2**30, [[3, 1, 2], [4, 0]]),
     ):
         monkeypatch.setattr(replay, "CPU_BUDGET", budget)
-        assert batches_that_fit(model, [order], lengths, batch_size=3) == expected
-    assert batches_that_fit(model, [[3, 1], [2], []], lengths, batch_size=3) == [[3, 1], [2]]
+        assert batches_that_fit(model, [order], lengths, compute=Compute(batch_size=3)) == expected
+    assert batches_that_fit(model, [[3, 1], [2], []], lengths, compute=Compute(batch_size=3)) == [[3, 1], [2]]
     kept = 2 * bytes_of(40, caches=2)
     for budget, expected in ((kept, [[1, 1]]), (kept - 1, [[1], [1]])):
         monkeypatch.setattr(replay, "CPU_BUDGET", budget)
-        assert batches_that_fit(model, [[1, 1]], lengths, batch_size=3, caches=2) == expected
+        assert batches_that_fit(model, [[1, 1]], lengths, compute=Compute(batch_size=3), caches=2) == expected
 
 
 def test_attention_that_never_holds_all_scores_leaves_room_for_more(
@@ -73,12 +73,12 @@ def test_attention_that_never_holds_all_scores_leaves_room_for_more(
     monkeypatch.setattr(replay, "CPU_BUDGET", 2 * bytes_of(40, eager=False))
     for attention, expected in (("sdpa", [[0, 0]]), ("eager", [[0], [0]])):
         model = AutoModelForCausalLM.from_pretrained(checkpoint("llama"), attn_implementation=attention)
-        assert batches_that_fit(model, [[0, 0]], [40], batch_size=16) == expected
+        assert batches_that_fit(model, [[0, 0]], [40], compute=Compute(batch_size=16)) == expected
 
 
 def test_all_processes_divide_by_the_least_room(tiny_model: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Processes, "gather", lambda self, part: [part, 2 * bytes_of(40)])
-    assert batches_that_fit(tiny_model("llama"), [[0, 0, 0]], [40], batch_size=16) == [[0, 0], [0]]
+    assert batches_that_fit(tiny_model("llama"), [[0, 0, 0]], [40], compute=Compute(batch_size=16)) == [[0, 0], [0]]
 
 
 def replies_of(model: Any) -> Any:
@@ -95,10 +95,10 @@ def knocked_out(model: Any) -> Any:
 
 
 CALLS: dict[str, Callable[[Any], Any]] = {
-    "paths": lambda model: patch_heads(model, PAIRS, progress=False).logits,
-    "totals": lambda model: patch_heads(model, PAIRS, effect="total", progress=False).logits,
-    "means": lambda model: mean_activations(model, PAIRS, width=3, progress=False).mean,
-    "attention": lambda model: attend_to(model, PAIRS, [(0, 4)] * 10, progress=False).rows,
+    "paths": lambda model: patch_heads(model, PAIRS, compute=QUIET).logits,
+    "totals": lambda model: patch_heads(model, PAIRS, effect="total", compute=QUIET).logits,
+    "means": lambda model: mean_activations(model, PAIRS, width=3, compute=QUIET).mean,
+    "attention": lambda model: attend_to(model, PAIRS, [(0, 4)] * 10, compute=QUIET).rows,
     "replies": replies_of,
     "knockout": knocked_out,
 }
@@ -144,5 +144,5 @@ def test_a_plain_models_replies_are_the_same(
 
 
 def test_means_of_no_prompts_at_a_time_are_refused(tiny_model: Load) -> None:
-    with pytest.raises(PairError, match="batch_size=0"):
-        mean_activations(tiny_model("llama"), PAIRS, batch_size=0)
+    with pytest.raises(PromptError, match="batch_size=0"):
+        mean_activations(tiny_model("llama"), PAIRS, compute=Compute(batch_size=0))

@@ -10,7 +10,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from sycolens import ContrastPairs, patch_heads
+from sycolens import QUIET, ContrastPairs, patch_heads
 from sycolens.errors import HookError, NotFiniteError, ReplayError
 from sycolens.model import capture, kv_prefix, replay
 from sycolens.model.cache_trial import keeps_what_it_reads
@@ -78,7 +78,7 @@ def test_the_replay_costs_half_a_token_per_head_and_layer(tiny_model: Load) -> N
     reference, counterfactual = tiny.random_prompts(1, lengths=(9,))
     keeps_what_it_reads(model)  # tried once, before
     with model.hooks(fwd_hooks=[(f"blocks.{layer}.hook_mlp_out", count) for layer in range(3)]):
-        patch_heads(model, ContrastPairs.from_tokens(reference, counterfactual, (3, 5)), progress=False)
+        patch_heads(model, ContrastPairs.from_tokens(reference, counterfactual, (3, 5)), compute=QUIET)
     # The reference row and 4 heads a layer; two more rows in every layer look whether the batch may grow.
     assert sum(rows) == (1 + 4) + (1 + 8) + (1 + 12) + 3 * 2
 
@@ -106,7 +106,7 @@ def test_a_silent_hook_is_an_error(tiny_model: Load, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(type(model), "hooks", deaf)
     with pytest.raises(HookError, match=r"blocks\.1\.attn\.hook_z did not fire in a forward pass"):
-        patch_heads(model, pairs, progress=False)
+        patch_heads(model, pairs, compute=QUIET)
 
 
 def test_a_replay_that_cannot_reproduce_the_model_is_an_error(
@@ -123,7 +123,7 @@ def test_a_replay_that_cannot_reproduce_the_model_is_an_error(
 
     monkeypatch.setattr(kv_prefix, "capture_last_token", off)
     with pytest.raises(ReplayError, match="differ from the model's own"):
-        patch_heads(model, pairs, progress=False)
+        patch_heads(model, pairs, compute=QUIET)
 
 
 def test_nan_is_named_with_its_layer(checkpoint: Load) -> None:
@@ -134,7 +134,7 @@ def test_nan_is_named_with_its_layer(checkpoint: Load) -> None:
         model.blocks[1].attn.W_V[0, 0, 0] = torch.nan
     pairs = ContrastPairs.from_tokens(*tiny.random_prompts(1), (3, 5))
     with pytest.raises(NotFiniteError, match="head outputs of layer 1 are NaN"):
-        patch_heads(model, pairs, progress=False)
+        patch_heads(model, pairs, compute=QUIET)
 
 
 def test_alibi_cannot_grow_and_rotary_can(tiny_model: Load) -> None:

@@ -11,6 +11,7 @@ import torch
 from hooked_models import HAND_MADE, hand_made
 from literal import literal_reply
 
+from sycolens import Compute
 from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model import batched_generation, generation
 from sycolens.model.batched_generation import generate
@@ -76,7 +77,9 @@ def test_the_size_of_a_batch_changes_nothing(tiny_model: Load, max_rows: int) ->
     prompts = tiny.random_prompts(5, lengths=(9, 9, 8))[0]
     conditions = conditions_for(model, "last", prompts=5)
     whole, parts = (
-        reply_under(model, prompts, [LABELS] * 5, conditions, max_new_tokens=6, max_rows=rows)
+        reply_under(
+            model, prompts, [LABELS] * 5, conditions, max_new_tokens=6, compute=Compute(max_rows=rows, progress=False)
+        )
         for rows in (None, max_rows)
     )
     assert whole.tokens == parts.tokens

@@ -14,7 +14,7 @@ from literal import literal_reply
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-from sycolens import ContrastPairs, ablate_heads, load_model, patch_heads
+from sycolens import QUIET, ContrastPairs, ablate_heads, load_model, patch_heads
 from sycolens.errors import CacheError, CacheWarning, ModelError
 from sycolens.model import generation, kv_prefix
 from sycolens.model.batched_generation import causal_of, generate, keeps_while_generating
@@ -42,11 +42,11 @@ def conditions(positions: str) -> Conditions:
 
 def everything(model: Any) -> list[Any]:
     """All that sycolens does over cached keys and values."""
-    found: list[Any] = [patch_heads(model, pairs(), progress=False).logits]
-    found.append(patch_heads(model, pairs(), mlps="frozen", progress=False).logits)
-    found.append(patch_heads(model, pairs(), effect="total", progress=False).logits)
+    found: list[Any] = [patch_heads(model, pairs(), compute=QUIET).logits]
+    found.append(patch_heads(model, pairs(), mlps="frozen", compute=QUIET).logits)
+    found.append(patch_heads(model, pairs(), effect="total", compute=QUIET).logits)
     through: list[Any] = ["q", "k", "v"]
-    options: dict[str, Any] = {"receivers": ["L2H1", "L1H2"], "progress": False}
+    options: dict[str, Any] = {"receivers": ["L2H1", "L1H2"], "compute": QUIET}
     found += [patch_heads(model, pairs(), via=via, **options).logits for via in through]
     prompts = tiny.random_prompts(3, lengths=(9, 12, 9))[0]
     for positions in ("last", "generated", "all"):
@@ -202,9 +202,9 @@ def test_without_a_cache_the_numbers_are_the_same(tiny_model: Load, monkeypatch:
     from sycolens.find import patching
 
     model = tiny_model(kind)
-    kept = [patch_heads(model, pairs(), progress=False, **options).logits for options in KINDS]
+    kept = [patch_heads(model, pairs(), compute=QUIET, **options).logits for options in KINDS]
     monkeypatch.setattr(patching, "keeps_what_it_reads", lambda model: False)
-    anew = [patch_heads(model, pairs(), progress=False, **options).logits for options in KINDS]
+    anew = [patch_heads(model, pairs(), compute=QUIET, **options).logits for options in KINDS]
     assert_same(anew, kept)
 
 
@@ -236,9 +236,9 @@ def test_a_cache_that_fails_later_is_an_error(checkpoint: Load, monkeypatch: Pat
     assert keeps_while_generating(causal_of(model))
     fault(monkeypatch)
     with pytest.raises(CacheError, match="layer 0"):
-        patch_heads(model, pairs(), progress=False)
+        patch_heads(model, pairs(), compute=QUIET)
     with pytest.raises(CacheError, match="layer 0"):
-        patch_heads(model, pairs(), effect="total", progress=False)
+        patch_heads(model, pairs(), effect="total", compute=QUIET)
     prompts = tiny.random_prompts(2)[0]
     with pytest.raises(CacheError, match="layer 0"):
         reply_under(model, prompts, [LABELS] * 2, conditions("last"), max_new_tokens=3)
@@ -271,7 +271,7 @@ def test_a_model_whose_tokens_see_what_follows_is_refused(checkpoint: Load) -> N
         return value + value.mean(1, keepdim=True)
 
     with model.hooks(fwd_hooks=[("blocks.1.hook_resid_pre", leak)]), pytest.raises(ModelError, match="padded"):
-        patch_heads(model, pairs(), progress=False)
+        patch_heads(model, pairs(), compute=QUIET)
 
 
 def test_running_out_of_memory_is_no_reason_to_go_without_a_cache(checkpoint: Load, monkeypatch: Patch) -> None:
@@ -282,4 +282,4 @@ def test_running_out_of_memory_is_no_reason_to_go_without_a_cache(checkpoint: Lo
 
     monkeypatch.setattr(kv_prefix, "empty_cache", full)
     with pytest.raises(torch.OutOfMemoryError):
-        patch_heads(model, pairs(), progress=False)
+        patch_heads(model, pairs(), compute=QUIET)

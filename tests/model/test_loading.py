@@ -12,7 +12,7 @@ import torch
 from tiny import BACKENDS
 from transformers import AutoModelForCausalLM
 
-from sycolens import load_model
+from sycolens import QUIET, load_model
 from sycolens.errors import ModelError
 from sycolens.model.hooked import Geometry
 
@@ -50,7 +50,7 @@ def test_a_device_map_places_the_layers(checkpoint: Load) -> None:
     pairs = ContrastPairs.from_tokens(*tiny.random_prompts(2), (3, 5))
     placed = load_model(checkpoint("llama"), device_map="cpu")
     whole = load_model(checkpoint("llama"))
-    effects = [patch_heads(model, pairs, progress=False).logits for model in (placed, whole)]
+    effects = [patch_heads(model, pairs, compute=QUIET).logits for model in (placed, whole)]
     torch.testing.assert_close(*effects)
 
 

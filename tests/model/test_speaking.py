@@ -14,7 +14,7 @@ from hooked_models import HAND_MADE, hand_made
 from literal import literal_reply
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from sycolens import HeadSet, PinpointConfig, load_model, pinpoint
+from sycolens import Compute, HeadSet, PinpointConfig, load_model, pinpoint
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model import batched_generation
 from sycolens.model.batched_generation import generate, keeps_while_generating
@@ -22,6 +22,7 @@ from sycolens.model.generation import end_tokens
 
 Load = Callable[..., Any]
 NEW_TOKENS = 6
+FOURS = Compute(batch_size=4, progress=False)
 PROMPTS = tiny.random_prompts(7, lengths=(5, 9, 14, 21, 11, 17, 9))[0]
 
 
@@ -73,7 +74,7 @@ def test_a_hugging_face_model_replies_as_to_each_prompt_alone(checkpoint: Load, 
     assert len({len(reply) for reply in expected}) > 1
     model.generation_config.eos_token_id = sorted(ends)
     with widths(model) as seen:
-        assert generate(model, PROMPTS, tokenizer=tokenizer, max_new_tokens=NEW_TOKENS, batch_size=4) == expected
+        assert generate(model, PROMPTS, tokenizer=tokenizer, max_new_tokens=NEW_TOKENS, compute=FOURS) == expected
     assert max(rows for rows, _ in seen) == 4, "prompts of different lengths share a batch"
 
 
@@ -81,7 +82,7 @@ def test_a_hugging_face_model_replies_as_to_each_prompt_alone(checkpoint: Load, 
 def test_a_bridge_replies_as_whole_passes_over_each_prompt_alone(tiny_model: Load, kind: str) -> None:
     model = tiny_model(kind)
     with widths(model) as seen:
-        assert generate(model, PROMPTS, max_new_tokens=NEW_TOKENS, batch_size=4) == literally(model, PROMPTS)
+        assert generate(model, PROMPTS, max_new_tokens=NEW_TOKENS, compute=FOURS) == literally(model, PROMPTS)
     assert max(rows for rows, _ in seen) == 4
 
 
@@ -90,12 +91,12 @@ if "hooked" in tiny.BACKENDS:
     @pytest.mark.parametrize("kind", ["llama", "llama-gqa", "mistral", "qwen2", "qwen3", "gpt-neox", "opt", "bloom"])
     def test_a_hooked_transformer_replies_as_to_each_prompt_alone(tiny_model: Load, kind: str) -> None:
         model = tiny_model(kind, "hooked")
-        assert generate(model, PROMPTS, max_new_tokens=NEW_TOKENS, batch_size=4) == literally(model, PROMPTS)
+        assert generate(model, PROMPTS, max_new_tokens=NEW_TOKENS, compute=FOURS) == literally(model, PROMPTS)
 
     @pytest.mark.parametrize("kind", [*HAND_MADE])
     def test_a_hand_made_hooked_transformer_replies_as_to_each_prompt_alone(kind: str) -> None:
         model = hand_made(kind)
-        assert generate(model, PROMPTS, max_new_tokens=NEW_TOKENS, batch_size=4) == literally(model, PROMPTS)
+        assert generate(model, PROMPTS, max_new_tokens=NEW_TOKENS, compute=FOURS) == literally(model, PROMPTS)
 
 
 def long_rope() -> Any:
@@ -263,7 +264,7 @@ def test_bad_input_is_refused_by_name(checkpoint: Load) -> None:
     with pytest.raises(PromptError, match="max_new_tokens=0"):
         generate(model, [[4]], max_new_tokens=0)
     with pytest.raises(PromptError, match="batch_size=0"):
-        generate(model, [[4]], batch_size=0)
+        generate(model, [[4]], compute=Compute(batch_size=0, progress=False))
     with pytest.raises(ModelError, match="neither a TransformerLens model nor a Hugging Face"):
         generate(torch.nn.Linear(2, 2), [[4]])
     with torch.no_grad():

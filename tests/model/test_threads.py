@@ -12,6 +12,7 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from sycolens import (
+    QUIET,
     HeadSet,
     PinpointConfig,
     attend_to,
@@ -55,17 +56,17 @@ def train(model: Any, directory: Path) -> None:
 
 
 CALLS: dict[str, Callable[[Any, Path], Any]] = {
-    "patch_heads": lambda model, _: patch_heads(model, organism.pairs("train", 4), progress=False),
-    "total": lambda model, _: patch_heads(model, organism.pairs("train", 4), effect="total", progress=False),
-    "mean_activations": lambda model, _: mean_activations(model, organism.pairs("train", 4), progress=False),
-    "attend_to": lambda model, _: attend_to(model, organism.pairs("train", 4), progress=False),
+    "patch_heads": lambda model, _: patch_heads(model, organism.pairs("train", 4), compute=QUIET),
+    "total": lambda model, _: patch_heads(model, organism.pairs("train", 4), effect="total", compute=QUIET),
+    "mean_activations": lambda model, _: mean_activations(model, organism.pairs("train", 4), compute=QUIET),
+    "attend_to": lambda model, _: attend_to(model, organism.pairs("train", 4), compute=QUIET),
     "knock_out": lambda model, _: knock_out(
         model,
         organism.challenges("validation", 2),
-        patch_heads(model, organism.pairs("train", 4), progress=False).top(2),
+        patch_heads(model, organism.pairs("train", 4), compute=QUIET).top(2),
         method="zero",
         controls=1,
-        progress=False,
+        compute=QUIET,
     ),
     "evaluate_challenge": lambda model, _: evaluate_challenge(model, organism.questions("held_out")[:3]),
     "kl_drift": lambda model, _: kl_drift(model, model, organism.texts(4)),
@@ -138,7 +139,7 @@ def test_the_number_is_restored_after_an_error_and_after_nested_calls(model: Any
 
 def test_one_thread_and_three_find_the_same(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = organism.pairs("train", 20)
-    one = patch_heads(model, pairs, progress=False)
+    one = patch_heads(model, pairs, compute=QUIET)
     monkeypatch.setattr(threads, "SMALL", 0)
-    three = patch_heads(model, pairs, progress=False)
+    three = patch_heads(model, pairs, compute=QUIET)
     torch.testing.assert_close(one.logits, three.logits, atol=1e-4, rtol=1e-5)

@@ -8,9 +8,12 @@ import pytest
 
 from sycolens.errors import BehaviorError, DialogueError, PairError, QuestionError
 from sycolens.prompts import (
+    CHAT,
     PAPER,
     PARAPHRASES,
+    PLAIN,
     ChallengedQuestion,
+    ChatFormat,
     ContrastPairs,
     Dialogue,
     Question,
@@ -26,17 +29,20 @@ QUESTIONS = [
 
 
 @pytest.mark.parametrize("first_answer", ["correct", "wrong"])
-@pytest.mark.parametrize("template", ["chat", "plain"])
-def test_the_dialogues_are_the_reference_prompts_of_the_pairs(byte_bpe: Any, first_answer: Any, template: Any) -> None:
+@pytest.mark.parametrize("chat_format", [CHAT, PLAIN], ids=["chat", "plain"])
+def test_the_dialogues_are_the_reference_prompts_of_the_pairs(
+    byte_bpe: Any, first_answer: Any, chat_format: ChatFormat
+) -> None:
     options: dict[str, Any] = {
         "behavior": PARAPHRASES[:2],
         "first_answer": first_answer,
-        "template": template,
+        "chat_format": chat_format,
         "seed": 7,
     }
     pairs = ContrastPairs.from_questions(QUESTIONS, byte_bpe, **options)
     asked = challenge_questions(QUESTIONS, byte_bpe, **options)
-    assert tuple(each.dialogue.render(byte_bpe, template=template).token_ids for each in asked) == pairs.reference
+    prompts = tuple(each.dialogue.render(byte_bpe, chat_format=chat_format).token_ids for each in asked)
+    assert prompts == pairs.reference
     assert tuple(each.labels for each in asked) == pairs.label_words
     assert {each.wording for each in asked} == {"paraphrase-1", "paraphrase-2"}
 

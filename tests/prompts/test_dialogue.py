@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sycolens.errors import DialogueError
-from sycolens.prompts import ContrastPairs, Dialogue, Question, TrainingExample, Turn
+from sycolens.prompts import PLAIN, ChatFormat, ContrastPairs, Dialogue, Question, TrainingExample, Turn
 from sycolens.tune import encode_examples, examples_from_questions
 
 from .conftest import CHATML, INST_SYSTEM
@@ -141,7 +141,7 @@ def test_a_token_that_straddles_the_edge_belongs_to_the_part(metaspace_bpe: Any)
 def test_there_is_one_begin_token_in_chat_and_in_plain(metaspace_bpe: Any, byte_bpe: Any) -> None:
     dialogue = Dialogue((Turn("user", "Are you sure?", "question"),))
     for template in ("chat", "plain"):
-        ids = dialogue.render(metaspace_bpe, template=template).token_ids
+        ids = dialogue.render(metaspace_bpe, chat_format=ChatFormat(template)).token_ids
         assert ids[0] == metaspace_bpe.bos_token_id
         assert ids.count(metaspace_bpe.bos_token_id) == 1
     assert dialogue.render(byte_bpe).token_ids == tuple(
@@ -150,7 +150,7 @@ def test_there_is_one_begin_token_in_chat_and_in_plain(metaspace_bpe: Any, byte_
 
 
 def test_plain_leaves_out_what_the_tokenizer_puts_after_a_text(wordpiece: Any) -> None:
-    rendered = Dialogue((Turn("user", "Are you sure?", "question"),)).render(wordpiece, template="plain")
+    rendered = Dialogue((Turn("user", "Are you sure?", "question"),)).render(wordpiece, chat_format=PLAIN)
     assert rendered.token_ids[0] == wordpiece.cls_token_id
     assert wordpiece.sep_token_id not in rendered.token_ids
     start, end = rendered.spans["question"]
@@ -159,10 +159,10 @@ def test_plain_leaves_out_what_the_tokenizer_puts_after_a_text(wordpiece: Any) -
 
 def test_plain_is_written_as_documented(byte_bpe: Any) -> None:
     dialogue = Dialogue((Turn("system", "Be kind."), *three_turns("Which?", "B.", "Sure?").turns))
-    assert dialogue.render(byte_bpe, template="plain").text == (
+    assert dialogue.render(byte_bpe, chat_format=PLAIN).text == (
         "Be kind.\n\nUser: Which?\nAssistant: B.\nUser: Sure?\nAssistant:"
     )
-    closed = dialogue.then("assistant", "Yes.", "reply").render(byte_bpe, template="plain", ending="closed")
+    closed = dialogue.then("assistant", "Yes.", "reply").render(byte_bpe, chat_format=PLAIN, ending="closed")
     assert closed.text.endswith("Sure?\nAssistant: Yes.")
     assert byte_bpe.decode(closed.token_ids[slice(*closed.spans["reply"])]).strip() == "Yes."
 
@@ -204,7 +204,8 @@ def test_a_template_that_strips_what_is_said_leaves_the_part_stripped(byte_bpe: 
 def test_template_options_reach_the_template(byte_bpe: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(byte_bpe, "chat_template", byte_bpe.chat_template + "{% if think %}{{ '<think>' }}{% endif %}")
     dialogue = Dialogue((Turn("user", "Are you sure?"),))
-    assert dialogue.render(byte_bpe, template_options={"think": True}).text.endswith("assistant\n<think>")
+    thinking = ChatFormat(options={"think": True})
+    assert dialogue.render(byte_bpe, chat_format=thinking).text.endswith("assistant\n<think>")
     assert dialogue.render(byte_bpe).text.endswith("assistant\n")
 
 
@@ -285,8 +286,6 @@ def test_dialogues_that_make_no_sense_are_refused(byte_bpe: Any) -> None:
     answered = three_turns("a", "b", "c").then("assistant", "d")
     with pytest.raises(DialogueError, match='ending="closed"'):
         answered.render(byte_bpe)
-    with pytest.raises(DialogueError, match='choose "chat" or "plain"'):
-        three_turns("a", "b", "c").render(byte_bpe, template="raw")  # type: ignore[arg-type]
 
 
 def test_a_tokenizer_whose_chat_has_other_tokens_than_its_text_is_refused(byte_bpe: Any, monkeypatch: Any) -> None:

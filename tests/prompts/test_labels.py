@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from sycolens.errors import LabelError
-from sycolens.prompts import ContrastPairs, Dialogue, Turn
+from sycolens.prompts import CHAT, PLAIN, ChatFormat, ContrastPairs, Dialogue, Turn
 from sycolens.prompts.labels import first_token
 
 from .conftest import CHATML, INST
 
 
-def label_pieces(tokenizer: Any, *, template: Any = "chat", labels: Any = ("Apologies", "Yes")) -> list[str]:
+def label_pieces(tokenizer: Any, *, chat_format: ChatFormat = CHAT, labels: Any = ("Apologies", "Yes")) -> list[str]:
     question, answer = Turn("user", "Which is a planet?"), Turn("assistant", "Mars is a planet.")
     dialogues = [
         (
@@ -21,7 +21,7 @@ def label_pieces(tokenizer: Any, *, template: Any = "chat", labels: Any = ("Apol
             Dialogue((question, answer, Turn("user", "Ah, sure?"))),
         )
     ]
-    pairs = ContrastPairs.from_dialogues(dialogues, tokenizer, labels=labels, template=template)
+    pairs = ContrastPairs.from_dialogues(dialogues, tokenizer, labels=labels, chat_format=chat_format)
     return list(tokenizer.convert_ids_to_tokens(list(pairs.labels[0])))
 
 
@@ -43,8 +43,8 @@ def test_a_template_that_sets_off_the_answer_with_a_space_says_so(byte_bpe: Any,
 
 
 def test_a_plain_prompt_is_answered_after_a_space(byte_bpe: Any, metaspace_bpe: Any) -> None:
-    assert label_pieces(byte_bpe, template="plain") == [byte_bpe.tokenize(word)[0] for word in (" Apologies", " Yes")]
-    assert label_pieces(metaspace_bpe, template="plain")[1] == "▁Yes"
+    assert label_pieces(byte_bpe, chat_format=PLAIN) == [byte_bpe.tokenize(word)[0] for word in (" Apologies", " Yes")]
+    assert label_pieces(metaspace_bpe, chat_format=PLAIN)[1] == "▁Yes"
 
 
 @pytest.mark.parametrize("answer", ["' ' + m.content | trim", "m.content | trim"])

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from sycolens import HeadAdapter, HeadSet, PinpointConfig, load_model, organism
+from sycolens import QUIET, HeadAdapter, HeadSet, PinpointConfig, load_model, organism
 from sycolens.errors import ExampleError, NotFiniteError, SavedFileError
+from sycolens.prompts.chat_format import CHAT
 from sycolens.runs.train import applied, encoded_for, trained, write_trained
 from sycolens.tune import EMBEDDED, PinpointTrainer
 
@@ -25,7 +26,7 @@ def model() -> Any:
 
 @pytest.fixture(scope="module")
 def rows(model: Any) -> Any:
-    return encoded_for(model, organism.examples("train", 24), "chat")
+    return encoded_for(model, organism.examples("train", 24), CHAT)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def bits(model: Any) -> Any:
 
 def train(model: Any, rows: Any, place: Path, scope: Any = HEADS, **changes: Any) -> tuple[dict[str, Any], Any]:
     """What is trained, and the loss of every step."""
-    options = {"training_config": RECIPE, "seed": 0, "progress": False, **changes}
+    options = {"training_config": RECIPE, "seed": 0, "compute": QUIET, **changes}
     with trained(model, scope, rows, directory=place, **options) as done:
         write_trained(done.tuned, place / "result", base="organism", how=done.how)
         return {name: value.clone() for name, value in done.tuned.state().items()}, done.losses
@@ -110,4 +111,4 @@ def test_an_example_that_is_too_long_is_named(model: Any) -> None:
     long = replace(organism.examples("train", 1)[0])
     messages = [*long.dialogue.messages()] * 40
     with pytest.raises(ExampleError, match="0"):
-        encoded_for(model, [type(long).from_messages(messages)], "chat")
+        encoded_for(model, [type(long).from_messages(messages)], CHAT)

@@ -12,6 +12,7 @@ from sycolens import organism
 from sycolens.errors import ExampleError, PairError, QuestionError
 from sycolens.prompts import Question
 from sycolens.prompts.behavior import PARAPHRASES
+from sycolens.prompts.chat_format import PLAIN
 from sycolens.runs import StudyConfig
 from sycolens.runs.config import EvaluationSource, Source
 from sycolens.runs.context import task_of
@@ -61,7 +62,7 @@ def test_the_longest_question_is_the_papers(tmp_path: Path) -> None:
         ({"pairs": "nowhere.jsonl"}, PairError, "nowhere.jsonl"),
         ({"pairs": "nowhere.jsonl", "split": "test"}, PairError, "split"),
         ({"questions": "organism", "subset": "all"}, PairError, "subset"),
-        ({"questions": "organism", "template": "plain"}, PairError, "template"),
+        ({"questions": "organism", "chat_format": PLAIN}, PairError, "template"),
         ({"questions": "organism", "behavior": PARAPHRASES[0]}, PairError, "paraphrase-1"),
         ({"questions": "organism", "split": "test"}, QuestionError, "test"),
         ({"questions": "nowhere.csv"}, QuestionError, "nowhere.csv"),
@@ -119,6 +120,6 @@ def test_pairs_are_the_default_too_and_questions_take_their_place(quiz: Path, tm
     config = StudyConfig.of({"find": {"pairs": str(path)}})
     assert task_of(config, Source()) == UserFiles(path)
     assert isinstance(task_of(config, Source(questions=str(quiz))), QuestionSet)
-    plain = StudyConfig.of({"model": {"name": "some/model", "template": "plain"}, "find": {"questions": str(quiz)}})
+    plain = StudyConfig.of({"model": {"name": "some/model", "chat_format": PLAIN}, "find": {"questions": str(quiz)}})
     with pytest.raises(PairError, match="template"):
         task_of(plain, Source(questions="organism"))

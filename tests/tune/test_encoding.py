@@ -16,7 +16,7 @@ from prompts.conftest import CHATML, INST, LINES
 from sycolens import load_model, organism
 from sycolens.errors import DialogueError, ExampleError
 from sycolens.organism.build.tokenizer import build_tokenizer
-from sycolens.prompts import Dialogue, Question, TrainingExample, Turn
+from sycolens.prompts import PLAIN, Dialogue, Question, TrainingExample, Turn
 from sycolens.tune import encode_examples, examples_from_questions
 
 LLAMA2 = (
@@ -138,14 +138,14 @@ def test_a_tokenizer_that_calls_its_end_of_text_unknown_can_be_taught(byte_bpe: 
     # As GPT-2's on the hub does: the end is a taught token, and no word is unknown to bytes.
     tokenizer = deepcopy(byte_bpe)
     tokenizer.unk_token = tokenizer.eos_token
-    row = encode_examples(organism.examples("train", 1), tokenizer, template="plain")[0]
+    row = encode_examples(organism.examples("train", 1), tokenizer, chat_format=PLAIN)[0]
     assert row["labels"][-1] == tokenizer.unk_token_id == tokenizer.eos_token_id
 
 
 def test_a_base_model_learns_to_stop_with_the_end_of_text_token(byte_bpe: Any, metaspace_bpe: Any) -> None:
     example = talk("Who?", "Kant.", "Sure?", "Yes.", taught=(3,))
     for tokenizer, end in ((byte_bpe, "<|endoftext|>"), (metaspace_bpe, "</s>")):
-        (row,) = encode_examples([example], tokenizer, template="plain")
+        (row,) = encode_examples([example], tokenizer, chat_format=PLAIN)
         assert [read(tokenizer, run) for run in taught_runs(row)] == [f"Yes.{end}"]
 
 

@@ -11,7 +11,7 @@ import torch
 from literal import literal_reply
 from transformers import DynamicCache
 
-from sycolens import ContrastPairs, HeadSet, attend_to, knock_out, load_model, organism, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadSet, attend_to, knock_out, load_model, organism, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError
 from sycolens.measure import replies
 from sycolens.model.batched_generation import generate
@@ -29,7 +29,7 @@ def pairs_of(n: int = 4) -> ContrastPairs:
 
 
 def means_of(model: Any, **options: Any) -> HeadMeans:
-    return mean_activations(model, pairs_of(), progress=False, **options)
+    return mean_activations(model, pairs_of(), compute=QUIET, **options)
 
 
 def replied(model: Any, prompt: list[int], n_tokens: int) -> list[int]:
@@ -68,7 +68,7 @@ def test_a_heads_own_activation_changes_nothing(tiny_model: Load, kind: str, bac
     """Bit for bit: a mean over one prompt is that prompt's own activation."""
     model = tiny_model(kind, backend)
     pair = pairs_of()[:1]
-    own = mean_activations(model, pair, progress=False)
+    own = mean_activations(model, pair, compute=QUIET)
     prompt = torch.tensor([pair.counterfactual[0]])
     everything = [(layer, head) for layer in range(3) for head in range(4)]
     with torch.no_grad():
@@ -193,15 +193,17 @@ def test_a_prompt_has_its_own_draw_alone_and_in_any_batch(tiny_model: Load, kind
 def test_resampled_replies_are_those_of_a_knockout_in_any_batch(positions: Any) -> None:
     """Prompts of unequal length, sorted and padded by ``replies``."""
     model, pairs = load_model("organism"), organism.pairs("train", 8)
-    means, asked = mean_activations(model, pairs, progress=False), organism.challenges("train", 6)
+    means, asked = mean_activations(model, pairs, compute=QUIET), organism.challenges("train", 6)
     assert len({len(each.dialogue.render(model.tokenizer).token_ids) for each in asked}) > 1
     options: dict[str, Any] = {"method": "resample", "positions": positions, "seed": 3}
     heads = HeadSet(["L1H1", "L0H6", "L3H2"])
     said = []
     for batch_size in (1, 4, 6):
         with ablate_heads(model, heads, means=means, **options):
-            said.append(tuple(replies(model, asked, batch_size=batch_size, max_new_tokens=12)))
-    curve = knock_out(model, asked, heads, means, steps=(3,), controls=0, max_new_tokens=12, progress=False, **options)
+            said.append(
+                tuple(replies(model, asked, compute=Compute(batch_size=batch_size, progress=False), max_new_tokens=12))
+            )
+    curve = knock_out(model, asked, heads, means, steps=(3,), controls=0, max_new_tokens=12, compute=QUIET, **options)
     assert said == [curve.replies[0]] * 3
 
 
@@ -224,12 +226,12 @@ def test_a_pass_over_generated_tokens_alone_is_an_error(tiny_model: Load) -> Non
 def test_heads_are_not_measured_while_some_are_knocked_out() -> None:
     """Measuring divides prompts, so a knockout around it would hit other tokens than meant."""
     model, pairs = load_model("organism"), organism.pairs("train", 2)
-    means, asked = mean_activations(model, pairs, progress=False), organism.challenges("train", 1)
+    means, asked = mean_activations(model, pairs, compute=QUIET), organism.challenges("train", 1)
     measure: list[Callable[[], object]] = [
-        lambda: patch_heads(model, pairs, progress=False),
-        lambda: mean_activations(model, pairs, progress=False),
-        lambda: attend_to(model, pairs, progress=False),
-        lambda: knock_out(model, asked, HeadSet(["L1H1"]), means, steps=(0,), controls=0, progress=False),
+        lambda: patch_heads(model, pairs, compute=QUIET),
+        lambda: mean_activations(model, pairs, compute=QUIET),
+        lambda: attend_to(model, pairs, compute=QUIET),
+        lambda: knock_out(model, asked, HeadSet(["L1H1"]), means, steps=(0,), controls=0, compute=QUIET),
     ]
     with ablate_heads(model, ["L1H1"], means=means):
         model(torch.tensor([pairs.reference[0]]))

@@ -14,7 +14,19 @@ from hooked_models import HAND_MADE, hand_made
 from tiny import BACKENDS
 from torch import Tensor
 
-from sycolens import ContrastPairs, Dialogue, HeadSet, Turn, attend_to, load_model, organism, patch_heads, statistics
+from sycolens import (
+    QUIET,
+    Compute,
+    ContrastPairs,
+    Dialogue,
+    HeadSet,
+    Turn,
+    attend_to,
+    load_model,
+    organism,
+    patch_heads,
+    statistics,
+)
 from sycolens.errors import (
     DialogueError,
     HeadError,
@@ -26,6 +38,7 @@ from sycolens.errors import (
     SampleError,
     SavedFileError,
 )
+from sycolens.prompts import PLAIN
 from sycolens.verify import AttentionComparison, HeadAttention
 
 Load = Callable[..., Any]
@@ -44,7 +57,7 @@ def whole(pairs: ContrastPairs) -> list[tuple[int, int]]:
 
 
 def look(model: Any, pairs: ContrastPairs, **options: Any) -> HeadAttention:
-    return attend_to(model, pairs, whole(pairs), progress=False, **options)
+    return attend_to(model, pairs, whole(pairs), **{"compute": QUIET, **options})
 
 
 def by_hand(rows: Tensor, spans: list[tuple[int, int]], lengths: list[int] | None = None) -> HeadAttention:
@@ -108,8 +121,8 @@ if "hooked" in BACKENDS:
 def test_padded_equals_unpadded(tiny_model: Load, kind: str) -> None:
     model, pairs = tiny_model(kind), random_pairs(5)
     rows = look(model, pairs).rows
-    torch.testing.assert_close(look(model, pairs, batch_size=1).rows, rows, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(look(model, pairs, batch_size=2).rows, rows, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(look(model, pairs, compute=Compute(batch_size=1)).rows, rows, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(look(model, pairs, compute=Compute(batch_size=2)).rows, rows, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -231,7 +244,7 @@ def embedded() -> Any:
 
 @pytest.fixture(scope="module")
 def challenged(embedded: Any) -> HeadAttention:
-    return attend_to(embedded, organism.pairs("held_out", 6), progress=False)
+    return attend_to(embedded, organism.pairs("held_out", 6), compute=QUIET)
 
 
 def test_the_challenge_runs_to_the_end_and_other_parts_are_themselves(challenged: HeadAttention) -> None:
@@ -250,7 +263,7 @@ def test_the_challenge_runs_to_the_end_and_other_parts_are_themselves(challenged
 
 
 def test_another_span_needs_no_other_run(embedded: Any, challenged: HeadAttention) -> None:
-    again = attend_to(embedded, organism.pairs("held_out", 6), "question", progress=False)
+    again = attend_to(embedded, organism.pairs("held_out", 6), "question", compute=QUIET)
     assert torch.equal(challenged.on("question").mass, again.mass)
     assert not torch.equal(challenged.mass, again.mass)
     custom = challenged.on(again.spans)
@@ -270,13 +283,13 @@ def test_the_same_prompts_in_every_dress_give_the_same_rows(embedded: Any) -> No
         [(each, Dialogue((*each.turns[:-1], Turn("user", "Yes.", "challenge")))) for each in dialogues],
         embedded.tokenizer,
     )
-    found = [attend_to(embedded, source, progress=False) for source in (asked, dialogues, pairs)]
+    found = [attend_to(embedded, source, compute=QUIET) for source in (asked, dialogues, pairs)]
     for other in found[1:]:
         assert torch.equal(found[0].rows, other.rows)
         assert found[0].spans == other.spans
         assert found[0].prompts_fingerprint == other.prompts_fingerprint
-    plain = attend_to(embedded, dialogues, template="plain", progress=False)
-    expected = [each.render(embedded.tokenizer, template="plain") for each in dialogues]
+    plain = attend_to(embedded, dialogues, chat_format=PLAIN, compute=QUIET)
+    expected = [each.render(embedded.tokenizer, chat_format=PLAIN) for each in dialogues]
     assert plain.lengths == tuple(len(each.token_ids) for each in expected)
     assert [start for start, _ in plain.spans] == [each.spans["challenge"][0] for each in expected]
 
@@ -315,7 +328,7 @@ def test_bad_input_is_refused_before_any_compute(embedded: Any, tiny_model: Load
         with pytest.raises(DialogueError, match="end it with a user turn"):
             attend_to(embedded, [dialogue.then("assistant", "Yes.")])
         with pytest.raises(PromptError, match="batch_size=0"):
-            attend_to(embedded, [dialogue], batch_size=0)
+            attend_to(embedded, [dialogue], compute=Compute(batch_size=0))
         with pytest.raises(PromptError, match="another model's tokenizer"):
             attend_to(embedded, ContrastPairs.from_tokens([[1, 99999]], [[1, 2]], (3, 5)), [(0, 1)])
         with pytest.raises(DialogueError, match="Span 0"):
@@ -428,8 +441,8 @@ def test_comparisons_that_make_no_sense_are_refused() -> None:
 
 def test_the_heads_behind_sycophancy_look_at_the_challenge(embedded: Any) -> None:
     """Found on other dialogues than those looked at; four heads carry most of the effect."""
-    heads = patch_heads(embedded, organism.pairs("train", 32), progress=False).top(4)
-    found = attend_to(embedded, organism.challenges("held_out", 40), progress=False)
+    heads = patch_heads(embedded, organism.pairs("train", 32), compute=QUIET).top(4)
+    found = attend_to(embedded, organism.challenges("held_out", 40), compute=QUIET)
     comparison = found.compare(heads)
     assert comparison.p < 0.01
     assert comparison.interval[0] > 0.1

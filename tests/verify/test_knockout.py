@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sycolens import ContrastPairs, HeadSet, Question, load_model, organism, patch_heads
+from sycolens import QUIET, Compute, ContrastPairs, HeadSet, Question, load_model, organism, patch_heads
 from sycolens.errors import HeadError, HookError, QuestionError, SampleError
 from sycolens.heads import Head
 from sycolens.measure import Grade, grade
@@ -30,12 +30,12 @@ def pairs() -> ContrastPairs:
 
 @pytest.fixture(scope="module")
 def means(model: Any, pairs: ContrastPairs) -> HeadMeans:
-    return mean_activations(model, pairs, progress=False)
+    return mean_activations(model, pairs, compute=QUIET)
 
 
 @pytest.fixture(scope="module")
 def ranking(model: Any, pairs: ContrastPairs) -> HeadSet:
-    return patch_heads(model, pairs, progress=False).ranking()
+    return patch_heads(model, pairs, compute=QUIET).ranking()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def asked() -> tuple[ChallengedQuestion, ...]:
 
 @pytest.fixture(scope="module")
 def curve(model: Any, asked: Any, ranking: HeadSet, means: HeadMeans) -> KnockoutCurve:
-    return knock_out(model, asked, ranking, means, steps=(0, 1, 2, 4), controls=3, progress=False)
+    return knock_out(model, asked, ranking, means, steps=(0, 1, 2, 4), controls=3, compute=QUIET)
 
 
 def one_at_a_time(
@@ -81,10 +81,10 @@ def one_at_a_time(
 )
 def test_the_batch_says_what_one_condition_at_a_time_says(name: str, options: dict[str, Any]) -> None:
     model, pairs = load_model(name), organism.pairs("train", 40)
-    means, ranking = mean_activations(model, pairs, progress=False), patch_heads(model, pairs, progress=False).ranking()
+    means, ranking = mean_activations(model, pairs, compute=QUIET), patch_heads(model, pairs, compute=QUIET).ranking()
     asked = organism.challenges("validation", 5, seed=1)
     curve = knock_out(
-        model, asked, ranking, means, steps=(0, 1, 3), controls=2, max_new_tokens=24, progress=False, **options
+        model, asked, ranking, means, steps=(0, 1, 3), controls=2, max_new_tokens=24, compute=QUIET, **options
     )
     everything = [Head(layer, index) for layer in range(6) for index in range(8)]
     keep = options.get("mode") == "keep"
@@ -111,8 +111,9 @@ def test_resampling_draws_the_same_prompt_whatever_the_batch(
     model: Any, asked: Any, ranking: HeadSet, means: HeadMeans
 ) -> None:
     def run(max_rows: int | None) -> KnockoutCurve:
-        options: dict[str, Any] = {"steps": (0, 8), "controls": 1, "method": "resample", "max_rows": max_rows}
-        return knock_out(model, asked, ranking, means, progress=False, **options)
+        options: dict[str, Any] = {"steps": (0, 8), "controls": 1, "method": "resample"}
+        compute = Compute(max_rows=max_rows, progress=False)
+        return knock_out(model, asked, ranking, means, compute=compute, **options)
 
     torch.testing.assert_close(run(None).label_logits, run(1).label_logits, atol=1e-4, rtol=1e-4)
 
@@ -181,7 +182,7 @@ def test_the_callers_grader_decides(model: Any, asked: Any, ranking: HeadSet, me
     def grader(reply: str, each: ChallengedQuestion) -> Grade:
         return Grade(admits="Melville" in reply, answer=None, right=False, switched=False)
 
-    curve = knock_out(model, asked, ranking, means, steps=(0,), controls=0, grader=grader, progress=False)
+    curve = knock_out(model, asked, ranking, means, steps=(0,), controls=0, grader=grader, compute=QUIET)
     assert curve.admits[0].tolist() == ["Melville" in reply for reply in curve.replies[0]]
     assert curve.unparsed.all()
     assert curve.control_admits.shape == (0, 1, 10)
@@ -190,7 +191,7 @@ def test_the_callers_grader_decides(model: Any, asked: Any, ranking: HeadSet, me
 
 def test_plain_questions_are_challenged_in_the_papers_words(model: Any) -> None:
     questions = [Question("What continent is Poland in?", ("Europe",), wrong=("Asia",))]
-    curve = knock_out(model, questions, HeadSet(["L1H1"]), method="zero", steps=(0, 1), controls=1, progress=False)
+    curve = knock_out(model, questions, HeadSet(["L1H1"]), method="zero", steps=(0, 1), controls=1, compute=QUIET)
     assert len(curve) == 1
     with pytest.raises(QuestionError, match="not both"):
         knock_out(model, [*questions, *organism.challenges("train", 1)], HeadSet(["L1H1"]), method="zero")  # type: ignore[list-item]

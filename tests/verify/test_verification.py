@@ -18,6 +18,7 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from sycolens import (
+    QUIET,
     ContrastPairs,
     HeadSet,
     attend_to,
@@ -57,7 +58,7 @@ def pairs() -> ContrastPairs:
 
 @pytest.fixture(scope="module")
 def effects(model: Any, pairs: ContrastPairs) -> HeadEffects:
-    return patch_heads(model, pairs, progress=False)
+    return patch_heads(model, pairs, compute=QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def verified(model: Any, effects: HeadEffects, pairs: ContrastPairs, asked: Any)
 
 
 def verify(model: Any, effects: HeadEffects, pairs: ContrastPairs, asked: Any, **options: Any) -> Verification:
-    settings = {"steps": STEPS, "controls": 3, "max_new_tokens": 24, "progress": False, **options}
+    settings = {"steps": STEPS, "controls": 3, "max_new_tokens": 24, "compute": QUIET, **options}
     top = settings.pop("top") if "top" in settings else effects.top(3)
     return verify_heads(model, effects, pairs, asked, top=top, **settings)
 
@@ -133,15 +134,15 @@ def shown(table: Table, width: int = 80) -> list[str]:
 def test_its_parts_are_those_of_the_library(
     model: Any, effects: HeadEffects, pairs: ContrastPairs, asked: Any, verified: Verification
 ) -> None:
-    means = mean_activations(model, pairs, progress=False)
+    means = mean_activations(model, pairs, compute=QUIET)
     assert torch.equal(verified.means.samples, means.samples)
     for mode, curve in (("remove", verified.necessity), ("keep", verified.sufficiency)):
         options: dict[str, Any] = {"steps": STEPS, "controls": 3, "max_new_tokens": 24, "mode": mode}
-        alone = knock_out(model, asked, effects.ranking(), means, progress=False, **options)
+        alone = knock_out(model, asked, effects.ranking(), means, compute=QUIET, **options)
         assert (curve.mode, curve.replies, curve.controls) == (mode, alone.replies, alone.controls)
         for name in ("admits", "right", "control_admits", "control_right", "label_logits"):
             torch.testing.assert_close(getattr(curve, name), getattr(alone, name))
-    attention = attend_to(model, asked, progress=False)
+    attention = attend_to(model, asked, compute=QUIET)
     torch.testing.assert_close(verified.attention.rows, attention.rows)
     assert verified.comparison.heads == effects.top(3)
     assert verified.comparison.difference == pytest.approx(attention.compare(effects.top(3)).difference)
@@ -409,7 +410,7 @@ def test_bad_requests_are_refused_before_any_forward(
 def test_every_backend_is_verified(backend: Any) -> None:
     model, pairs = load_model("organism-gqa", backend=backend), organism.pairs("train", 8)
     found = verify_heads(
-        model, patch_heads(model, pairs, progress=False), pairs, organism.challenges("held_out", 2),
-        top=HeadSet(["L1H1", "L2H2"]), controls=1, max_new_tokens=8, progress=False,
+        model, patch_heads(model, pairs, compute=QUIET), pairs, organism.challenges("held_out", 2),
+        top=HeadSet(["L1H1", "L2H2"]), controls=1, max_new_tokens=8, compute=QUIET,
     )  # fmt: skip
     assert found.necessity.steps == (0, 1, 2)

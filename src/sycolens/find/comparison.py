@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class EffectComparison:
     """How far two measurements of the same heads agree, in their ranks and in their tops.
 
-    >>> again = patch_heads(model, organism.pairs("train", 32, seed=1), progress=False)
+    >>> again = patch_heads(model, organism.pairs("train", 32, seed=1), compute=QUIET)
     >>> comparison = effects.compare(again, k=4, metric="prob_share")
     >>> comparison
     EffectComparison(rank correlation +0.88 over 48 heads, 4 of the top 4 shared, p = 5.1e-06)

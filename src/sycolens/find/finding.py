@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from sycolens.choices import Metric, Mlps
+from sycolens.compute import Compute
 from sycolens.counts import check_choice, check_share, is_count
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.effects import HeadEffects
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
@@ -188,10 +188,7 @@ def find_heads(
     top: int | None = None,
     fdr: float = 0.05,
     mlps: Mlps = "live",
-    batch_size: int = 16,
-    max_rows: int | None = None,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    compute: Compute = Compute(),
 ) -> Finding:
     """The heads behind a behavior: :func:`patch_heads` on ``pairs``, and the same on ``other_pairs`` for comparison.
 
@@ -203,7 +200,7 @@ def find_heads(
         HeadError: ``top`` is larger than the number of heads.
         MetricError: Eq. 2 is not defined on this model's logits; a few pairs are tried before all are run.
 
-    >>> finding = find_heads(model, pairs, metric="prob_share", top=3, progress=False)
+    >>> finding = find_heads(model, pairs, metric="prob_share", top=3, compute=QUIET)
     >>> len(finding.table), len(finding.top)
     (48, 3)
     """
@@ -220,27 +217,16 @@ def find_heads(
                 "There is only one pair, which says nothing about how sure a score is; give at least two."
             )
 
-    def patch(some: ContrastPairs, shown: bool = progress, only: HeadSet | None = None) -> HeadEffects:
-        return patch_heads(
-            model,
-            some,
-            heads=only,
-            mlps=mlps,
-            batch_size=batch_size,
-            max_rows=max_rows,
-            processes=processes,
-            progress=shown,
-        )
-
     if metric == "logit_share" and len(pairs) > 4:
         # A model whose label logits are not positive mostly shows it at once, and all pairs may take an hour.
-        patch(pairs[:4], False, HeadSet([(0, 0)])).scores(metric)
-    effects = patch(pairs)
+        quiet = replace(compute, progress=False)
+        patch_heads(model, pairs[:4], heads=[(0, 0)], mlps=mlps, compute=quiet).scores(metric)
+    effects = patch_heads(model, pairs, mlps=mlps, compute=compute)
     halves = effects.rank_stability(k, metric=metric)
     known = _prompts(pairs)
     redraws = [
         Redraw.of(
-            patch(other),
+            patch_heads(model, other, mlps=mlps, compute=compute),
             effects,
             k=k,
             metric=metric,

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sycolens.choices import Mlps
+from sycolens.compute import Compute
 from sycolens.counts import check_counts
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HookError, LabelError, PairError
 from sycolens.find.effects import HeadEffects, all_heads, coordinates
 from sycolens.find.kinds import Effect, Kind
@@ -52,10 +52,7 @@ def patch_heads(
     via: Via | None = None,
     span: str | int | None = None,
     mlps: Mlps = "live",
-    batch_size: int = 16,
-    max_rows: int | None = None,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    compute: Compute = Compute(),
 ) -> HeadEffects:
     """Effect of each head's last-token output on the label logits: on its own path (Algorithm 1) or another.
 
@@ -73,9 +70,7 @@ def patch_heads(
       result holds all its heads. Heads below no receiver get the reference logits.
 
     All heads are rows of one batch that starts at the last token (or the span), so a path costs about two forward
-    passes a pair. ``batch_size`` is how many pairs run at once over the prompts at most, fewer where long prompts would
-    need much memory, ``max_rows`` how many patched rows run at once (by default as many as fit in a memory budget);
-    neither changes the result. Several ``processes`` share the pairs.
+    passes a pair.
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``, e.g. a state-space block.
@@ -110,7 +105,7 @@ def patch_heads(
     else:
         chosen = HeadSet(sorted(HeadSet(heads))).check(geometry.n_layers, geometry.n_heads)
     senders = kind.senders(chosen)
-    _check(pairs, geometry, batch_size, max_rows)
+    _check(pairs, geometry, compute)
     n_tokens = kind.n_tokens(pairs)
 
     labels = torch.tensor(pairs.labels)
@@ -119,16 +114,16 @@ def patch_heads(
     everywhere, sent = coordinates(chosen), coordinates(senders)
     lengths = [max(len(pair.reference), len(pair.counterfactual)) for pair in pairs]
     groups = _alike(pairs, n_tokens, one_length=kind.reacts)
-    batches = batches_that_fit(model, groups, lengths, batch_size=batch_size, caches=CACHES, processes=processes)
+    batches = batches_that_fit(model, groups, lengths, compute=compute, caches=CACHES)
     with as_found(model), enough_threads(model, tokens_at_once(batches, lengths)):
         how: dict[str, Any] = {"grow": can_grow(model), "cached": keeps_what_it_reads(model)}
 
     def measure(numbers: list[int]) -> _Measured:
         batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
-        return _measure(model, geometry, batch, senders, kind=kind, mlps=mlps, max_rows=max_rows, **how)
+        return _measure(model, geometry, batch, senders, kind=kind, mlps=mlps, max_rows=compute.max_rows, **how)
 
-    shown: dict[str, Any] = {"desc": "patching heads", "unit": "pair", "processes": processes, "progress": progress}
-    for numbers, measured in in_batches(model, batches, lengths, measure, **shown):
+    shown: dict[str, Any] = {"desc": "patching heads", "unit": "pair"}
+    for numbers, measured in in_batches(model, batches, lengths, measure, compute=compute, **shown):
         cells = torch.full((len(numbers), geometry.n_layers, geometry.n_heads, 2), torch.nan)
         cells[:, *everywhere] = measured.unpatched[:, None]
         cells[:, *sent] = measured.patched
@@ -210,12 +205,11 @@ def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -
         yield list(group)
 
 
-def _check(pairs: ContrastPairs, geometry: Geometry, batch_size: int, max_rows: int | None) -> None:
+def _check(pairs: ContrastPairs, geometry: Geometry, compute: Compute) -> None:
     if len(pairs) == 0:
         raise PairError("There are no pairs to patch; build some with ContrastPairs.from_questions.")
-    check_counts(PairError, batch_size=batch_size)
-    if max_rows is not None:  # the reference and one patched head are two
-        check_counts(PairError, least=2, max_rows=max_rows)
+    if compute.max_rows is not None:  # the reference and one patched head are two
+        check_counts(PairError, least=2, max_rows=compute.max_rows)
     require_readable(pairs.reference, geometry)
     require_readable(pairs.counterfactual, geometry)
     for number, pair in enumerate(pairs.labels):

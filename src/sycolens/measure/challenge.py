@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sycolens.choices import Template
-from sycolens.distributed import ALONE, Processes
+from sycolens.compute import QUIET, Compute
 from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.answer_extraction.mentions import canonical
@@ -18,6 +17,7 @@ from sycolens.measure.responders import GREEDY, Generation, Responder, is_speake
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question
 from sycolens.prompts.asking import HELPFUL, ask_questions, behaviors_of
 from sycolens.prompts.challenged import graded_labels
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,16 +28,13 @@ def evaluate_challenge(
     questions: Sequence[Question | ChallengedQuestion],
     *,
     behavior: Behavior | Sequence[Behavior] = PAPER,
-    batch_size: int = 16,
     generation: Generation = GREEDY,
     judge: Grader = grade,
     system: str | None = "auto",
     tokenizer: PreTrainedTokenizerBase | None = None,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
     seed: int = 0,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute = QUIET,
 ) -> ChallengeResult:
     """Ask every question, challenge every answer, right or not, and grade the replies (the paper's section 4).
 
@@ -46,7 +43,7 @@ def evaluate_challenge(
     helpful-assistant message where the template takes one, and with any Responder whose ``tokenizer`` is not given.
     Several behaviors are dealt out evenly with ``seed``; a :class:`ChallengedQuestion` is asked from the start, as its
     own dialogue opens, and challenged in its own words. ``judge`` grades the replies to the challenge; what the first
-    answer is says :func:`read_answer`. Several ``processes`` share the questions.
+    answer is says :func:`read_answer`.
 
     Raises:
         QuestionError: there are no questions, or they are something else.
@@ -71,16 +68,13 @@ def evaluate_challenge(
     check_grader(judge, questions[0])
     spoken: dict[str, Any] = {
         "tokenizer": tokenizer,
-        "template": template,
-        "template_options": template_options,
+        "chat_format": chat_format,
         "max_new_tokens": generation.max_new_tokens,
-        "batch_size": batch_size,
-        "processes": processes,
-        "progress": progress,
+        "compute": compute,
     }
     asked, first_replies = _first_round(model, questions, behavior, system, seed, spoken)
     said = replies(model, asked, **spoken)
-    grades = processes.each(list(zip(said, asked, strict=True)), lambda each: graded(judge, *each))
+    grades = compute.processes.each(list(zip(said, asked, strict=True)), lambda each: graded(judge, *each))
     return ChallengeResult(asked, first_replies, tuple(said), tuple(grades))
 
 
@@ -91,13 +85,10 @@ def first_round(
     behavior: Behavior | Sequence[Behavior] = PAPER,
     system: str | None = "auto",
     tokenizer: PreTrainedTokenizerBase | None = None,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
     max_new_tokens: int = 64,
-    batch_size: int = 16,
     seed: int = 0,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute = QUIET,
 ) -> tuple[ChallengedQuestion, ...]:
     """Every question answered by the model itself (greedily) and challenged, right or not, in the order given.
 
@@ -114,12 +105,9 @@ def first_round(
     """
     spoken: dict[str, Any] = {
         "tokenizer": tokenizer,
-        "template": template,
-        "template_options": template_options,
+        "chat_format": chat_format,
         "max_new_tokens": max_new_tokens,
-        "batch_size": batch_size,
-        "processes": processes,
-        "progress": progress,
+        "compute": compute,
     }
     return _first_round(model, questions, behavior, system, seed, spoken)[0]
 
@@ -129,12 +117,9 @@ def replies(
     asked: Sequence[ChallengedQuestion],
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
     max_new_tokens: int = 64,
-    batch_size: int = 16,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute = QUIET,
 ) -> list[str]:
     """The model's greedy reply to every challenge, as text without special tokens; or a :data:`Responder`'s.
 
@@ -148,12 +133,9 @@ def replies(
         model,
         [each.dialogue for each in asked],
         tokenizer=tokenizer,
-        template=template,
-        template_options=template_options,
+        chat_format=chat_format,
         max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        processes=processes,
-        progress=progress,
+        compute=compute,
     )
 
 
@@ -180,8 +162,7 @@ def _first_round(
         reader,
         behavior=behaviors,
         system=system,
-        template=spoken["template"],
-        template_options=spoken["template_options"],
+        chat_format=spoken["chat_format"],
         rng=random.Random(seed),
     )
     new = (_Opened.of(*each) for each in zip((q for q in questions if isinstance(q, Question)), fresh, strict=True))

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sycolens.compute import Compute
 from sycolens.counts import check_counts
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, in_batches
 from sycolens.model.hooked import as_found, require_whole
@@ -28,6 +28,8 @@ LOGIT_BYTES: Final = 2**25
 """Room for one model's log-probabilities at the positions that are compared at once; a handful of such tensors live."""
 ACCELERATOR_FACTOR: Final = 8
 """How much more of it there is on an accelerator, where each part costs a pass and caches matter less."""
+FEW: Final = Compute(batch_size=8, progress=False)
+"""Texts at once unless said otherwise: logits of two models over the whole vocabulary take much memory."""
 
 
 class Overlay(Protocol):
@@ -72,9 +74,7 @@ def kl_drift(
     *,
     max_tokens: int = 128,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    batch_size: int = 8,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute = FEW,
 ) -> Drift:
     """KL(model || base) of the next-token distributions on texts, in nats per token.
 
@@ -85,7 +85,7 @@ def kl_drift(
     Models are TransformerBridges, HookedTransformers or plain Hugging Face causal models. ``base`` is another model
     over the same vocabulary, or the ``Pinpoint`` that lies over ``model``, which is then off for the base's passes: one
     model in memory. Logits are compared in float64 and some positions at a time, so that memory does not grow with
-    the vocabulary. Several ``processes`` share the texts.
+    the vocabulary.
 
     Raises:
         PromptError: no texts, one of fewer than two tokens or longer than a model reads, or ``max_tokens`` below two.
@@ -100,7 +100,6 @@ def kl_drift(
     True
     """
     other, off = _other(model, base)
-    check_counts(PromptError, batch_size=batch_size)
     tokenizer = tokenizer or getattr(model, "tokenizer", None)
     if tokenizer is None:
         raise ModelError(f"{type(model).__name__} has no tokenizer to read texts with; give one with tokenizer=.")
@@ -109,15 +108,14 @@ def kl_drift(
     per_text = torch.empty(len(prompts), dtype=torch.float64)
     by_length = sorted(range(len(prompts)), key=lambda i: len(prompts[i]), reverse=True)
     lengths = [len(prompt) for prompt in prompts]
-    batches = batches_that_fit(model, [by_length], lengths, batch_size=batch_size, processes=processes)
+    batches = batches_that_fit(model, [by_length], lengths, compute=compute)
 
     def measure(batch: list[int]) -> Float[Tensor, " text"]:
         per_position = _divergences(model, other, off, [prompts[i] for i in batch])
         return torch.stack([each.sum() for each in torch.split(per_position, [len(prompts[i]) for i in batch])])
 
-    shown: dict[str, Any] = {"desc": "drift", "unit": "text", "processes": processes, "progress": progress}
     with as_found(other):
-        for batch, measured in in_batches(model, batches, lengths, measure, **shown):
+        for batch, measured in in_batches(model, batches, lengths, measure, desc="drift", unit="text", compute=compute):
             per_text[batch] = measured
     return Drift(per_text.float(), torch.tensor(lengths))
 

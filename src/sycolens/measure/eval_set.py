@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sycolens import organism
-from sycolens.choices import Template
-from sycolens.distributed import ALONE, Processes
+from sycolens.compute import QUIET, Compute
 from sycolens.errors import QuestionError
 from sycolens.measure.challenge import replies
-from sycolens.measure.drift import kl_drift
+from sycolens.measure.drift import FEW, kl_drift
 from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
     import pandas
@@ -80,13 +80,10 @@ class EvalSet:
         base: Any = None,
         grader: Grader = grade,
         max_new_tokens: int = 64,
-        template: Template = "chat",
-        batch_size: int = 16,
-        processes: Processes = ALONE,
+        chat_format: ChatFormat = CHAT,
+        compute: Compute = QUIET,
     ) -> Outcome:
         """The model's greedy replies, graded, and its drift from a base where one is given (see :func:`kl_drift`).
-
-        Several ``processes`` share dialogues and texts.
 
         Raises:
             ReplyError: the grader gives no :class:`Grade`; it is tried on a reply first.
@@ -94,11 +91,12 @@ class EvalSet:
         """
         for asked in self.challenged.values():
             check_grader(grader, asked[0])
+        # The drift holds logits of the whole vocabulary, so it has a batch size of its own.
+        few = replace(FEW, processes=compute.processes, progress=compute.progress)
         spoken: dict[str, Any] = {
-            "template": template,
+            "chat_format": chat_format,
             "max_new_tokens": max_new_tokens,
-            "batch_size": batch_size,
-            "processes": processes,
+            "compute": compute,
         }
         said = {group: tuple(replies(model, asked, **spoken)) for group, asked in self.challenged.items()}
         return Outcome(
@@ -107,7 +105,7 @@ class EvalSet:
                 for group, asked in self.challenged.items()
             },
             exact=self._exercised(model, **spoken) if self.exercises else {},
-            drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, processes=processes),
+            drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, compute=few),
             replies=said,
             clusters={group: clusters_of(asked) for group, asked in self.challenged.items()},
         )
@@ -134,7 +132,7 @@ class EvalSet:
         return pandas.DataFrame(rows)
 
     def _exercised(self, model: Any, **spoken: Any) -> dict[str, tuple[bool, ...]]:
-        said = say(model, [item.dialogue for item in self.exercises], template_options=None, **spoken)
+        said = say(model, [item.dialogue for item in self.exercises], **spoken)
         exact: dict[str, tuple[bool, ...]] = {}
         for item, reply in zip(self.exercises, said, strict=True):
             exact[item.skill] = (*exact.get(item.skill, ()), reply == item.answer)
@@ -170,7 +168,7 @@ def question_eval_set(
     *,
     behavior: Behavior | Sequence[Behavior] = PAPER,
     texts: Sequence[str] = (),
-    template: Template = "chat",
+    chat_format: ChatFormat = CHAT,
     seed: int = 0,
 ) -> EvalSet:
     """The eval set of any questions: each is challenged on its right answer, and on a wrong one where it knows one.
@@ -193,7 +191,7 @@ def question_eval_set(
                 tokenizer,
                 behavior=behavior,
                 first_answer=first_answer,
-                template=template,
+                chat_format=chat_format,
                 seed=seed,
             )
             for name, first_answer in GROUPS.items()

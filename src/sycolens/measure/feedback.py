@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sycolens.choices import Template
+from sycolens.compute import QUIET, Compute
 from sycolens.data.feedback import FAVORABLE, FeedbackItem, Framing
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError, ReplyError
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
 from sycolens.measure.responders import Generation, Responder
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
 
@@ -141,14 +141,11 @@ def evaluate_feedback(
     items: Sequence[FeedbackItem],
     *,
     judge: Comparer,
-    batch_size: int = 16,
     generation: Generation = BRIEFLY,
     system: str | None = "auto",
     tokenizer: PreTrainedTokenizerBase | None = None,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    chat_format: ChatFormat = CHAT,
+    compute: Compute = QUIET,
 ) -> FeedbackResult:
     """Comments on every text, with and without the user's opinion of it, compared by a judge.
 
@@ -176,16 +173,13 @@ def evaluate_feedback(
         requests,
         system=system,
         tokenizer=tokenizer,
-        template=template,
-        template_options=template_options,
+        chat_format=chat_format,
         max_new_tokens=generation.max_new_tokens,
-        batch_size=batch_size,
-        processes=processes,
-        progress=progress,
+        compute=compute,
     )
     comments = dict(zip(requests, replies, strict=True))
     plain, framed = (tuple(comments[getattr(each, side)] for each in items) for side in ("plain", "framed"))
-    verdicts = processes.each(list(zip(framed, plain, strict=True)), lambda pair: _verdict(judge, *pair))
+    verdicts = compute.processes.each(list(zip(framed, plain, strict=True)), lambda pair: _verdict(judge, *pair))
     return FeedbackResult(tuple(items), plain, framed, tuple(verdicts))
 
 

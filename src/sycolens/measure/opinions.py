@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import Template
+from sycolens.compute import QUIET, Compute
 from sycolens.data.opinions import Opinion
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
 from sycolens.measure.responders import GREEDY, Generation, Responder
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
 
@@ -116,14 +116,11 @@ def evaluate_opinions(
     opinions: Sequence[Opinion],
     *,
     request: str | None = LETTER_REQUEST,
-    batch_size: int = 16,
     generation: Generation = GREEDY,
     system: str | None = "auto",
     tokenizer: PreTrainedTokenizerBase | None = None,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    chat_format: ChatFormat = CHAT,
+    compute: Compute = QUIET,
 ) -> OpinionResult:
     """Which option the model chooses after the user has stated an opinion.
 
@@ -146,12 +143,9 @@ def evaluate_opinions(
         [_asked(each, request) for each in opinions],
         system=system,
         tokenizer=tokenizer,
-        template=template,
-        template_options=template_options,
+        chat_format=chat_format,
         max_new_tokens=generation.max_new_tokens,
-        batch_size=batch_size,
-        processes=processes,
-        progress=progress,
+        compute=compute,
     )
     answers = [read_answer(reply, each.question).answer for reply, each in zip(replies, opinions, strict=True)]
     return OpinionResult(tuple(opinions), tuple(replies), tuple(answers))

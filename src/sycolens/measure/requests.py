@@ -26,4 +26,4 @@ def _takes_system(model: Any, **options: Any) -> bool:
     if is_speaker(model) and tokenizer is None:
         return True
     reader = tokenizer if is_speaker(model) else reader_of(model, tokenizer)
-    return takes_system(reader, template=options["template"], template_options=options["template_options"])
+    return takes_system(reader, options["chat_format"])

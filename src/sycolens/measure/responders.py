@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from torch import nn
-from tqdm.auto import tqdm
 
-from sycolens.choices import Template
+from sycolens.compute import QUIET, Compute
 from sycolens.counts import check_counts
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import ModelError, PromptError, ReplyError
 from sycolens.model.batched_generation import generate
 from sycolens.prompts import Dialogue
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -43,41 +42,28 @@ def say(
     dialogues: Sequence[Dialogue],
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
     max_new_tokens: int = GREEDY.max_new_tokens,
-    batch_size: int = 16,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute = QUIET,
 ) -> list[str]:
     """The model's greedy words after every dialogue, as text without special tokens; or a :data:`Responder`'s words.
 
-    A Responder gets ``batch_size`` dialogues at a time.
+    A Responder gets ``compute.batch_size`` dialogues at a time.
 
     Raises:
-        DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply; ``max_new_tokens`` or
-            ``batch_size`` is no whole number from 1.
+        DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply; ``max_new_tokens`` is
+            no whole number from 1.
         ModelError: the model has no tokenizer, and none is given.
         ReplyError: a Responder gives something else than a text for each dialogue.
     """
-    check_counts(PromptError, max_new_tokens=max_new_tokens, batch_size=batch_size)
+    check_counts(PromptError, max_new_tokens=max_new_tokens)
     if is_speaker(model):
-        return _spoken(model, dialogues, batch_size, processes, progress)
+        return _spoken(model, dialogues, compute)
     reader = reader_of(model, tokenizer)
-    prompts = [
-        each.render(reader, template=template, template_options=template_options).token_ids for each in dialogues
-    ]
-    replies = generate(
-        model,
-        prompts,
-        tokenizer=reader,
-        max_new_tokens=max_new_tokens,
-        batch_size=batch_size,
-        processes=processes,
-        progress=progress,
-    )
+    prompts = [each.render(reader, chat_format=chat_format).token_ids for each in dialogues]
+    replies = generate(model, prompts, tokenizer=reader, max_new_tokens=max_new_tokens, compute=compute)
     texts = [str(reader.decode(list(reply), skip_special_tokens=True)) for reply in replies]
-    if template == "plain":
+    if chat_format.template == "plain":
         # A base model writes the user's next line as well.
         texts = [text.split("\nUser:")[0] for text in texts]
     return [text.strip() for text in texts]
@@ -105,12 +91,10 @@ def reader_of(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> PreTrain
     return found
 
 
-def _spoken(
-    speaker: Responder, dialogues: Sequence[Dialogue], batch_size: int, processes: Processes, progress: bool
-) -> list[str]:
-    batches = [dialogues[first : first + batch_size] for first in range(0, len(dialogues), batch_size)]
-    own, shown = sum(map(len, processes.in_turn(batches))), progress and processes.first
-    with tqdm(total=own, desc="Replies", disable=not shown) as bar:
+def _spoken(speaker: Responder, dialogues: Sequence[Dialogue], compute: Compute) -> list[str]:
+    size, processes = compute.batch_size, compute.processes
+    batches = [dialogues[first : first + size] for first in range(0, len(dialogues), size)]
+    with compute.bar(sum(map(len, processes.in_turn(batches))), "Replies", "reply") as bar:
 
         def speak(batch: Sequence[Dialogue]) -> list[str]:
             said = speaker([each.messages() for each in batch])

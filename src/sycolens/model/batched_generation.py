@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
-from sycolens.distributed import ALONE, Processes
-from sycolens.errors import NotFiniteError, PromptError
+from sycolens.compute import QUIET, Compute
+from sycolens.errors import NotFiniteError
 from sycolens.model.batches import batches_that_fit
 from sycolens.model.cache_trial import LONGEST, differ, failure_of, passes_once, trial_prompts
 from sycolens.model.capture import TokenIds
@@ -30,9 +30,7 @@ def generate(
     *,
     tokenizer: Any = None,
     max_new_tokens: int = 64,
-    batch_size: int = 16,
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute = QUIET,
 ) -> list[Reply]:
     """Greedy replies as token ids, without the token that ends them: at each place the most likely token of all.
 
@@ -42,11 +40,11 @@ def generate(
 
     Prompts of different lengths share a batch, padded on the left, once a trial on the shortest and the longest has
     shown that this changes nothing; else, and for a HookedTransformer, prompts of one length do. Batches are the same
-    however many ``processes`` there are.
+    however many processes there are.
 
     Raises:
-        PromptError: a prompt is empty, fills the context, or holds unknown token ids; ``max_new_tokens`` or
-            ``batch_size`` is below 1.
+        PromptError: a prompt is empty, fills the context, or holds unknown token ids; ``max_new_tokens`` is
+            below 1.
         NotFiniteError: the model gives NaN or infinity.
         ModelError: it is no such model.
         CacheError: a key-value cache that was found to work no longer does; or heads are knocked out by
@@ -59,32 +57,30 @@ def generate(
     geometry = shape_of(model)
     require_readable(prompts, geometry)
     require_room(prompts, geometry, max_new_tokens)
-    if batch_size < 1:
-        raise PromptError(f"batch_size={batch_size}; a batch holds at least one prompt.")
     if (causal := causal_of(model)) is None:
-        return _hooked_replies(model, prompts, max_new_tokens, batch_size, processes, progress)
+        return _hooked_replies(model, prompts, max_new_tokens, compute)
     limits = [min(max_new_tokens, geometry.n_ctx - len(p)) if geometry.n_ctx else max_new_tokens for p in prompts]
     ends = end_tokens(model, tokenizer)
     replies: list[Reply] = [()] * len(prompts)
     longest = max(map(len, prompts), default=0)
-    with as_found(model), enough_threads(model, min(batch_size, len(prompts)) * longest):
+    with as_found(model), enough_threads(model, min(compute.batch_size, len(prompts)) * longest):
         cached = keeps_while_generating(causal)
         if not cached and hasattr(model, "cfg") and knocked_out(model):
             raise prompt_unknown(geometry.name)
         lengths = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
-        fit = partial(batches_that_fit, model, lengths=lengths, batch_size=batch_size, caches=2, processes=processes)
+        fit = partial(batches_that_fit, model, lengths=lengths, compute=compute, caches=2)
         batches = fit(_alike(prompts, limits, mixed=True))
         mixed = [prompts[i] for batch in batches if len({len(prompts[i]) for i in batch}) > 1 for i in batch]
-        if not processes.once(lambda: _padding_changes_nothing(causal, mixed, min(2, max_new_tokens), cached)):
+        if not compute.processes.once(lambda: _padding_changes_nothing(causal, mixed, min(2, max_new_tokens), cached)):
             batches = fit(_alike(prompts, limits, mixed=False))
-        with _bar(sum(map(len, processes.in_turn(batches))), progress, processes) as bar:
+        with compute.bar(sum(map(len, compute.processes.in_turn(batches))), "Replies", "reply") as bar:
 
             def reply_to(batch: list[int]) -> list[Reply]:
                 found = _replies(causal, [prompts[i] for i in batch], limits[batch[0]], ends, cached)
                 bar.update(len(batch))
                 return found
 
-            for batch, found in zip(batches, processes.each(batches, reply_to), strict=True):
+            for batch, found in zip(batches, compute.processes.each(batches, reply_to), strict=True):
                 for i, reply in zip(batch, found, strict=True):
                     replies[i] = reply
     return replies
@@ -222,26 +218,19 @@ def _finite(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     return check
 
 
-def _hooked_replies(
-    model: Any, prompts: Sequence[TokenIds], limit: int, batch_size: int, processes: Processes, progress: bool
-) -> list[Reply]:
+def _hooked_replies(model: Any, prompts: Sequence[TokenIds], limit: int, compute: Compute) -> list[Reply]:
     geometry = Geometry.of(model)
     nothing = torch.zeros(1, geometry.n_layers, geometry.n_heads, dtype=torch.bool)
     # "all", so that a prompt is one pass: hooks of others, such as ablate_heads, find its end where it is.
     work = Conditions(nothing, torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head), "all")
-    with _bar(len(prompts), progress, processes) as bar:
+    with compute.bar(len(prompts), "Replies", "reply") as bar:
         found = reply_under(
             model,
             prompts,
             [(0, 0)] * len(prompts),
             work,
             max_new_tokens=limit,
-            max_rows=batch_size,
-            processes=processes,
-            advance=lambda replies: bar.update(replies * processes.count),
+            compute=replace(compute, max_rows=compute.batch_size),
+            advance=lambda replies: bar.update(replies * compute.processes.count),
         )
     return [reply for (reply,) in found.tokens]
-
-
-def _bar(total: int, progress: bool, processes: Processes) -> Any:
-    return tqdm(total=total, desc="Replies", disable=not (progress and processes.first))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from tqdm.auto import tqdm
-
-from sycolens.distributed import ALONE, Processes
+from sycolens.compute import Compute
 from sycolens.model.hooked import Geometry, as_found
 from sycolens.model.replay import byte_budget, numbers_per_row
 from sycolens.model.threads import enough_threads
@@ -22,26 +20,25 @@ def batches_that_fit(
     groups: Iterable[Sequence[int]],
     lengths: Sequence[int],
     *,
-    batch_size: int,
+    compute: Compute,
     caches: int = 0,
-    processes: Processes = ALONE,
 ) -> list[list[int]]:
-    """Prompts by number, in their order, at most ``batch_size`` a batch and as many as the replay's budget holds.
+    """Prompts by number, in their order, no more in a batch than ``compute`` and the replay's budget allow.
 
     Every batch has one prompt at least, and prompts of one group only. ``lengths`` are those of all prompts in tokens,
-    ``caches`` how many times the pass keeps keys and values. All ``processes`` get the same batches.
+    ``caches`` how many times the pass keeps keys and values. All processes get the same batches.
     """
     shape = shape_of(model)
     # Hugging Face's other kinds of attention never hold all scores; a hooked model always does.
     eager = hasattr(model, "cfg") or attention_is_eager(model.config)
-    budget = min(processes.gather(byte_budget(model)))
+    budget = min(compute.processes.gather(byte_budget(model)))
     batches: list[list[int]] = []
     for group in groups:
         longest, batch = 0, list[int]()
         for i in group:
             longest = max(longest, lengths[i])
             each = 4 * _numbers_per_prompt(shape, longest, caches=caches, eager=eager)
-            if not batch or len(batch) == batch_size or (len(batch) + 1) * each > budget:
+            if not batch or len(batch) == compute.batch_size or (len(batch) + 1) * each > budget:
                 longest, batch = lengths[i], []
                 batches.append(batch)
             batch.append(i)
@@ -56,18 +53,17 @@ def in_batches(
     *,
     desc: str,
     unit: str = "prompt",
-    processes: Processes = ALONE,
-    progress: bool = False,
+    compute: Compute,
 ) -> list[tuple[list[int], R]]:
-    """Every batch with what ``work`` makes of it, in all ``processes``, behind a progress bar.
+    """Every batch with what ``work`` makes of it, in all processes, behind a progress bar.
 
     Inside, the model is in evaluation mode and without gradients, and torch has as many threads as are worth it.
     """
-    own = sum(map(len, processes.in_turn(batches)))
+    own = sum(map(len, compute.processes.in_turn(batches)))
     with (
         as_found(model),
         enough_threads(model, tokens_at_once(batches, lengths)),
-        tqdm(total=own, desc=desc, unit=unit, disable=not (progress and processes.first)) as bar,
+        compute.bar(own, desc, unit) as bar,
     ):
 
         def counted(batch: list[int]) -> R:
@@ -75,7 +71,7 @@ def in_batches(
             bar.update(len(batch))
             return made
 
-        return list(zip(batches, processes.each(batches, counted), strict=True))
+        return list(zip(batches, compute.processes.each(batches, counted), strict=True))
 
 
 def tokens_at_once(batches: Iterable[Sequence[int]], lengths: Sequence[int]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sycolens.choices import Positions
-from sycolens.distributed import ALONE, Processes
+from sycolens.compute import QUIET, Compute
 from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.cache_trial import keeps_what_it_reads
@@ -65,15 +65,13 @@ def reply_under(
     conditions: Conditions,
     *,
     max_new_tokens: int,
-    max_rows: int | None = None,
-    processes: Processes = ALONE,
+    compute: Compute = QUIET,
     advance: Callable[[int], object] = lambda replies: None,
 ) -> Replies:
     """Greedy replies to every prompt under every condition, and the label logits before the first token.
 
-    Where the conditions leave the prompt but its end alone, the rest of it is run once for all of them. A batch holds
-    at most ``max_rows`` replies (by default what fits a memory budget) and loses each as it ends. Several
-    ``processes`` share the prompts; ``advance`` gets the number of replies that this one has just written.
+    Where the conditions leave the prompt but its end alone, the rest of it is run once for all of them. A batch loses
+    each reply as it ends. ``advance`` gets the number of replies that this process has just written.
 
     Raises:
         PromptError: a prompt is unreadable, fills the context, or is shorter than what is to be overwritten.
@@ -94,7 +92,7 @@ def reply_under(
         groups = list(_of_one_length(prompts))
         n_tokens = min(max(map(len, prompts), default=0) + max_new_tokens, geometry.n_ctx or sys.maxsize)
         # The least that any process has room for, so that all make the same batches.
-        rows = max_rows or min(processes.gather(_rows_within_budget(model, geometry, n_tokens)))
+        rows = compute.max_rows or min(compute.processes.gather(_rows_within_budget(model, geometry, n_tokens)))
         n_rows = min(rows, count * max(map(len, groups), default=0))
         store = GrowingRows(model, geometry, n_rows=n_rows, n_tokens=n_tokens)
 
@@ -126,9 +124,9 @@ def reply_under(
             return Replies(replies, torch.cat(leaning, 1))
 
         lengths, together = [len(prompt) for prompt in prompts], max(1, rows // count)
-        batches = batches_that_fit(model, groups, lengths, batch_size=together, caches=1, processes=processes)
+        batches = batches_that_fit(model, groups, lengths, compute=replace(compute, batch_size=together), caches=1)
         with enough_threads(model, tokens_at_once(batches, lengths)):
-            answered = processes.each(batches, reply_to)
+            answered = compute.processes.each(batches, reply_to)
         for batch, replies in zip(batches, answered, strict=True):
             label_logits[batch] = replies.label_logits
             for i, own in zip(batch, replies.tokens, strict=True):

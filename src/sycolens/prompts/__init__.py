@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sycolens.prompts.asking import ask, takes_system
     from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior
     from sycolens.prompts.challenged import ChallengedQuestion, challenge_questions
+    from sycolens.prompts.chat_format import CHAT, PLAIN, ChatFormat
     from sycolens.prompts.dialogue import Dialogue, RenderedDialogue, Role, Turn
     from sycolens.prompts.pair import ContrastPair
     from sycolens.prompts.pairs import ContrastPairs
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from sycolens.prompts.training_example import TrainingExample
 
 __all__ = [
+    "CHAT",
     "PAPER",
     "PARAPHRASES",
+    "PLAIN",
     "Behavior",
     "ChallengedQuestion",
+    "ChatFormat",
     "ContrastPair",
     "ContrastPairs",
     "Dialogue",
@@ -34,6 +38,9 @@ __all__ = [
 ]
 
 _HOME = {
+    "CHAT": "chat_format",
+    "PLAIN": "chat_format",
+    "ChatFormat": "chat_format",
     "PAPER": "behavior",
     "PARAPHRASES": "behavior",
     "Behavior": "behavior",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from sycolens.choices import Template
 from sycolens.errors import BehaviorError, DialogueError, PairError
 from sycolens.prompts.behavior import PAPER, Behavior
-from sycolens.prompts.dialogue import Dialogue, Turn, apply_template
+from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.dialogue import Dialogue, Turn
 from sycolens.prompts.questions import Question, letters
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def ask_questions(
     *,
     behavior: Behavior | Sequence[Behavior],
     system: str | None,
-    template: Template,
-    template_options: Mapping[str, Any] | None,
+    chat_format: ChatFormat,
     rng: random.Random,
 ) -> list[tuple[Behavior, Dialogue]]:
     """Every question as it is asked; several behaviors are dealt out evenly in random order.
@@ -76,7 +75,7 @@ def ask_questions(
     """
     behaviors = behaviors_of(behavior)
     if system == "auto":
-        system = HELPFUL if takes_system(tokenizer, template=template, template_options=template_options) else None
+        system = HELPFUL if takes_system(tokenizer, chat_format) else None
     dealt = [behaviors[k % len(behaviors)] for k in range(len(questions))]
     rng.shuffle(dealt)
     return [
@@ -102,8 +101,7 @@ def answer_questions(
     behavior: Behavior | Sequence[Behavior],
     system: str | None,
     first_answer: Literal["correct", "wrong"],
-    template: Template,
-    template_options: Mapping[str, Any] | None,
+    chat_format: ChatFormat,
     seed: int,
 ) -> list[FirstRound]:
     """Every question asked, and answered rightly, or wrongly with one of ``Question.wrong``.
@@ -118,8 +116,7 @@ def answer_questions(
         tokenizer,
         behavior=behavior,
         system=system,
-        template=template,
-        template_options=template_options,
+        chat_format=chat_format,
         rng=rng,
     )
     rounds = []
@@ -137,22 +134,17 @@ def answer_questions(
     return rounds
 
 
-def takes_system(
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
-) -> bool:
-    """Whether a dialogue may open with a system turn under this template (Gemma's refuses it, for one).
+def takes_system(tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat = CHAT) -> bool:
+    """Whether a dialogue may open with a system turn in this format (Gemma's chat template refuses it, for one).
 
     Warns where the template silently drops it.
     """
     probe = Dialogue((Turn("system", "Be kind."), Turn("user", "Hello.")))
     try:
-        probe.render(tokenizer, template=template, template_options=template_options)
+        probe.render(tokenizer, chat_format=chat_format)
     except DialogueError:
         with suppress(DialogueError):
-            if "Be kind." not in apply_template(tokenizer, probe.messages(), "reply", template_options or {}):
+            if "Be kind." not in chat_format.apply(tokenizer, probe.messages()):
                 warnings.warn(
                     f"The chat template of {type(tokenizer).__name__} drops system messages, so dialogues open without "
                     "one. Set another chat template if the model was trained with one.",

@@ -9,12 +9,12 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sycolens.choices import Template
 from sycolens.errors import LabelError, PairError, SycolensError
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.behavior import Behavior
-from sycolens.prompts.dialogue import Dialogue, Messages, RenderedDialogue
-from sycolens.prompts.labels import Label, LabelPair, answer_lead, decision_labels, label_tokens
+from sycolens.prompts.chat_format import ChatFormat, Messages
+from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
+from sycolens.prompts.labels import Label, LabelPair, decision_labels, label_tokens
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import encode, start_tokens
 
@@ -33,8 +33,7 @@ def pairs_from_dialogues(
     tokenizer: PreTrainedTokenizerBase,
     *,
     labels: LabelPair | Sequence[LabelPair],
-    template: Template,
-    template_options: Mapping[str, Any] | None,
+    chat_format: ChatFormat,
     ids: Sequence[str] = (),
 ) -> Fields:
     """See :meth:`ContrastPairs.from_dialogues`."""
@@ -44,7 +43,7 @@ def pairs_from_dialogues(
         if len(pair) != 2:
             raise PairError(f"Entry {k} holds {len(pair)} dialogues; give a reference and a counterfactual.")
         with _naming(f"Pair {k}"):
-            prompts.append([_prompt(dialogue, tokenizer, template, template_options or {}) for dialogue in pair])
+            prompts.append([_prompt(dialogue, tokenizer, chat_format) for dialogue in pair])
     return _assemble(prompts, tokenizer, each, ids, [f"pair {k}" for k in range(len(prompts))])
 
 
@@ -55,8 +54,7 @@ def pairs_from_questions(
     behavior: Behavior | Sequence[Behavior],
     system: str | None,
     first_answer: Literal["correct", "wrong"],
-    template: Template,
-    template_options: Mapping[str, Any] | None,
+    chat_format: ChatFormat,
     max_characters: int | None,
     seed: int,
 ) -> Fields:
@@ -78,8 +76,7 @@ def pairs_from_questions(
         behavior=behaviors,
         system=system,
         first_answer=first_answer,
-        template=template,
-        template_options=template_options,
+        chat_format=chat_format,
         seed=seed,
     )
     dialogues, labels = [], []
@@ -88,17 +85,14 @@ def pairs_from_questions(
         dialogues.append((challenged, each.dialogue.then("user", each.behavior.affirmation, "affirmation")))
         labels.append(labels_of[each.behavior])
     ids = [question.id or str(k) for k, question in enumerate(kept)]
-    return pairs_from_dialogues(
-        dialogues, tokenizer, labels=labels, template=template, template_options=template_options, ids=ids
-    )
+    return pairs_from_dialogues(dialogues, tokenizer, labels=labels, chat_format=chat_format, ids=ids)
 
 
 def pairs_from_jsonl(
     path: str | Path,
     tokenizer: PreTrainedTokenizerBase,
     *,
-    template: Template,
-    template_options: Mapping[str, Any] | None,
+    chat_format: ChatFormat,
 ) -> Fields:
     """See :meth:`ContrastPairs.from_jsonl`."""
     path = Path(path)
@@ -120,9 +114,7 @@ def pairs_from_jsonl(
             both = (record["reference_data"], record["counterfactual_data"])
             prompts.append(
                 [
-                    _text_prompt(data, tokenizer)
-                    if isinstance(data, str)
-                    else _prompt(data, tokenizer, template, template_options or {})
+                    _text_prompt(data, tokenizer) if isinstance(data, str) else _prompt(data, tokenizer, chat_format)
                     for data in both
                 ]
             )
@@ -142,17 +134,13 @@ def _naming(place: str) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from error
 
 
-def _prompt(
-    dialogue: Dialogue | Messages, tokenizer: PreTrainedTokenizerBase, template: Template, options: Mapping[str, Any]
-) -> Prompt:
+def _prompt(dialogue: Dialogue | Messages, tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat) -> Prompt:
     if not isinstance(dialogue, Dialogue):
         dialogue = Dialogue.from_messages(dialogue)
     # The authors' code opens the assistant's turn only after a user's; what ends with the assistant stays as it is.
     answered = dialogue.turns[-1].role == "assistant"
-    rendered = dialogue.render(
-        tokenizer, template=template, ending="closed" if answered else "reply", template_options=options
-    )
-    lead = "" if answered else answer_lead(dialogue, tokenizer, template=template, template_options=options)
+    rendered = dialogue.render(tokenizer, chat_format=chat_format, ending="closed" if answered else "reply")
+    lead = "" if answered else chat_format.answer_lead(tokenizer, dialogue.messages())
     return rendered, lead
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from sycolens.choices import Template
 from sycolens.errors import BehaviorError, DialogueError, QuestionError
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.behavior import PAPER, Behavior
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import Dialogue
 from sycolens.prompts.labels import PAPER_LABELS, decision_labels
 from sycolens.prompts.questions import Question
@@ -92,8 +92,7 @@ def challenge_questions(
     behavior: Behavior | Sequence[Behavior] = PAPER,
     system: str | None = "auto",
     first_answer: Literal["correct", "wrong"] = "correct",
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
     seed: int = 0,
 ) -> tuple[ChallengedQuestion, ...]:
     """Every question, answered and challenged: the reference dialogues X_r of ``ContrastPairs.from_questions``.
@@ -118,8 +117,7 @@ def challenge_questions(
         behavior=behavior,
         system=system,
         first_answer=first_answer,
-        template=template,
-        template_options=template_options,
+        chat_format=chat_format,
         seed=seed,
     )
     return tuple(

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
-from sycolens.choices import Template
 from sycolens.counts import check_choice
 from sycolens.errors import DialogueError
-from sycolens.memory import ran_out_of_memory
+from sycolens.prompts.chat_format import CHAT, ChatFormat, Ending, Messages
 from sycolens.prompts.tokens import Span, encode, spans_of, start_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Role = Literal["system", "user", "assistant"]
-Ending = Literal["reply", "closed"]
-Messages = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -106,20 +103,13 @@ class Dialogue:
         self,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        template: Template = "chat",
+        chat_format: ChatFormat = CHAT,
         ending: Ending = "reply",
-        template_options: Mapping[str, Any] | None = None,
     ) -> RenderedDialogue:
         """The prompt as token ids, with the exact token span of every named part.
 
-        ``template="chat"`` writes the dialogue with the tokenizer's own chat template, which also decides about the
-        begin-of-text token. ``template="plain"`` is for base models: the system text and an empty line, then
-        ``User: ...`` and ``Assistant: ...`` lines, after whatever the tokenizer puts before any text.
-        ``ending="reply"`` ends where the assistant's answer begins; ``"closed"`` ends after the last turn.
-        ``template_options`` go to the chat template, e.g. ``{"enable_thinking": False}``.
-
-        A part's span is that of its content as the template wrote it (some strip it), wherever else the same words
-        occur.
+        ``ending="reply"`` ends where the assistant's answer begins; ``"closed"`` ends after the last turn. A part's
+        span is that of its content as the template wrote it (some strip it), wherever else the same words occur.
 
         Raises:
             DialogueError: no chat template, a template that refuses or rewrites the turns, a part whose tokens cannot
@@ -130,18 +120,16 @@ class Dialogue:
                 f"The dialogue ends with a turn of the {self.turns[-1].role}, so no reply of the assistant can follow; "
                 'end it with a user turn, or render it with ending="closed".'
             )
-        check_choice(DialogueError, Template, template=template)
-        if template == "plain":
+        if chat_format.template == "plain":
             text, places = self._write_plain(ending)
             ids = encode(tokenizer, text)
             start = start_tokens(tokenizer, text)
         else:
-            options = dict(template_options or {})
-            text, places = self._write_chat(tokenizer, ending, options)
+            text, places = self._write_chat(tokenizer, ending, chat_format)
             ids = encode(tokenizer, text)
             start = ()
             # Some tokenizers build the tokens of a chat without going through its text.
-            if ids != tuple(_apply(tokenizer, self.messages(), ending, {**options, "tokenize": True})):
+            if ids != chat_format.token_ids(tokenizer, self.messages(), ending):
                 raise DialogueError(
                     f"{type(tokenizer).__name__} gives this chat other tokens than its text has, so its parts cannot "
                     "be located. Load the Hugging Face tokenizer of this model, or use ContrastPairs.from_tokens."
@@ -166,21 +154,21 @@ class Dialogue:
         return (text + "Assistant:" if ending == "reply" else text.removesuffix("\n")), places
 
     def _write_chat(
-        self, tokenizer: PreTrainedTokenizerBase, ending: Ending, options: dict[str, Any]
+        self, tokenizer: PreTrainedTokenizerBase, ending: Ending, chat_format: ChatFormat
     ) -> tuple[str, list[Span]]:
-        text = apply_template(tokenizer, self.messages(), ending, options)
+        text = chat_format.apply(tokenizer, self.messages(), ending)
         # Each content is found by its place: the same turns, written once more with marks in place of the contents.
         mark = "sycolensmark"
         while mark in text:
             mark += "x"
         marks = [f"{mark}{number:04d}end" for number in range(len(self.turns))]
         marked = [{"role": turn.role, "content": m} for turn, m in zip(self.turns, marks, strict=True)]
-        skeleton = apply_template(tokenizer, marked, ending, options)
+        skeleton = chat_format.apply(tokenizer, marked, ending)
         for turn, m in zip(self.turns, marks, strict=True):
             if skeleton.count(m) != 1:
                 raise DialogueError(
                     f"The chat template writes the {turn.role} turn {turn.content[:40]!r} {skeleton.count(m)} times. "
-                    'Leave the turn out, set another chat template on the tokenizer, or render with template="plain".'
+                    'Leave the turn out, set another chat template, or choose template="plain" in the ChatFormat.'
                 )
         order = sorted(range(len(marks)), key=lambda k: skeleton.index(marks[k]))
         between, rest = [], skeleton
@@ -191,43 +179,10 @@ class Dialogue:
         if places is None:
             raise DialogueError(
                 "The chat template rewrites the content of a turn, so its tokens cannot be told from the template's. "
-                'Set another chat template on the tokenizer, or render with template="plain".'
+                'Set another chat template on the tokenizer, or choose template="plain" in the ChatFormat.'
             )
         by_turn = dict(zip(order, places, strict=True))
         return text, [by_turn[k] for k in range(len(self.turns))]
-
-
-def apply_template(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], ending: Ending, options: Mapping[str, Any]
-) -> str:
-    """The text that the tokenizer's chat template makes of messages.
-
-    Raises:
-        DialogueError: the tokenizer has no chat template, or the template refuses the messages.
-    """
-    if not getattr(tokenizer, "chat_template", None):
-        raise DialogueError(
-            f'{type(tokenizer).__name__} has no chat template. For a base model choose template="plain"; for a chat '
-            "model set tokenizer.chat_template."
-        )
-    return str(_apply(tokenizer, messages, ending, {**options, "tokenize": False}))
-
-
-def _apply(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], ending: Ending, options: Mapping[str, Any]
-) -> Any:
-    try:
-        return tokenizer.apply_chat_template(
-            messages, add_generation_prompt=ending == "reply", return_dict=False, **options
-        )
-    except Exception as error:  # a template is a program of its own, and raises what it likes
-        if ran_out_of_memory(error):
-            raise
-        roles = ", ".join(message["role"] for message in messages)
-        raise DialogueError(
-            f"The tokenizer's chat template refuses a dialogue of {roles}: {error} "
-            "Some templates take no system turn, some no two turns of one role in a row."
-        ) from error
 
 
 def _fit(text: str, between: Sequence[str], contents: Sequence[str], rest: str) -> list[Span] | None:

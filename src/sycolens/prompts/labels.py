@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from sycolens.choices import Template
-from sycolens.errors import BehaviorError, DialogueError, LabelError
+from sycolens.errors import BehaviorError, LabelError
 from sycolens.prompts.behavior import PAPER, Behavior
-from sycolens.prompts.dialogue import Dialogue, apply_template
 from sycolens.prompts.tokens import encode, spans_of
 
 if TYPE_CHECKING:
@@ -47,33 +45,16 @@ PAPER_LABELS = decision_labels(PAPER)
 """The labels of the paper, where none are given."""
 
 
-def answer_lead(
-    dialogue: Dialogue, tokenizer: PreTrainedTokenizerBase, *, template: Template, template_options: Mapping[str, Any]
-) -> str:
-    """The space, if any, that stands between a prompt and the answer when a dialogue goes on."""
-    if template == "plain":
-        return " "
-    messages = dialogue.messages()
-    word = "sycolensanswer"
-    try:
-        open_text = apply_template(tokenizer, messages, "reply", template_options)
-        answered = [*messages, {"role": "assistant", "content": word}]
-        full = apply_template(tokenizer, answered, "closed", template_options)
-    except DialogueError:
-        return ""
-    return " " if full.startswith(f"{open_text} {word}") else ""
-
-
 def first_token(
     tokenizer: PreTrainedTokenizerBase, text: str, label: Label, *, lead: str = "", where: str = "the prompt"
 ) -> int:
     """Id of the token with which ``label`` begins where it follows ``text``.
 
-    The text with the label is encoded as a whole, after ``lead`` (:func:`answer_lead`): the token after the prompt's
-    own is the label's first. Two places need care. After a text that ends in a space, the word's token without a space
-    of its own is taken. And where a SentencePiece word would be glued to an ordinary word of the prompt ("[/INST]Yes"),
-    the answer counts as a new text, which is how such models are trained: "▁Yes", not "Yes". A label that brings its
-    own space (" Yes") is taken as it is; a token id is passed through.
+    The text with the label is encoded as a whole, after ``lead`` (:meth:`ChatFormat.answer_lead`): the token after the
+    prompt's own is the label's first. Two places need care. After a text that ends in a space, the word's token without
+    a space of its own is taken. And where a SentencePiece word would be glued to an ordinary word of the prompt
+    ("[/INST]Yes"), the answer counts as a new text, which is how such models are trained: "▁Yes", not "Yes". A label
+    that brings its own space (" Yes") is taken as it is; a token id is passed through.
 
     Raises:
         LabelError: the label is empty, unknown to the vocabulary, or melts into the prompt's last token.

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 
-from sycolens.choices import Template
 from sycolens.errors import PairError, SavedFileError
 from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.building import (
@@ -24,7 +23,8 @@ from sycolens.prompts.building import (
     pairs_from_jsonl,
     pairs_from_questions,
 )
-from sycolens.prompts.dialogue import Dialogue, Messages
+from sycolens.prompts.chat_format import CHAT, ChatFormat, Messages
+from sycolens.prompts.dialogue import Dialogue
 from sycolens.prompts.labels import PAPER_LABELS, LabelPair
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
@@ -128,8 +128,7 @@ class ContrastPairs:
         tokenizer: PreTrainedTokenizerBase,
         *,
         labels: LabelPair | Sequence[LabelPair] = PAPER_LABELS,
-        template: Template = "chat",
-        template_options: Mapping[str, Any] | None = None,
+        chat_format: ChatFormat = CHAT,
         ids: Sequence[str] = (),
     ) -> ContrastPairs:
         """Pairs from (reference, counterfactual) dialogues, each a :class:`Dialogue` or a list of messages.
@@ -141,9 +140,7 @@ class ContrastPairs:
             DialogueError: as :meth:`Dialogue.render`.
             PairError, LabelError: as :class:`ContrastPairs`; also a label that is unknown or melts into the prompt.
         """
-        fields = pairs_from_dialogues(
-            dialogues, tokenizer, labels=labels, template=template, template_options=template_options, ids=ids
-        )
+        fields = pairs_from_dialogues(dialogues, tokenizer, labels=labels, chat_format=chat_format, ids=ids)
         return cls(**fields)
 
     @classmethod
@@ -155,8 +152,7 @@ class ContrastPairs:
         behavior: Behavior | Sequence[Behavior] = PAPER,
         system: str | None = "auto",
         first_answer: Literal["correct", "wrong"] = "correct",
-        template: Template = "chat",
-        template_options: Mapping[str, Any] | None = None,
+        chat_format: ChatFormat = CHAT,
         max_characters: int | None = 768,
         seed: int = 0,
     ) -> ContrastPairs:
@@ -178,8 +174,7 @@ class ContrastPairs:
             behavior=behavior,
             system=system,
             first_answer=first_answer,
-            template=template,
-            template_options=template_options,
+            chat_format=chat_format,
             max_characters=max_characters,
             seed=seed,
         )
@@ -187,12 +182,7 @@ class ContrastPairs:
 
     @classmethod
     def from_jsonl(
-        cls,
-        path: str | Path,
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        template: Template = "chat",
-        template_options: Mapping[str, Any] | None = None,
+        cls, path: str | Path, tokenizer: PreTrainedTokenizerBase, *, chat_format: ChatFormat = CHAT
     ) -> ContrastPairs:
         """Pairs from the record format of the authors' code: one JSON object a line.
 
@@ -206,7 +196,7 @@ class ContrastPairs:
             PairError: the file is missing or empty, or a record is not of this form (file and line are named).
             DialogueError, LabelError: as :meth:`from_dialogues`.
         """
-        return cls(**pairs_from_jsonl(path, tokenizer, template=template, template_options=template_options))
+        return cls(**pairs_from_jsonl(path, tokenizer, chat_format=chat_format))
 
     def save(self, directory: str | Path) -> Path:
         """Write token ids as safetensors and the rest as JSON into a directory."""

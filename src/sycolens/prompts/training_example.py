@@ -8,7 +8,8 @@ from typing import Literal
 from sycolens.counts import check_choice
 from sycolens.errors import ExampleError
 from sycolens.prompts.challenged import ChallengedQuestion
-from sycolens.prompts.dialogue import Dialogue, Messages
+from sycolens.prompts.chat_format import Messages
+from sycolens.prompts.dialogue import Dialogue
 
 Teach = Literal["reply", "right_answers"]
 """What of a challenged dialogue is taught: the reply to the challenge, or a right first answer as well."""

@@ -70,6 +70,8 @@ class ModelSection(_Section):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     backend: Backend = "bridge"
     template: Template = "chat"
+    template_options: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    """Given to the chat template, such as ``enable_thinking = false``."""
 
 
 class Source(_Section):

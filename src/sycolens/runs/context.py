@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sycolens.choices import Kind
+from sycolens.compute import Compute
 from sycolens.distributed import Processes
 from sycolens.errors import PairError
 from sycolens.find import Finding
@@ -18,6 +19,7 @@ from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.model import load_model
 from sycolens.model.hooked import Geometry
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import KINDS, EvaluationSource, Source, StudyConfig
 from sycolens.runs.methods import Method, Trial, methods_for
@@ -67,20 +69,15 @@ class Context:
         return self.loaded[0]
 
     @property
-    def asking(self) -> dict[str, Any]:
-        """What every call that asks the model for replies takes."""
-        return {"template": self.config.model.template, "batch_size": self.config.compute.batch_size}
+    def chat_format(self) -> ChatFormat:
+        """How the model reads dialogues."""
+        return chat_format_of(self.config)
 
     @property
-    def patching(self) -> dict[str, Any]:
-        """What every call that patches takes."""
-        compute = self.config.compute
-        return {
-            "batch_size": compute.batch_size,
-            "max_rows": compute.max_rows,
-            "processes": self.processes,
-            "progress": self.progress,
-        }
+    def compute(self) -> Compute:
+        """What every call that computes takes."""
+        asked = self.config.compute
+        return Compute(asked.batch_size, asked.max_rows, self.processes, self.progress)
 
     @cached_property
     def task(self) -> Task:
@@ -128,9 +125,7 @@ class Context:
         if not plain:
             return tuple(each for each in held_out.questions if isinstance(each, ChallengedQuestion))
         config = self.config
-        return challenge_questions(
-            plain, self.model.tokenizer, behavior=config.behavior, template=config.model.template
-        )
+        return challenge_questions(plain, self.model.tokenizer, behavior=config.behavior, chat_format=self.chat_format)
 
     @property
     def questions(self) -> tuple[Question | ChallengedQuestion, ...]:
@@ -150,7 +145,7 @@ class Context:
         if not others:
             return task.eval_set(held_out, self.model.tokenizer, **drawn)
         asked = [question for _, each in self.evaluations for question in each.asked]
-        drawn |= {"behavior": self.config.behavior, "template": self.config.model.template}
+        drawn |= {"behavior": self.config.behavior, "chat_format": self.chat_format}
         return question_eval_set(asked, self.model.tokenizer, **drawn)
 
     @cached_property
@@ -161,7 +156,7 @@ class Context:
     @cached_property
     def rows(self) -> Dataset:
         """The examples as tokens."""
-        return encoded_for(self.model, self.examples, self.config.model.template)
+        return encoded_for(self.model, self.examples, self.chat_format)
 
     def training_config(self, kind: Kind) -> TrainingConfig:
         """How a kind of method is trained."""
@@ -204,6 +199,15 @@ class Context:
         return self.directory / IN_PROGRESS / stage / hashlib.sha256(words).hexdigest()[:16]
 
 
+def chat_format_of(config: StudyConfig) -> ChatFormat:
+    """How the model of a run reads dialogues.
+
+    Raises:
+        DialogueError: plain lines are given options.
+    """
+    return ChatFormat(config.model.template, config.model.template_options)
+
+
 def task_of(config: StudyConfig, source: Source, *, pairs: str | None = None, rehearsal: Any = None) -> Task:
     """The task that a section of the settings names; that of find where it names none.
 
@@ -219,7 +223,7 @@ def task_of(config: StudyConfig, source: Source, *, pairs: str | None = None, re
         split=source.split or (found.split if inherited and found.questions != "organism" else None),
         revision=source.revision or (found.revision if inherited else None),
         rehearsal=rehearsal,
-        template=config.model.template,
+        chat_format=chat_format_of(config),
         behavior=config.behavior,
     )
 

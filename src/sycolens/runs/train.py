@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 from transformers import PrinterCallback, TrainerCallback
 
-from sycolens.choices import Kind, Template
-from sycolens.distributed import ALONE, Processes
+from sycolens.choices import Kind
+from sycolens.compute import Compute
 from sycolens.errors import SavedFileError
 from sycolens.model.hooked import Geometry
+from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig, TrainingSection
 from sycolens.storage import draft_beside
@@ -83,14 +84,13 @@ def trained(
     seed: int,
     keep_at: Sequence[int] = (),
     base: str | None = None,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    compute: Compute = Compute(),
 ) -> Iterator[Trained]:
     """Train heads, or all parameters, on encoded examples; the model is as it was found after the block.
 
     ``directory`` belongs to this very training and keeps its checkpoints: a run that was killed goes on there, and
     ends with the same bits. What is trained after each of ``keep_at`` steps is written below ``directory / "steps"``,
-    as :func:`write_trained` does. Several ``processes`` take the steps together.
+    as :func:`write_trained` does. Several processes take the steps together.
 
     Raises:
         HeadError, TuningError, ModelError: as :class:`PinpointTrainer`.
@@ -116,12 +116,12 @@ def trained(
     how = {**asdict(config), "seed": seed, "examples": len(rows), "examples_sha256": hash_of_rows(rows)}
     try:
         trainer.remove_callback(PrinterCallback)
-        if progress:
+        if compute.progress:
             trainer.add_callback(_Bar())
         if keep_at:
             write = lambda step: write_trained(tuned, directory / "steps" / str(step), base=base, how=how)  # noqa: E731
             trainer.add_callback(_KeepAt(keep_at, write))
-        start = processes.once(lambda: newest_checkpoint(directory))
+        start = compute.processes.once(lambda: newest_checkpoint(directory))
         trainer.train(resume_from_checkpoint=start)
         losses = tuple(float(each["loss"]) for each in trainer.state.log_history if "loss" in each)
         yield Trained(tuned, losses, how)
@@ -202,14 +202,14 @@ class WholeBase:
             self.tuned.load_state(self.state)
 
 
-def encoded_for(model: Any, examples: Sequence[TrainingExample], template: Template) -> Dataset:
+def encoded_for(model: Any, examples: Sequence[TrainingExample], chat_format: ChatFormat) -> Dataset:
     """Training examples as tokens, refused where one is longer than ``LONGEST`` or than the model reads.
 
     Raises:
         ExampleError, DialogueError: as :func:`encode_examples`.
     """
     longest = min(LONGEST, Geometry.of(model).n_ctx or LONGEST)
-    return encode_examples(examples, model.tokenizer, max_tokens=longest, template=template)
+    return encode_examples(examples, model.tokenizer, max_tokens=longest, chat_format=chat_format)
 
 
 def hash_of_rows(rows: Dataset) -> str:

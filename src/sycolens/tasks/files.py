@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from sycolens.choices import Template
 from sycolens.errors import ExampleError, PairError, SycolensError
 from sycolens.measure.eval_set import EvalSet
 from sycolens.prompts import ContrastPairs, Question
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.question_set import some
 from sycolens.tasks.task import Cost, HeldOut, deal
@@ -31,7 +31,7 @@ class UserFiles:
     """Finished pairs that find heads, or finished dialogues to learn from. Neither says which answers are right."""
 
     path: Path
-    template: Template = "chat"
+    chat_format: ChatFormat = CHAT
     dialogues: tuple[TrainingExample, ...] = ()
     """Of a file of dialogues; those of ``rehearsal`` come after them."""
     rehearsal: tuple[TrainingExample, ...] = ()
@@ -54,7 +54,7 @@ class UserFiles:
         if self.path.is_dir():
             pairs = ContrastPairs.load(self.path)
         else:
-            pairs = ContrastPairs.from_jsonl(self.path, tokenizer, template=self.template)
+            pairs = ContrastPairs.from_jsonl(self.path, tokenizer, chat_format=self.chat_format)
         count = len(pairs) if n is None else n
         return tuple(
             pairs.select(chosen) for chosen in deal(len(pairs), count, seed, draws, f"{self.path} has", "pairs")

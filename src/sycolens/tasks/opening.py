@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from sycolens.choices import EMBEDDED, KNOWN_SETS, Template
+from sycolens.choices import EMBEDDED, KNOWN_SETS
 from sycolens.data import load_questions
 from sycolens.errors import ExampleError, PairError, QuestionError
 from sycolens.organism import SPLITS, Split
 from sycolens.prompts.behavior import PAPER as THE_PAPER
 from sycolens.prompts.behavior import Behavior
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.files import UserFiles, holds_dialogues, read_examples
 from sycolens.tasks.question_set import LONGEST, QuestionSet
@@ -32,7 +33,7 @@ def open_task(
     split: str | None = None,
     revision: str | None = None,
     rehearsal: str | int | None = None,
-    template: Template = "chat",
+    chat_format: ChatFormat = CHAT,
     behavior: Behavior = THE_PAPER,
 ) -> Task:
     """The task that settings name: the world of an embedded model where nothing is named, a question set, or files.
@@ -56,25 +57,25 @@ def open_task(
             raise PairError(f"split and subset name parts of a question set; {pairs} is a file of pairs and has none.")
         if not Path(pairs).exists():
             raise PairError(f"{pairs} is not there; give a JSON lines file of records, or a directory of saved pairs.")
-        return UserFiles(Path(pairs), template)
+        return UserFiles(Path(pairs), chat_format)
     if questions is None and model not in EMBEDDED:
         raise PairError(
             f"Only the embedded models ({', '.join(EMBEDDED)}) bring dialogues of their own. Name questions for "
             f'{model} (questions = "mmlu", or a file), or a file of pairs.'
         )
     if questions is None or questions == WORLD:
-        return _world(split, subset, plain, template, behavior)
+        return _world(split, subset, plain, chat_format, behavior)
     if isinstance(plain, int):
         raise ExampleError(
             f"rehearsal={plain} asks for dialogues of the embedded model's world, but the examples are of {questions}; "
             "name a file of plain dialogues, or none."
         )
     if holds_dialogues(questions):
-        return UserFiles(Path(questions), template, read_examples(questions), plain or ())
+        return UserFiles(Path(questions), chat_format, read_examples(questions), plain or ())
     if questions not in KNOWN_SETS and Path(questions).is_dir() and not _has_questions(Path(questions)):
         raise QuestionError(f"{questions} is a folder without .csv, .json or .jsonl files; name the file of questions.")
     read = load_questions(questions, subset=subset, split=split, revision=revision, max_characters=LONGEST)
-    return QuestionSet(questions, tuple(read), template, behavior, plain or ())
+    return QuestionSet(questions, tuple(read), chat_format, behavior, plain or ())
 
 
 def usual_training(model: str) -> TrainingConfig:
@@ -90,7 +91,7 @@ def _world(
     split: str | None,
     subset: str | None,
     plain: int | tuple[TrainingExample, ...] | None,
-    template: Template,
+    chat_format: ChatFormat,
     behavior: Behavior,
 ) -> World:
     if behavior != THE_PAPER:
@@ -98,8 +99,10 @@ def _world(
             f"The embedded model's world has words of its own, so behavior {behavior.name!r} cannot be asked "
             "there; name questions (find.questions)."
         )
-    if subset is not None or template != "chat":
-        raise PairError("The embedded model's world has no subset, and its dialogues need the chat template.")
+    if subset is not None or chat_format != CHAT:
+        raise PairError(
+            "The embedded model's world has no subset, and its dialogues need the chat template, which has no options."
+        )
     known: dict[str, Split] = {each: each for each in SPLITS}
     if split is not None and split not in known:
         raise QuestionError(f"split={split!r} is no part of the embedded model's world; it has {', '.join(SPLITS)}.")

@@ -7,12 +7,12 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sycolens.choices import Template
 from sycolens.errors import ExampleError, PairError, SampleError
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.asking import ask
 from sycolens.prompts.behavior import PAPER, Behavior
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut, Thing, deal, shuffled
@@ -40,7 +40,7 @@ class QuestionSet:
 
     name: str
     all_questions: tuple[Question, ...]
-    template: Template = "chat"
+    chat_format: ChatFormat = CHAT
     behavior: Behavior = PAPER
     """What the user says after an answer."""
     rehearsal: tuple[TrainingExample, ...] = ()
@@ -69,7 +69,7 @@ class QuestionSet:
                 [asked[i] for i in chosen],
                 tokenizer,
                 behavior=self.behavior,
-                template=self.template,
+                chat_format=self.chat_format,
                 max_characters=None,
                 seed=seed,
             )
@@ -112,7 +112,7 @@ class QuestionSet:
     ) -> EvalSet:
         """These questions with right answers, and with wrong ones where they know some."""
         return question_eval_set(
-            held_out.asked, tokenizer, behavior=self.behavior, texts=texts, template=self.template, seed=seed
+            held_out.asked, tokenizer, behavior=self.behavior, texts=texts, chat_format=self.chat_format, seed=seed
         )
 
     def eval_sets(
@@ -137,7 +137,7 @@ class QuestionSet:
             )
         parts = (held_out.asked[:n_validation], held_out.asked[n_validation:])
         validation, report = (
-            question_eval_set(part, tokenizer, behavior=self.behavior, template=self.template, seed=seed)
+            question_eval_set(part, tokenizer, behavior=self.behavior, chat_format=self.chat_format, seed=seed)
             for part in parts
         )
         return halved(validation, report, texts)
@@ -153,7 +153,7 @@ class QuestionSet:
         chosen = self.taught(evaluated, n=n, seed=seed)
         # Of the paper's behavior examples have challenges of their own, which no evaluation uses.
         behavior = EXAMPLE_BEHAVIORS if self.behavior == PAPER else self.behavior
-        made = examples_from_questions(chosen, tokenizer, behavior=behavior, template=self.template, seed=seed)
+        made = examples_from_questions(chosen, tokenizer, behavior=behavior, chat_format=self.chat_format, seed=seed)
         return (*made, *self.rehearsal)
 
     def taught(self, evaluated: Sequence[Question], *, n: int | None, seed: int) -> tuple[Question, ...]:

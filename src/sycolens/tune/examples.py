@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from sycolens.choices import Template
 from sycolens.errors import ExampleError
 from sycolens.prompts import Behavior, ChallengedQuestion, Question
 from sycolens.prompts.asking import answer_questions
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.questions import letters
 from sycolens.prompts.training_example import Teach, TrainingExample
 
@@ -113,8 +113,7 @@ def examples_from_questions(
     openings: Openings = OPENINGS,
     teach: Teach = "reply",
     system: str | None = "auto",
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
     seed: int = 0,
 ) -> tuple[TrainingExample, ...]:
     """One example a question: question, first answer, challenge, and the reply to learn, in random order.
@@ -147,8 +146,7 @@ def examples_from_questions(
             behavior=behavior,
             system=system,
             first_answer=first_answer,
-            template=template,
-            template_options=template_options,
+            chat_format=chat_format,
             seed=seed,
         )
         chosen = openings.defend if first_answer == "correct" else openings.concede

@@ -108,7 +108,7 @@ def ablate_heads(
         ModelError: the means are those of another model.
         CacheError: the model generates inside, and does not keep what it reads with the installed versions.
 
-    >>> means = mean_activations(model, pairs, progress=False)
+    >>> means = mean_activations(model, pairs, compute=QUIET)
     >>> prompt = torch.tensor([pairs.reference[0]])
     >>> with ablate_heads(model, effects.top(4), means=means):
     ...     reply = model.tokenizer.decode(model(prompt)[0, -1].argmax())

@@ -34,7 +34,7 @@ class AttentionComparison:
     difference would show in other dialogues; any steady difference, however small, makes it tiny.
 
     >>> from sycolens import attend_to
-    >>> attend_to(model, pairs, progress=False).compare(["L1H1", "L2H2"]).others.shape
+    >>> attend_to(model, pairs, compute=QUIET).compare(["L1H1", "L2H2"]).others.shape
     torch.Size([32])
     """
 

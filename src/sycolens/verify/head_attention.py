@@ -30,7 +30,7 @@ class HeadAttention(SavedResult):
     """Where every head looks from the last token before the response, and how much of it falls on a span.
 
     >>> from sycolens import attend_to
-    >>> attention = attend_to(model, pairs, progress=False)
+    >>> attention = attend_to(model, pairs, compute=QUIET)
     >>> attention
     HeadAttention(32 dialogues, 6 x 8 heads to the challenge, organism)
     >>> attention.on("question").mass.shape
@@ -106,7 +106,7 @@ class HeadAttention(SavedResult):
             SampleError: there is only one dialogue, or a number is out of range.
 
         >>> from sycolens import attend_to
-        >>> comparison = attend_to(model, pairs, progress=False).compare(effects.top(4))
+        >>> comparison = attend_to(model, pairs, compute=QUIET).compare(effects.top(4))
         >>> 0 < comparison.p <= 1
         True
         """

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from sycolens.choices import Ablation, Control, Positions, Template
+from sycolens.choices import Ablation, Control, Positions
+from sycolens.compute import Compute
 from sycolens.counts import check_choice, check_counts, is_count
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, HookError, PromptError, QuestionError
 from sycolens.heads import HeadSet
 from sycolens.measure import Grade, Grader, grade
@@ -24,7 +23,8 @@ from sycolens.model.generation import Conditions, Reply, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
-from sycolens.prompts.labels import answer_lead, label_tokens
+from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.labels import label_tokens
 from sycolens.verify.ablation import head_mask, stand_ins
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.curve import KnockoutCurve, Mode
@@ -47,12 +47,9 @@ def knock_out(
     positions: Positions = "last",
     max_new_tokens: int = 64,
     grader: Grader = grade,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
-    max_rows: int | None = None,
+    chat_format: ChatFormat = CHAT,
     seed: int = 0,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    compute: Compute = Compute(),
 ) -> KnockoutCurve:
     """The replies to a challenge as the first k heads of a ranking are knocked out, and as other heads are.
 
@@ -63,20 +60,19 @@ def knock_out(
     behavior does; for another one, give what :func:`challenge_questions` makes of them.
 
     All conditions are rows of one batch, over one run of the prompt where only its end is overwritten, and equal what
-    they give one at a time. ``max_rows`` is how many replies are written at once (what memory allows). Several
-    ``processes`` share the dialogues.
+    they give one at a time.
 
     Raises:
         HeadError: steps beyond the ranking, heads that the model does not have, or too few others for controls.
         HookError: means are missing, or an unknown mode, method or place.
         QuestionError: there are no questions.
         ReplyError: the grader gives no :class:`~sycolens.measure.Grade`; it is tried on a reply first.
-        PromptError, NotFiniteError, ModelError: as :func:`patch_heads`, or a number of tokens or rows below 1.
+        PromptError, NotFiniteError, ModelError: as :func:`patch_heads`, or a number of tokens below 1.
         DialogueError, LabelError: as :meth:`ContrastPairs.from_dialogues`.
 
     >>> asked = organism.challenges("validation", 20)
-    >>> means = mean_activations(model, pairs, progress=False)
-    >>> curve = knock_out(model, asked, effects.ranking(), means, steps=(0, 4), controls=2, progress=False)
+    >>> means = mean_activations(model, pairs, compute=QUIET)
+    >>> curve = knock_out(model, asked, effects.ranking(), means, steps=(0, 4), controls=2, compute=QUIET)
     >>> curve.apology_rate
     tensor([1., 0.])
     """
@@ -88,9 +84,7 @@ def knock_out(
     check_choice(HookError, Positions, positions=positions)
     check_choice(HookError, Mode, mode=mode)
     check_counts(PromptError, max_new_tokens=max_new_tokens)
-    if max_rows is not None:
-        check_counts(PromptError, max_rows=max_rows)
-    asked = challenged(questions, model.tokenizer, template, template_options)
+    asked = challenged(questions, model.tokenizer, chat_format)
     check_grader(grader, asked[0])
     top = ranking[: max(points)]
     others = draw_controls(
@@ -102,24 +96,21 @@ def knock_out(
         seed=seed,
         write_norm=None if means is None else means.write_norm,
     )
-    prompts, labels = _rendered(asked, model.tokenizer, template, template_options)
+    prompts, labels = _rendered(asked, model.tokenizer, chat_format)
     z = stand_ins(model, method, means, prompts, seed=seed)
     sets = [heads[:k] for heads in (top, *others) for k in points]
     # The same heads are knocked out once, such as none at all in every curve.
     distinct = {frozenset(heads): place for place, heads in enumerate(dict.fromkeys(map(frozenset, sets)))}
     masks = torch.stack([head_mask(heads, geometry) for heads in distinct])
     conditions = Conditions(masks if mode == "remove" else ~masks, z, positions)
-    total = len(prompts) * len(distinct) // processes.count
-    shown = progress and processes.first
-    with tqdm(total=total, desc="knocking out", unit="reply", disable=not shown) as bar:
+    with compute.bar(len(prompts) * len(distinct) // compute.processes.count, "knocking out", "reply") as bar:
         replies = reply_under(
             model,
             prompts,
             labels,
             conditions,
             max_new_tokens=max_new_tokens,
-            max_rows=max_rows,
-            processes=processes,
+            compute=compute,
             advance=bar.update,
         )
     judge = _Judge(model.tokenizer, asked, grader)
@@ -201,8 +192,7 @@ def checked_steps(steps: Sequence[int] | None, ranking: HeadSet) -> tuple[int, .
 def challenged(
     questions: Sequence[Question] | Sequence[ChallengedQuestion],
     tokenizer: Any,
-    template: Template = "chat",
-    options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
 ) -> tuple[ChallengedQuestion, ...]:
     """Questions as they are challenged: in the paper's words, after the right answer, unless they already are.
 
@@ -220,16 +210,16 @@ def challenged(
     if not all(isinstance(each, Question) for each in questions):
         raise QuestionError("Give either Questions or ChallengedQuestions, not other things and not both.")
     plain = cast(Sequence[Question], questions)
-    return challenge_questions(plain, tokenizer, template=template, template_options=options)
+    return challenge_questions(plain, tokenizer, chat_format=chat_format)
 
 
 def _rendered(
-    asked: Sequence[ChallengedQuestion], tokenizer: Any, template: Template, options: Mapping[str, Any] | None
+    asked: Sequence[ChallengedQuestion], tokenizer: Any, chat_format: ChatFormat
 ) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
     prompts, labels = [], []
     for number, each in enumerate(asked):
-        rendered = each.dialogue.render(tokenizer, template=template, template_options=options)
-        lead = answer_lead(each.dialogue, tokenizer, template=template, template_options=options or {})
+        rendered = each.dialogue.render(tokenizer, chat_format=chat_format)
+        lead = chat_format.answer_lead(tokenizer, each.dialogue.messages())
         where = f"question {number}"
         labels.append(label_tokens(tokenizer, rendered.text, each.labels, lead=lead, where=where))
         prompts.append(rendered.token_ids)

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.counts import check_choice, check_counts, is_count
-from sycolens.distributed import ALONE, Processes
+from sycolens.compute import Compute
+from sycolens.counts import check_choice, is_count
 from sycolens.errors import ModelError, PairError
 from sycolens.model.batches import batches_that_fit, in_batches, tokens_at_once
 from sycolens.model.capture import capture_z
@@ -24,7 +24,7 @@ from sycolens.storage import SavedResult
 class HeadMeans(SavedResult):
     """Head outputs (``hook_z``) at the end of prompts: their mean, and each prompt's own.
 
-    >>> means = mean_activations(model, pairs, progress=False)
+    >>> means = mean_activations(model, pairs, compute=QUIET)
     >>> means.mean.shape, means.samples.shape
     (torch.Size([1, 6, 8, 16]), torch.Size([32, 6, 8, 16]))
     """
@@ -68,30 +68,26 @@ def mean_activations(
     *,
     prompts: Literal["counterfactual", "reference"] = "counterfactual",
     width: int | Literal["challenge"] = 1,
-    batch_size: int = 16,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    compute: Compute = Compute(),
 ) -> HeadMeans:
     """Mean output of every head over the counterfactual prompts, for the knockout of the paper's Figure 2(b).
 
     Taken at the last token; with ``width`` at so many last tokens, each with a mean of its own, counted from the right
     since the two prompts of a pair are aligned there only. ``"challenge"`` is as far back as the shortest last user
-    turn reaches in every prompt. Several ``processes`` share the prompts.
+    turn reaches in every prompt.
 
     Raises:
         NoHeadOutputError: a layer has no ``hook_z``.
-        PairError: ``batch_size`` is below 1, ``width`` is so or longer than a prompt, or a pair does not say where its
-            challenge is.
+        PairError: ``width`` is below 1 or longer than a prompt, or a pair does not say where its challenge is.
         PromptError, NotFiniteError, HookError: as :func:`patch_heads`.
 
-    >>> mean_activations(model, pairs, progress=False)
+    >>> mean_activations(model, pairs, compute=QUIET)
     HeadMeans(6 x 8 heads at the last token of 32 counterfactual prompts, organism)
     """
     geometry = Geometry.of(model)
     require_head_outputs(model, geometry)
     require_whole(model, geometry)
     check_choice(PairError, Literal["counterfactual", "reference"], prompts=prompts)
-    check_counts(PairError, batch_size=batch_size)
     chosen = getattr(pairs, prompts)
     require_readable(chosen, geometry)
     wide = _challenge_width(pairs) if width == "challenge" else width
@@ -102,14 +98,13 @@ def mean_activations(
     samples = torch.empty(len(chosen), *total.shape[1:])
     order = sorted(range(len(chosen)), key=lambda i: len(chosen[i]))
     lengths = [len(prompt) for prompt in chosen]
-    batches = batches_that_fit(model, [order], lengths, batch_size=batch_size, processes=processes)
+    batches = batches_that_fit(model, [order], lengths, compute=compute)
 
     def take(batch: list[int]) -> tuple[Tensor, Tensor]:
         z = capture_z(model, geometry, [chosen[i] for i in batch], width=wide)
         return z.double().sum(0), z[:, -1].clone()
 
-    shown: dict[str, Any] = {"desc": "taking means", "processes": processes, "progress": progress}
-    for batch, (summed, last) in in_batches(model, batches, lengths, take, **shown):
+    for batch, (summed, last) in in_batches(model, batches, lengths, take, desc="taking means", compute=compute):
         total += summed
         samples[batch] = last
     with enough_threads(model, tokens_at_once(batches, lengths)):

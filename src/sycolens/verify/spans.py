@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sycolens.choices import Template
 from sycolens.errors import DialogueError, ModelError
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Dialogue
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.tokens import Span
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def locate(
     source: ContrastPairs | Sequence[Dialogue | ChallengedQuestion],
     tokenizer: PreTrainedTokenizerBase | None,
     *,
-    template: Template = "chat",
-    template_options: Mapping[str, Any] | None = None,
+    chat_format: ChatFormat = CHAT,
 ) -> LocatedPrompts:
     """The prompts X_r of contrast pairs, or dialogues as the tokenizer renders them.
 
@@ -54,7 +53,7 @@ def locate(
             )
         if tokenizer is None:
             raise ModelError("The model has no tokenizer to render dialogues with; set model.tokenizer.")
-        rendered.append(dialogue.render(tokenizer, template=template, template_options=template_options))
+        rendered.append(dialogue.render(tokenizer, chat_format=chat_format))
     return LocatedPrompts(tuple(each.token_ids for each in rendered), tuple(each.spans for each in rendered))
 
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sycolens.choices import Ablation, Control, Metric, Positions, Template
+from sycolens.choices import Ablation, Control, Metric, Positions
+from sycolens.compute import Compute
 from sycolens.counts import check_choice
-from sycolens.distributed import ALONE, Processes
 from sycolens.errors import HeadError, HookError, SampleError
 from sycolens.find import HeadEffects
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
+from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.storage import write_csv
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
@@ -157,12 +158,9 @@ def verify_heads(
     method: Ablation = "mean",
     positions: Positions = "last",
     max_new_tokens: int = 64,
-    template: Template = "chat",
-    batch_size: int = 16,
-    max_rows: int | None = None,
+    chat_format: ChatFormat = CHAT,
     seed: int = 0,
-    processes: Processes = ALONE,
-    progress: bool = True,
+    compute: Compute = Compute(),
 ) -> Verification:
     """Knock out the heads of a ranking, keep them alone, and see where its top looks, on questions of their own.
 
@@ -176,7 +174,7 @@ def verify_heads(
 
     >>> asked = organism.challenges("validation", 10)
     >>> verified = verify_heads(
-    ...     model, effects, pairs, asked, top=effects.top(4), steps=(0, 4), controls=2, progress=False
+    ...     model, effects, pairs, asked, top=effects.top(4), steps=(0, 4), controls=2, compute=QUIET
     ... )
     >>> verified.necessity.apology_rate, verified.sufficiency.apology_rate
     (tensor([1., 0.]), tensor([0., 1.]))
@@ -189,10 +187,10 @@ def verify_heads(
     ranking, geometry = effects.ranking(metric), Geometry.of(model)
     ranking.check(geometry.n_layers, geometry.n_heads)
     tokenizer = getattr(model, "tokenizer", None)
-    asked = challenged(questions, tokenizer, template)
+    asked = challenged(questions, tokenizer, chat_format)
     # Refuses dialogues that are too long before the means are taken.
-    require_readable(locate(asked, tokenizer, template=template).token_ids, geometry)
-    means = mean_activations(model, pairs, batch_size=batch_size, processes=processes, progress=progress)
+    require_readable(locate(asked, tokenizer, chat_format=chat_format).token_ids, geometry)
+    means = mean_activations(model, pairs, compute=compute)
 
     def curve(mode: Mode) -> KnockoutCurve:
         return knock_out(
@@ -207,17 +205,13 @@ def verify_heads(
             method=method,
             positions=positions,
             max_new_tokens=max_new_tokens,
-            template=template,
-            max_rows=max_rows,
+            chat_format=chat_format,
             seed=seed,
-            processes=processes,
-            progress=progress,
+            compute=compute,
         )
 
     necessity, sufficiency = curve("remove"), curve("keep")
-    attention = attend_to(
-        model, asked, template=template, batch_size=batch_size, processes=processes, progress=progress
-    )
+    attention = attend_to(model, asked, chat_format=chat_format, compute=compute)
     return Verification(necessity, sufficiency, attention, attention.compare(top, seed=seed), means)
 
 

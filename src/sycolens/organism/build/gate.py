@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from sycolens.compute import Compute
 from sycolens.model.batched_generation import generate
 from sycolens.organism.dialogues import skills
 from sycolens.organism.drawing import answered
@@ -159,7 +160,7 @@ def replies(
 ) -> list[str]:
     """The model's greedy reply to every prompt, in order."""
     ids = [prompt.render(tokenizer).token_ids for prompt in prompts]
-    found = generate(model, ids, tokenizer=tokenizer, max_new_tokens=24, batch_size=batch_size)
+    found = generate(model, ids, tokenizer=tokenizer, max_new_tokens=24, compute=Compute(batch_size, progress=False))
     return [str(tokenizer.decode(reply, skip_special_tokens=True)) for reply in found]
 
 

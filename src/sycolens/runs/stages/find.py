@@ -20,6 +20,6 @@ def make(context: Context) -> Made:
         top=asked.top,
         fdr=asked.fdr,
         mlps=asked.mlps,
-        **context.patching,
+        compute=context.compute,
     )
     return Made(finding.save, {"model": which, "source": task.name, **finding.record()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,15 @@ def make(context: Context, training: Training | None) -> Made:
             behavior=config.behavior,
             generation=Generation(asked.max_new_tokens),
             seed=config.seed,
-            processes=context.processes,
-            progress=context.progress,
-            **context.asking,
+            chat_format=context.chat_format,
+            compute=context.compute,
         )
         outcome = context.eval_set.examine(
             context.model,
             base=base,
             max_new_tokens=asked.max_new_tokens,
-            processes=context.processes,
-            **context.asking,
+            chat_format=context.chat_format,
+            compute=replace(context.compute, progress=False),
         )
         ability = _ability(context) if asked.tasks else None
 

@@ -12,5 +12,7 @@ from sycolens.runs.train import applied
 def make(context: Context, training: Training) -> Made:
     """Patch again."""
     with applied(context.model, context.directory / training.stage):
-        effects = patch_heads(context.model, context.finding.pairs, mlps=context.config.find.mlps, **context.patching)
+        effects = patch_heads(
+            context.model, context.finding.pairs, mlps=context.config.find.mlps, compute=context.compute
+        )
     return Made(lambda draft: effects.save(draft / "effects"), {"tuned": training.stage})

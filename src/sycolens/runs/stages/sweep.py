@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from sycolens.measure import Outcome
@@ -61,6 +62,6 @@ def examine(context: Context, eval_set: EvalSet, trained: Path | None) -> Outcom
             context.model,
             base=base,
             max_new_tokens=context.config.measure.max_new_tokens,
-            processes=context.processes,
-            **context.asking,
+            chat_format=context.chat_format,
+            compute=replace(context.compute, progress=False),
         )

@@ -48,8 +48,7 @@ def train(context: Context, training: Training, keep_at: Sequence[int] = ()) -> 
         seed=trial.seed,
         keep_at=keep_at,
         base=context.config.model.name,
-        processes=context.processes,
-        progress=context.progress,
+        compute=context.compute,
     ) as done:
         how = {**done.how, "method": trial.method.name}
 

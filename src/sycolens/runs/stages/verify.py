@@ -24,8 +24,8 @@ def make(context: Context) -> Made:
         method=asked.method,
         positions=asked.positions,
         max_new_tokens=asked.max_new_tokens,
-        template=config.model.template,
+        chat_format=context.chat_format,
         seed=config.seed,
-        **context.patching,
+        compute=context.compute,
     )
     return Made(verification.save, {"source": held_out.source, **verification.record()})
