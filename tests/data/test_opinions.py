@@ -168,7 +168,7 @@ def test_feedback_is_fetched_by_name(monkeypatch: Any) -> None:
 def test_items_say_what_they_lack() -> None:
     with pytest.raises(QuestionError, match="the framings are I really like"):
         FeedbackItem("a", "b", "I hate")  # type: ignore[arg-type]
-    with pytest.raises(QuestionError, match="Requests .a."):
+    with pytest.raises(QuestionError, match=r"Requests .a."):
         FeedbackItem("a", "a", "I wrote")
-    with pytest.raises(QuestionError, match="the letter of one of them"):
+    with pytest.raises(QuestionError, match=r"the letter of one of them"):
         Opinion("Why?", "C", ("x", "y"))

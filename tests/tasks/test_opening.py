@@ -120,6 +120,6 @@ def test_pairs_are_the_default_too_and_questions_take_their_place(quiz: Path, tm
     config = StudyConfig.of({"find": {"pairs": str(path)}})
     assert task_of(config, Source()) == UserFiles(path)
     assert isinstance(task_of(config, Source(questions=str(quiz))), QuestionSet)
-    plain = StudyConfig.of({"model": {"name": "some/model", "chat_format": PLAIN}, "find": {"questions": str(quiz)}})
+    plain = StudyConfig.of({"model": {"name": "some/model", "template": "plain"}, "find": {"questions": str(quiz)}})
     with pytest.raises(PairError, match="template"):
         task_of(plain, Source(questions="organism"))
