@@ -97,14 +97,6 @@ def test_the_table_of_heads_says_what_was_found(made: Path, tmp_path: Path) -> N
         assert low <= float(row[2]) <= high
 
 
-def test_a_study_typed_is_the_study_from_python(begun: Path, made: Path) -> None:
-    result = run("study", begun, "--quiet")
-    assert result.exit_code == 0, result.output
-    contents, others = small_study.contents(begun), small_study.contents(made)
-    assert contents.keys() == others.keys()
-    assert {name for name in contents if contents[name] != others[name]} == {"study.toml"}
-
-
 def test_two_processes_make_the_study_that_one_makes(begun: Path, made: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sycolens import organism
 from sycolens.errors import StudyError
 from sycolens.runs import StudyConfig
 from sycolens.runs.config import LARGEST_SEED, MOST, TrainingSection
@@ -30,7 +29,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "verify.max_new_tokens": [0, MOST + 1],
     "examples.n": [0],
     "examples.rehearsal": [0, "1.5"],
-    "tune.methods": ["[]", "'spt'", "['spt', 'spt']", "['dpo']"],
+    "tune.methods": ["[]", "'spt'", "['spt', 'spt']"],
     "tune.k": [0],
     "tune.matrices": ["''", "X", "qk", "QKVOQ"],
     "tune.mlps": ["[-1]"],
@@ -45,7 +44,6 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "tune.at_once": [0],
     "tune.by_method.spt.steps": [0],
     "tune.by_method.sft.learning_rate": [0],
-    "tune.by_method.dpo.steps": [1],
     "measure.n": [1],
     "measure.task_limit": [0],
     "measure.sources": ["[{n = 1}]", "['mmlu']"],
@@ -56,7 +54,6 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "sweep.n_validation": [1],
     "sweep.n": [1],
     "report.examples": [-1, 1001],
-    "report.formats": ["['jpg']"],
     "compute.batch_size": [0],
     "compute.max_rows": [1],
 }
@@ -141,15 +138,3 @@ def test_a_method_is_trained_the_models_usual_way_but_for_what_is_set() -> None:
     spt, sft = training_config_for(config, "spt"), training_config_for(config, "sft")
     assert (spt.steps, spt.learning_rate, sft.steps, sft.learning_rate) == (7, 1e-4, 7, 1e-5)
     assert (spt.schedule, spt.examples_per_step) == (EMBEDDED.schedule, EMBEDDED.examples_per_step)
-
-
-def test_the_embedded_models_template_is_how_they_are_trained_by_default(tmp_path: Path) -> None:
-    assert organism.directory().is_dir()
-    config = StudyConfig.read(begin_study(tmp_path))
-    assert training_config_for(config, "sft").steps == 60
-    assert training_config_for(config, "sft").examples_per_step == EMBEDDED.examples_per_step
-
-
-def test_other_heads_are_of_the_found_heads_layers_unless_set() -> None:
-    config = StudyConfig()
-    assert (config.verify.control, config.tune.control) == ("layer_matched", "layer_matched")

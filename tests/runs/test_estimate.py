@@ -51,7 +51,7 @@ def test_counts_are_those_of_the_study_that_was_made(made: Path) -> None:
     assert tuned is not None
     assert costs["measure/spt-seed0"].prompts == 2 * len(tuned)
     assert costs["repatch"] == costs["find"]
-    assert costs.keys() == Study(made).states.keys()
+    assert costs.keys() == {stage.name for stage in Study(made).stages}
 
 
 def test_a_larger_study_takes_longer() -> None:
