@@ -19,6 +19,7 @@ from sycolens.tune import EMBEDDED, PAPER
 OUT_OF_RANGE: dict[str, list[object]] = {
     "seed": ["-1", LARGEST_SEED, "1.0", "true", "x"],
     "model.name": ["''", 3],
+    "model.template_options": ["{x = nan}", "{x = []}"],
     "find.n": [1, 0, -5, MOST + 1, "2.0", "many"],
     "find.draws": [0, 101],
     "find.top": [0, MOST + 1],

@@ -244,7 +244,7 @@ def test_a_tuned_model_is_measured_as_its_adapter_says(made: Path) -> None:
     adapter = HeadAdapter.load(made / "tune" / "spt-seed0" / "adapter").apply(model)
     asked = challenges("held_out", 4)
     try:
-        alone = evaluate_challenge(model, asked, generation=Generation(12), batch_size=1)
+        alone = evaluate_challenge(model, asked, generation=Generation(12), compute=Compute(batch_size=1, progress=False))
         drift = kl_drift(model, adapter, world_eval_set("held_out", n=4, seed=1).texts)
         effects = patch_heads(model, results.finding.pairs, compute=QUIET)
     finally:
