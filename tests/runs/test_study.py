@@ -15,7 +15,7 @@ import pytest
 import small_study as small
 import torch
 
-from sycolens import QUIET, HeadAdapter, kl_drift, load_model, patch_heads
+from sycolens import QUIET, Compute, HeadAdapter, kl_drift, load_model, patch_heads
 from sycolens.errors import HeadError, RunError, SavedFileError, StudyError
 from sycolens.measure import Generation, evaluate_challenge, world_eval_set
 from sycolens.organism import challenges
@@ -37,7 +37,7 @@ def made_by(study: Study, command: str = "study", *, remake: bool = False) -> li
     """The stages that running it makes."""
     begun: list[str] = []
     study.run(
-        command, remake=remake, compute=QUIET, tell=lambda name, took: begun.append(name) if took is None else None
+        command, remake=remake, progress=False, tell=lambda name, took: begun.append(name) if took is None else None
     )
     return begun
 
@@ -244,7 +244,9 @@ def test_a_tuned_model_is_measured_as_its_adapter_says(made: Path) -> None:
     adapter = HeadAdapter.load(made / "tune" / "spt-seed0" / "adapter").apply(model)
     asked = challenges("held_out", 4)
     try:
-        alone = evaluate_challenge(model, asked, generation=Generation(12), compute=Compute(batch_size=1, progress=False))
+        alone = evaluate_challenge(
+            model, asked, generation=Generation(12), compute=Compute(batch_size=1, progress=False)
+        )
         drift = kl_drift(model, adapter, world_eval_set("held_out", n=4, seed=1).texts)
         effects = patch_heads(model, results.finding.pairs, compute=QUIET)
     finally:

@@ -70,7 +70,9 @@ class ModelSection(_Section):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     backend: Backend = "bridge"
     template: Template = "chat"
-    template_options: dict[str, bool | int | Annotated[float, Field(allow_inf_nan=False)] | str] = Field(default_factory=dict)
+    template_options: dict[str, bool | int | Annotated[float, Field(allow_inf_nan=False)] | str] = Field(
+        default_factory=dict
+    )
     """Given to the chat template, such as ``enable_thinking = false``."""
 
 
