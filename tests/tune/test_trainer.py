@@ -27,7 +27,7 @@ from sycolens.measure import grade
 from sycolens.measure.challenge import replies
 from sycolens.model.weights import head_slots
 from sycolens.tune import PAPER, PinpointConfig, PinpointTrainer, TrainingConfig, encode_examples, pad_examples
-from sycolens.tune.checkpoints import PARAMETERS
+from sycolens.tune.checkpoints import HASHES, PARAMETERS, newest_checkpoint
 
 Make = Callable[[str, str], Any]
 HEADS = HeadSet(["L1H0", "L2H3"])
@@ -277,7 +277,8 @@ class TestCheckpoints:
         trained = 4 * sum(parameter.numel() for parameter in trainer.pinpoint.parameters.values())
         for step in (3, 6, 8):
             files = {path.name: path.stat().st_size for path in (tmp_path / f"checkpoint-{step}").iterdir()}
-            assert set(files) == {PARAMETERS, "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"}
+            states = {"optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"}
+            assert set(files) == {PARAMETERS, HASHES, *states}
             assert trained < files[PARAMETERS] < trained + 2000
             # AdamW keeps two numbers for each parameter; names and the container come on top.
             assert 2 * trained < files["optimizer.pt"] < 2 * trained + 1500 * (2 + len(trainer.pinpoint.parameters))
@@ -411,7 +412,8 @@ class TestRefusals:
         written = tmp_path / "checkpoint-2" / PARAMETERS
         written.write_bytes(written.read_bytes()[:-9])
         with pytest.raises(TuningError, match="cut or altered"):
-            trainer(PinpointConfig(HEADS, rank=2, alpha=4)).train(resume_from_checkpoint=True)
+            trainer(PinpointConfig(HEADS, rank=2, alpha=4)).train(resume_from_checkpoint=str(written.parent))
+        assert newest_checkpoint(tmp_path) == tmp_path / "checkpoint-1"
 
     def test_of_a_result_that_is_not_finite(self, make: Make, tmp_path: Path) -> None:
         settings = arguments(tmp_path, learning_rate=1e38, max_steps=3)
