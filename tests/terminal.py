@@ -14,6 +14,3 @@ def run(*arguments: object) -> Result:
 def message_of(result: Result) -> str:
     """What a command says on stderr, in one line."""
     return " ".join(result.stderr.split())
-
-
-told = message_of

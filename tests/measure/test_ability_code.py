@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from terminal import run, told
+from terminal import message_of, run
 
 from sycolens.errors import AbilityError
 from sycolens.measure import evaluate_ability, require_tasks
@@ -74,7 +74,7 @@ def test_a_task_folder_is_not_imported_unasked(folder: Path, tmp_path: Path) -> 
     (tmp_path / "study" / "study.toml").write_text(asked)
     done = run("study", tmp_path / "study", "--dry-run")
     assert done.exit_code == 2
-    assert f"AbilityError: The task {name!r} runs code" in told(done)
+    assert f"AbilityError: The task {name!r} runs code" in message_of(done)
     assert not (tmp_path / "marker").exists()
 
 
