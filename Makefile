@@ -11,9 +11,9 @@ INSTALL := $(BIN)/python $(PIP) --constraint $(CONSTRAINTS)
 
 # What depends on the versions of other libraries: exactness, generation, tuning, export, a whole study. What does not
 # (grading, figures, pages) is tested once.
+VERSIONED := tests/model tests/find tests/verify tests/tune tests/measure/test_challenge.py tests/measure/test_drift.py \
+    tests/runs/test_study.py
 EXACT := tests/model/test_kv_cache.py tests/model/test_engine.py tests/find tests/tune/test_pinpoint.py
-VERSIONED := $(EXACT) tests/model tests/verify/test_ablation.py tests/verify/test_means.py tests/tune/test_trainer.py \
-    tests/tune/test_adapter.py tests/measure/test_drift.py tests/runs/test_study.py
 # The other TransformerLens, laid over the environment of the tests.
 TL3 := transformer-lens==3.9.0 better-abc==0.0.3
 # Of newest and unbounded: TORCH=torch==2.13.0 keeps to a build that is at hand.
