@@ -14,7 +14,7 @@ from sycolens.choices import Metric
 from sycolens.counts import check_counts, check_share, is_count
 from sycolens.errors import HeadError, MetricError
 from sycolens.find.comparison import EffectComparison
-from sycolens.find.metrics import CHANGE_OF, RELATIVE, change
+from sycolens.find.metrics import CHANGE_OF, RELATIVE, change, require_metric
 from sycolens.heads import Head, HeadSet
 from sycolens.storage import SavedResult
 
@@ -51,6 +51,8 @@ class HeadEffects(SavedResult):
     """Hash of the token ids and labels that were measured."""
     raw_logits: bool = True
     """Whether the logits are those of the original weights; a centered unembedding shifts them, which Eq. 2 feels."""
+    single_labels: bool = True
+    """Whether either side is one label; Eq. 2 does not mean a group's logit, the log-sum-exp of its members'."""
     effect: str = "path"
     """``"path"`` (no later head reacts but the receivers, if there are any) or ``"total"`` (all do)."""
     receivers: HeadSet = field(default_factory=HeadSet)
@@ -72,7 +74,8 @@ class HeadEffects(SavedResult):
         A share of the reference value for ``logit_share`` and ``prob_share``, logits for ``logit_diff``.
 
         Raises:
-            MetricError: ``logit_share`` meets logits that are not positive, or shifted by processed weights.
+            MetricError: ``logit_share`` meets groups of labels, or logits that are not positive or shifted by processed
+                weights.
         """
         return self._map(self._cells(metric))
 
@@ -228,6 +231,7 @@ class HeadEffects(SavedResult):
                 "'logit_share' (Eq. 2) depends on such a shift. Use metric='prob_share' or 'logit_diff', which do not, "
                 "or load the model unprocessed with sycolens.load_model."
             )
+        require_metric(metric, single_labels=self.single_labels)
         layers, indices = coordinates(self.heads)
         return change(self.logits[:, layers, indices], self.reference_logits, metric)
 

@@ -15,7 +15,7 @@ from sycolens.compute import Compute
 from sycolens.counts import check_choice, check_share, is_count
 from sycolens.errors import HeadError, MetricError, SampleError
 from sycolens.find.effects import HeadEffects
-from sycolens.find.metrics import CHANGE_OF, RELATIVE
+from sycolens.find.metrics import CHANGE_OF, RELATIVE, require_metric
 from sycolens.find.patching import patch_heads
 from sycolens.find.preference import Preference, Redraw
 from sycolens.heads import HeadSet
@@ -105,7 +105,7 @@ class Finding:
                 "count": len(self.pairs),
                 "fingerprint": self.pairs.fingerprint,
                 "tokens": [min(lengths), max(lengths)],
-                "labels": sorted({" | ".join(map(str, words)) for words in self.pairs.label_words}),
+                "labels": sorted({" | ".join(pair.label_texts) for pair in self.pairs}),
             },
             "preference": self.preference.record(),
             "top": [str(head) for head in self.top],
@@ -217,6 +217,7 @@ def find_heads(
                 "There is only one pair, which says nothing about how sure a score is; give at least two."
             )
 
+    require_metric(metric, single_labels=pairs.single_labels)
     if metric == "logit_share" and len(pairs) > 4:
         # A model whose label logits are not positive mostly shows it at once, and all pairs may take an hour.
         quiet = replace(compute, progress=False)

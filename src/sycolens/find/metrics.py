@@ -19,6 +19,21 @@ CHANGE_OF = {
 """What the change of each is called on a figure."""
 
 
+def require_metric(metric: Metric, *, single_labels: bool) -> None:
+    """Refuse Eq. 2 for groups of labels: it is the share of one label's logit.
+
+    Raises:
+        MetricError: ``logit_share`` is asked for, and a side has several labels.
+
+    >>> require_metric("prob_share", single_labels=False)
+    """
+    if metric == "logit_share" and not single_labels:
+        raise MetricError(
+            "'logit_share' (Eq. 2) is the share of one label's logit, but a side has several labels here. Choose the "
+            "metric 'prob_share' or 'logit_diff', or give one label a side."
+        )
+
+
 def measure(logits: Float[Tensor, "*case label"], metric: Metric) -> Float[Tensor, "*case"]:
     """The metric of label logits; label 0 is the sycophantic response, label 1 the other.
 

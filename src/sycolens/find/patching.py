@@ -32,6 +32,7 @@ from sycolens.model.hooked import (
     require_whole,
 )
 from sycolens.model.kv_prefix import capture_pairs, shared_prefix
+from sycolens.model.label_logits import label_logits, label_tensor
 from sycolens.model.later_heads import Via, later_effects
 from sycolens.model.partial_forward import capture_suffixes, rows_over_prefix
 from sycolens.model.replay import can_grow, replay, rows_within_budget
@@ -108,7 +109,7 @@ def patch_heads(
     _check(pairs, geometry, compute)
     n_tokens = kind.n_tokens(pairs)
 
-    labels = torch.tensor(pairs.labels)
+    labels = label_tensor(pairs.labels)
     logits = torch.full((len(pairs), geometry.n_layers, geometry.n_heads, 2), torch.nan)
     reference_logits, counterfactual_logits = torch.empty(len(pairs), 2), torch.empty(len(pairs), 2)
     everywhere, sent = coordinates(chosen), coordinates(senders)
@@ -138,6 +139,7 @@ def patch_heads(
         model_name=geometry.name,
         pairs_fingerprint=pairs.fingerprint,
         raw_logits=gives_raw_logits(model),
+        single_labels=pairs.single_labels,
         effect=kind.effect,
         receivers=kind.receivers,
         via=kind.via or "",
@@ -147,7 +149,7 @@ def patch_heads(
 class _Batch(NamedTuple):
     numbers: list[int]
     pairs: ContrastPairs
-    labels: Int[Tensor, "pair label"]
+    labels: Int[Tensor, "pair side member"]
     n_tokens: int
     """How many last tokens are patched."""
 
@@ -188,7 +190,7 @@ def _measure(
         model, geometry, reference, counterfactual, batch.labels, heads, max_rows=max_rows or fitting, grow=grow
     )
     logits: Tensor = counterfactual.logits
-    return _Measured(patched, unpatched, logits.gather(-1, batch.labels.to(logits.device)).float().cpu())
+    return _Measured(patched, unpatched, label_logits(logits, batch.labels))
 
 
 def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -> Iterator[list[int]]:
@@ -213,7 +215,7 @@ def _check(pairs: ContrastPairs, geometry: Geometry, compute: Compute) -> None:
     require_readable(pairs.reference, geometry)
     require_readable(pairs.counterfactual, geometry)
     for number, pair in enumerate(pairs.labels):
-        for label in pair:
+        for label in pair[0] + pair[1]:
             if not 0 <= label < geometry.d_vocab:
                 raise LabelError(
                     f"Pair {number} has label id {label}, but the vocabulary of {geometry.name} ends at "

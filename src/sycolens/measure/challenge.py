@@ -16,8 +16,9 @@ from sycolens.measure.grading import Grader, check_grader, grade, graded
 from sycolens.measure.responders import GREEDY, Generation, Responder, is_speaker, reader_of, say
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question
 from sycolens.prompts.asking import HELPFUL, ask_questions, behaviors_of
-from sycolens.prompts.challenged import graded_labels
+from sycolens.prompts.challenged import require_graded
 from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.labels import WordGroups
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -47,7 +48,7 @@ def evaluate_challenge(
 
     Raises:
         QuestionError: there are no questions, or they are something else.
-        BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
+        BehaviorError: there is no behavior, or one of which the scorer is not supported.
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
         ModelError: the model has no tokenizer, and none is given.
         ReplyError: a Responder does not give a text for each dialogue, or a judge no :class:`Grade`; a judge is tried
@@ -97,7 +98,7 @@ def first_round(
     :func:`evaluate_challenge`.
 
     Raises:
-        BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
+        BehaviorError: there is no behavior, or one of which the scorer is not supported.
         DialogueError, PromptError, ModelError, ReplyError: as :func:`say`.
 
     >>> first_round(model, questions[:1], max_new_tokens=8)[0].first_answer == questions[0].answers[0]
@@ -150,7 +151,7 @@ def _first_round(
     """The challenged questions, and what was said in the first round."""
     behaviors = behaviors_of(behavior)
     for each in behaviors:
-        graded_labels(each)
+        require_graded(each)
     reader: Any = spoken["tokenizer"]
     if not is_speaker(model):
         reader = reader_of(model, reader)
@@ -178,14 +179,15 @@ class _Opened:
     question: Question
     dialogue: Dialogue
     challenge: str
-    labels: tuple[str, str]
+    labels: WordGroups
+    opening: str
     wording: str
     clause: str = ""
 
     @classmethod
     def of(cls, question: Question, asked: tuple[Behavior, Dialogue]) -> _Opened:
         behavior, dialogue = asked
-        return cls(question, dialogue, behavior.challenge, graded_labels(behavior), behavior.name)
+        return cls(question, dialogue, behavior.challenge, behavior.labels, behavior.opening, behavior.name)
 
     @classmethod
     def again(cls, asked: ChallengedQuestion) -> _Opened:
@@ -197,8 +199,9 @@ class _Opened:
                 f'The dialogue about {asked.question.text[:60]!r} has no turn called "first_answer", so it cannot be '
                 "asked from the start; give the bare question."
             )
-        opening = Dialogue(turns[: parts.index("first_answer")])
-        return cls(asked.question, opening, turns[-1].content, asked.labels, asked.wording, asked.clause)
+        dialogue = Dialogue(turns[: parts.index("first_answer")])
+        challenge = turns[-1].content
+        return cls(asked.question, dialogue, challenge, asked.labels, asked.opening, asked.wording, asked.clause)
 
     def challenged(self, words: str) -> ChallengedQuestion:
         dialogue = self.dialogue.then("assistant", words or SILENCE, "first_answer")
@@ -207,6 +210,7 @@ class _Opened:
             dialogue.then("user", self.challenge, "challenge"),
             canonical(read_answer(words, self.question).answer, self.question),
             self.labels,
+            self.opening,
             self.wording,
             self.clause,
         )

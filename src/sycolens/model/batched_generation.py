@@ -227,7 +227,7 @@ def _hooked_replies(model: Any, prompts: Sequence[TokenIds], limit: int, compute
         found = reply_under(
             model,
             prompts,
-            [(0, 0)] * len(prompts),
+            [((0,), (0,))] * len(prompts),
             work,
             max_new_tokens=limit,
             compute=replace(compute, max_rows=compute.batch_size),

@@ -22,8 +22,10 @@ from sycolens.model.capture import TokenIds, input_device, run, unembed_only
 from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
 from sycolens.model.interventions import Overwrite
 from sycolens.model.kv_prefix import GrowingRows, run_and_keep
+from sycolens.model.label_logits import label_logits, label_tensor
 from sycolens.model.replay import byte_budget
 from sycolens.model.threads import enough_threads
+from sycolens.prompts.labels import TokenGroups
 
 Reply = tuple[int, ...]
 
@@ -54,14 +56,14 @@ class Replies:
 
     tokens: list[list[Reply]]
     """By prompt, then condition."""
-    label_logits: Float[Tensor, "prompt condition label"]
+    label_logits: Float[Tensor, "prompt condition side"]
     """At the end of the prompt, under the condition."""
 
 
 def reply_under(
     model: HookedModel,
     prompts: Sequence[TokenIds],
-    labels: Sequence[tuple[int, int]],
+    labels: Sequence[TokenGroups],
     conditions: Conditions,
     *,
     max_new_tokens: int,
@@ -85,7 +87,7 @@ def reply_under(
     require_room(prompts, geometry, max_new_tokens, width=conditions.z.shape[1])
     count = len(conditions.heads)
     tokens: list[list[Reply]] = [[] for _ in prompts]
-    label_logits = torch.empty(len(prompts), count, 2)
+    leaning_of = torch.empty(len(prompts), count, 2)
     with as_found(model):
         ends = torch.tensor(sorted(end_tokens(model)), device=input_device(model))
         cached = keeps_what_it_reads(model)
@@ -114,10 +116,9 @@ def reply_under(
                 )
                 found, logits = _decode(written, len(overwrite.heads), ends, limit, geometry)
                 width = len(found) // len(batch)
-                asked = torch.tensor([labels[i] for i in batch])
-                wanted = repeat(asked, "prompt label -> (prompt condition) label", condition=width)
-                picked = logits.gather(-1, wanted.to(logits.device)).float().cpu()
-                leaning.append(rearrange(picked, "(prompt condition) label -> prompt condition label", condition=width))
+                asked = label_tensor([labels[i] for i in batch])
+                picked = label_logits(logits, repeat(asked, "prompt ... -> (prompt condition) ...", condition=width))
+                leaning.append(rearrange(picked, "(prompt condition) side -> prompt condition side", condition=width))
                 for place, own in enumerate(replies):
                     own += found[place * width : (place + 1) * width]
                 advance(len(found))
@@ -128,10 +129,10 @@ def reply_under(
         with enough_threads(model, tokens_at_once(batches, lengths)):
             answered = compute.processes.each(batches, reply_to)
         for batch, replies in zip(batches, answered, strict=True):
-            label_logits[batch] = replies.label_logits
+            leaning_of[batch] = replies.label_logits
             for i, own in zip(batch, replies.tokens, strict=True):
                 tokens[i] = own
-    return Replies(tokens, label_logits)
+    return Replies(tokens, leaning_of)
 
 
 def end_tokens(model: Any, tokenizer: Any = None) -> frozenset[int]:

@@ -22,7 +22,7 @@ def later_effects(
     geometry: Geometry,
     reference: Suffix,
     counterfactual: Suffix,
-    labels: Int[Tensor, "pair label"],
+    labels: Int[Tensor, "pair side member"],
     heads: Sequence[Head],
     *,
     receivers: Sequence[Head],

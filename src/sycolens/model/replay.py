@@ -21,6 +21,7 @@ from sycolens.errors import HookError, ReplayError
 from sycolens.heads import Head
 from sycolens.model.capture import LastToken, input_device, run
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, mlp_name, resid_name, z_name
+from sycolens.model.label_logits import label_logits
 
 CPU_BUDGET = 2**30
 """Bytes that the rows of one replay may take on a CPU."""
@@ -50,12 +51,12 @@ def replay(
     geometry: Geometry,
     reference: LastToken,
     counterfactual: LastToken,
-    labels: Int[Tensor, "pair label"],
+    labels: Int[Tensor, "pair side member"],
     heads: Sequence[Head],
     *,
     max_rows: int,
     grow: bool,
-) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
+) -> tuple[Float[Tensor, "pair head side"], Float[Tensor, "pair side"]]:
     """Label logits with each head patched, and without a patch; at most ``max_rows`` rows at a time.
 
     MLP outputs are held at the reference where ``reference.mlp_out`` was captured.
@@ -88,11 +89,11 @@ def in_chunks(
     geometry: Geometry,
     reference: Kept,
     counterfactual: Kept,
-    labels: Int[Tensor, "pair label"],
+    labels: Int[Tensor, "pair side member"],
     heads: Sequence[Head],
     *,
     max_rows: int,
-) -> tuple[Float[Tensor, "pair head label"], Float[Tensor, "pair label"]]:
+) -> tuple[Float[Tensor, "pair head side"], Float[Tensor, "pair side"]]:
     """Label logits with each head patched, and without a patch, from logits of at most ``max_rows`` rows at a time.
 
     ``run_rows`` gets heads in order of layer, and gives the unpatched row before theirs.
@@ -101,12 +102,12 @@ def in_chunks(
         ReplayError: the unpatched row does not give the logits of the model's own forward pass.
     """
     order = sorted(heads)
-    patched = torch.empty(len(labels), len(order), labels.shape[1])
-    unpatched = torch.empty(len(labels), labels.shape[1])
+    patched = torch.empty(len(labels), len(order), 2)
+    unpatched = torch.empty(len(labels), 2)
     for pairs, columns in _chunks(len(labels), len(order), max_rows):
         logits = run_rows(reference[pairs], counterfactual[pairs], tuple(order[columns]))
         require_same(logits[0], reference.logits[pairs], geometry)
-        picked = logits.gather(-1, labels[pairs].to(logits.device).expand(len(logits), -1, -1)).float().cpu()
+        picked = label_logits(logits, labels[pairs])
         unpatched[pairs] = picked[0]
         patched[pairs, columns] = picked[1:].transpose(0, 1)
     place = {head: column for column, head in enumerate(order)}

@@ -9,12 +9,12 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sycolens.errors import LabelError, PairError, SycolensError
+from sycolens.errors import DialogueError, LabelError, PairError, SycolensError
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.behavior import Behavior
 from sycolens.prompts.chat_format import ChatFormat, Messages
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
-from sycolens.prompts.labels import Label, LabelPair, decision_labels, label_tokens
+from sycolens.prompts.labels import Label, LabelPair, TokenGroups, WordGroups, group_of, label_tokens
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import encode, start_tokens
 
@@ -32,18 +32,20 @@ def pairs_from_dialogues(
     dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    labels: LabelPair | Sequence[LabelPair],
+    labels: LabelPair | list[LabelPair],
     chat_format: ChatFormat,
+    opening: str | Sequence[str] = "",
     ids: Sequence[str] = (),
 ) -> Fields:
-    """See :meth:`ContrastPairs.from_dialogues`."""
-    each = _one_for_each(labels, len(dialogues))
+    """See :meth:`ContrastPairs.from_dialogues`; ``opening`` may also be one for each."""
+    each = one_for_each(labels, len(dialogues))
+    openings = [opening] * len(dialogues) if isinstance(opening, str) else opening
     prompts = []
-    for k, pair in enumerate(dialogues):
+    for k, (pair, words) in enumerate(zip(dialogues, openings, strict=True)):
         if len(pair) != 2:
             raise PairError(f"Entry {k} holds {len(pair)} dialogues; give a reference and a counterfactual.")
         with _naming(f"Pair {k}"):
-            prompts.append([_prompt(dialogue, tokenizer, chat_format) for dialogue in pair])
+            prompts.append([_prompt(dialogue, tokenizer, chat_format, words) for dialogue in pair])
     return _assemble(prompts, tokenizer, each, ids, [f"pair {k}" for k in range(len(prompts))])
 
 
@@ -63,7 +65,6 @@ def pairs_from_questions(
     if not questions:
         raise PairError("There are no questions; give at least one.")
     behaviors = behaviors_of(behavior)
-    labels_of = {each: decision_labels(each) for each in behaviors}
     kept = [q for q in questions if max_characters is None or len(q.text) <= max_characters]
     if not kept:
         raise PairError(
@@ -79,13 +80,18 @@ def pairs_from_questions(
         chat_format=chat_format,
         seed=seed,
     )
-    dialogues, labels = [], []
+    dialogues = []
     for each in answered:
         challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
         dialogues.append((challenged, each.dialogue.then("user", each.behavior.affirmation, "affirmation")))
-        labels.append(labels_of[each.behavior])
-    ids = [question.id or str(k) for k, question in enumerate(kept)]
-    return pairs_from_dialogues(dialogues, tokenizer, labels=labels, chat_format=chat_format, ids=ids)
+    return pairs_from_dialogues(
+        dialogues,
+        tokenizer,
+        labels=[each.behavior.labels for each in answered],
+        opening=[each.behavior.opening for each in answered],
+        chat_format=chat_format,
+        ids=[question.id or str(k) for k, question in enumerate(kept)],
+    )
 
 
 def pairs_from_jsonl(
@@ -134,14 +140,22 @@ def _naming(place: str) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from error
 
 
-def _prompt(dialogue: Dialogue | Messages, tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat) -> Prompt:
+def _prompt(
+    dialogue: Dialogue | Messages, tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat, opening: str = ""
+) -> Prompt:
     if not isinstance(dialogue, Dialogue):
         dialogue = Dialogue.from_messages(dialogue)
-    # The authors' code opens the assistant's turn only after a user's; what ends with the assistant stays as it is.
-    answered = dialogue.turns[-1].role == "assistant"
-    rendered = dialogue.render(tokenizer, chat_format=chat_format, ending="closed" if answered else "reply")
-    lead = "" if answered else chat_format.answer_lead(tokenizer, dialogue.messages())
-    return rendered, lead
+    last = dialogue.turns[-1]
+    if last.role == "assistant" and len(dialogue.turns) > 1:
+        if opening:
+            raise DialogueError(
+                f"The dialogue ends with the assistant's {last.content!r}, and opening={opening!r} is given as well; "
+                "both are the first words of the reply, so give one of them."
+            )
+        # What ends with the assistant goes on from there: the turn is not over.
+        dialogue, opening = Dialogue(dialogue.turns[:-1]), last.content
+    rendered = dialogue.render(tokenizer, chat_format=chat_format, opening=opening)
+    return rendered, "" if opening else chat_format.answer_lead(tokenizer, dialogue.messages())
 
 
 def _text_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> Prompt:
@@ -167,28 +181,49 @@ def _assemble(
         "counterfactual": tuple(counterfactual.token_ids for _, (counterfactual, _) in prompts),
         "labels": tuple(label_ids),
         "ids": tuple(ids),
-        "label_words": tuple((_as_word(a), _as_word(b)) for a, b in labels),
+        "label_words": tuple(map(_words, labels)),
         "texts": tuple((reference.text, counterfactual.text) for (reference, _), (counterfactual, _) in prompts),
         "spans": tuple(reference.spans for (reference, _), _ in prompts),
     }
 
 
-def _as_word(label: Label) -> str:
-    return label if isinstance(label, str) else ""
+def _words(labels: LabelPair) -> WordGroups:
+    first, second = (tuple(each if isinstance(each, str) else "" for each in group_of(side)) for side in labels)
+    return first, second
 
 
 def _is_pair(labels: object) -> bool:
-    return isinstance(labels, list | tuple) and len(labels) == 2 and all(isinstance(label, Label) for label in labels)
+    return isinstance(labels, list | tuple) and len(labels) == 2 and all(map(_is_group, labels))
 
 
-def _one_for_each(labels: LabelPair | Sequence[LabelPair], count: int) -> list[LabelPair]:
-    each: Sequence[Any] = [labels] * count if is_one_pair(labels) else labels
+def _is_group(labels: object) -> bool:
+    if isinstance(labels, list | tuple):
+        return bool(labels) and all(isinstance(label, Label) for label in labels)
+    return isinstance(labels, Label)
+
+
+def one_for_each(labels: Any, count: int) -> list[Any]:
+    """Labels of every pair: a tuple is one pair of them for all, a list has one pair for each.
+
+    Raises:
+        PairError: the list has another length.
+        LabelError: an entry is no pair of labels, or of groups of them.
+
+    >>> one_for_each((" sorry", (" glad", " happy")), 2)
+    [(' sorry', (' glad', ' happy')), (' sorry', (' glad', ' happy'))]
+    """
+    each = labels if isinstance(labels, list) else [labels] * count
     if len(each) != count:
-        raise PairError(f"There are {count} pairs but {len(each)} pairs of labels; give one for all, or one for each.")
+        raise PairError(
+            f"There are {count} pairs but {len(each)} pairs of labels; give a tuple, one pair for all, or a list with "
+            "one for each."
+        )
     for k, pair in enumerate(each):
         if not _is_pair(pair):
-            raise LabelError(f"The labels of pair {k} are {pair!r}; give two words or two token ids.")
-    return [(a, b) for a, b in each]
+            raise LabelError(
+                f"The labels of pair {k} are {pair!r}; give two words or two token ids, or two groups of them."
+            )
+    return each
 
 
 def _record(line: str) -> dict[str, Any]:
@@ -209,7 +244,7 @@ def _record(line: str) -> dict[str, Any]:
 def _record_labels(record: Mapping[str, Any]) -> LabelPair:
     words = record["record_tokens"]
     if not isinstance(words, list) or not _is_pair(words):
-        raise PairError(f"record_tokens is {words!r}; give the two labels, as words or token ids.")
+        raise PairError(f"record_tokens is {words!r}; give the two labels, as words, token ids or lists of them.")
     sycophantic = record.get("predict_token", words[0])
     if sycophantic not in words:
         raise PairError(f"predict_token {sycophantic!r} is none of record_tokens {words!r}.")
@@ -235,30 +270,29 @@ def checked_prompt(ids: Sequence[int], where: str) -> tuple[int, ...]:
     return whole
 
 
-def checked_labels(pair: Sequence[int], k: int) -> tuple[int, int]:
-    """The two label ids of pair k as plain integers.
+def checked_labels(pair: Any, k: int) -> TokenGroups:
+    """The label ids of pair k as plain integers, by side; a bare id is a group of one.
 
     Raises:
-        LabelError: they are no two different token ids.
+        LabelError: a side has no token ids, or a token stands on both.
     """
     try:
-        first, second = (index(label) for label in pair if not isinstance(label, bool))
+        first, second = (_token_ids(side) for side in pair)
     except (TypeError, ValueError) as error:
-        raise LabelError(f"The labels of pair {k} are {pair!r}; give two token ids.") from error
-    if first < 0 or second < 0:
-        raise LabelError(f"The labels of pair {k} are {pair!r}; token ids are not negative.")
-    if first == second:
-        raise LabelError(f"Both labels of pair {k} are token {first}; they must tell the two responses apart.")
+        raise LabelError(f"The labels of pair {k} are {pair!r}; give two token ids, or two groups of them.") from error
+    if not first or not second or min(first + second) < 0:
+        raise LabelError(
+            f"The labels of pair {k} are {pair!r}; either side needs a token id, and token ids are not negative."
+        )
+    if common := set(first) & set(second):
+        raise LabelError(
+            f"Token {min(common)} is a label of either side of pair {k}; labels must tell the two responses apart."
+        )
     return first, second
 
 
-def is_one_pair(labels: Sequence[Any]) -> bool:
-    """Whether ``labels`` is a single pair, for all, rather than a list of pairs."""
-    return len(labels) == 2 and not any(_has_items(label) for label in labels)
-
-
-def _has_items(label: Any) -> bool:
-    try:
-        return not isinstance(label, str) and len(label) >= 0
-    except TypeError:
-        return False
+def _token_ids(side: Any) -> tuple[int, ...]:
+    several = side if isinstance(side, list | tuple) else [side]
+    if any(isinstance(label, bool) for label in several):
+        raise TypeError("True and False are no token ids")
+    return tuple(dict.fromkeys(map(index, several)))

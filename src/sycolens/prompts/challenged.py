@@ -10,8 +10,8 @@ from sycolens.errors import BehaviorError, DialogueError, QuestionError
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.chat_format import CHAT, ChatFormat
-from sycolens.prompts.dialogue import Dialogue
-from sycolens.prompts.labels import PAPER_LABELS, decision_labels
+from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
+from sycolens.prompts.labels import PAPER_LABELS, WordGroups
 from sycolens.prompts.questions import Question
 from sycolens.statistics import Clusters
 
@@ -36,8 +36,10 @@ class ChallengedQuestion:
     """Parts "question", "first_answer" and "challenge", maybe "system" before them."""
     first_answer: str | None
     """The bare answer: an option's letter or the answer's words; None where none was found."""
-    labels: tuple[str, str] = PAPER_LABELS
-    """Words that open the sycophantic and the other response."""
+    labels: WordGroups = PAPER_LABELS
+    """Words with which the sycophantic and the other response go on at the decision point."""
+    opening: str = ""
+    """The words of the reply before the decision point."""
     wording: str = ""
     """Name of the behavior or of the words of the challenge, for results by wording."""
     clause: str = ""
@@ -50,6 +52,14 @@ class ChallengedQuestion:
                 f"A challenged question's dialogue ends with a turn of the {last.role} called {last.part!r}; end it "
                 'with the user\'s challenge: dialogue.then("user", ..., "challenge").'
             )
+
+    def render(self, tokenizer: PreTrainedTokenizerBase, *, chat_format: ChatFormat = CHAT) -> RenderedDialogue:
+        """The prompt up to the decision point; the :attr:`opening` is a part of it.
+
+        Raises:
+            DialogueError: as :meth:`Dialogue.render`.
+        """
+        return self.dialogue.render(tokenizer, chat_format=chat_format, opening=self.opening)
 
     @property
     def clusters(self) -> tuple[tuple[str, ...], str]:
@@ -68,21 +78,19 @@ def clusters_of(asked: Iterable[ChallengedQuestion]) -> Clusters:
     return Clusters.of([question for question, _ in units], [clause for _, clause in units])
 
 
-def graded_labels(behavior: Behavior) -> tuple[str, str]:
-    """The two labels of a behavior whose replies are graded.
+def require_graded(behavior: Behavior) -> None:
+    """Refuse a behavior that asks for another scorer than the one that reads replies.
 
     Raises:
-        BehaviorError: its scorer reads no replies, or as :func:`~sycolens.prompts.labels.decision_labels`.
+        BehaviorError: its scorer reads no replies.
 
-    >>> graded_labels(PAPER)
-    ('Apologies', 'Yes')
+    >>> require_graded(PAPER)
     """
     if behavior.scorer != "replies":
         raise BehaviorError(
             f"scorer of behavior {behavior.name!r} is {behavior.scorer!r}, but only replies are scored; choose "
             "scorer='replies'."
         )
-    return decision_labels(behavior)
 
 
 def challenge_questions(
@@ -101,7 +109,7 @@ def challenge_questions(
 
     Raises:
         QuestionError: there are no questions.
-        BehaviorError: there is no behavior, or one of which the labels or the scorer are not supported.
+        BehaviorError: there is no behavior, or one of which the scorer is not supported.
         PairError: a question has no wrong answer where one is asked for.
 
     >>> asked = challenge_questions(questions, tokenizer)
@@ -110,7 +118,8 @@ def challenge_questions(
     """
     if not questions:
         raise QuestionError("There are no questions to challenge; give at least one.")
-    labels_of = {each: graded_labels(each) for each in behaviors_of(behavior)}
+    for each in behaviors_of(behavior):
+        require_graded(each)
     answered = answer_questions(
         questions,
         tokenizer,
@@ -125,7 +134,8 @@ def challenge_questions(
             each.question,
             each.dialogue.then("user", each.behavior.challenge, "challenge"),
             each.answer,
-            labels_of[each.behavior],
+            each.behavior.labels,
+            each.behavior.opening,
             each.behavior.name,
         )
         for each in answered

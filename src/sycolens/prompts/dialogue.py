@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from sycolens.counts import check_choice
 from sycolens.errors import DialogueError
 from sycolens.prompts.chat_format import CHAT, ChatFormat, Ending, Messages
-from sycolens.prompts.tokens import Span, encode, spans_of, start_tokens
+from sycolens.prompts.tokens import Span, continuation, encode, spans_of, start_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -105,16 +105,21 @@ class Dialogue:
         *,
         chat_format: ChatFormat = CHAT,
         ending: Ending = "reply",
+        opening: str = "",
     ) -> RenderedDialogue:
         """The prompt as token ids, with the exact token span of every named part.
 
         ``ending="reply"`` ends where the assistant's answer begins; ``"closed"`` ends after the last turn. A part's
         span is that of its content as the template wrote it (some strip it), wherever else the same words occur.
+        ``opening`` are the first words of the reply, put into the assistant's mouth; they are a part of that name.
 
         Raises:
             DialogueError: no chat template, a template that refuses or rewrites the turns, a part whose tokens cannot
-                be located exactly, or a dialogue that ends with the assistant where a reply is to follow.
+                be located exactly, a dialogue that ends with the assistant where a reply is to follow, or an opening
+                that melts into the prompt's last token.
         """
+        if opening:
+            return self._opened(tokenizer, chat_format, opening)
         if ending == "reply" and self.turns[-1].role != "user":
             raise DialogueError(
                 f"The dialogue ends with a turn of the {self.turns[-1].role}, so no reply of the assistant can follow; "
@@ -144,6 +149,22 @@ class Dialogue:
                 )
             spans[str(turn.part)] = (span[0] + len(start), span[1] + len(start))
         return RenderedDialogue(token_ids=start + ids, text=text, spans=spans)
+
+    def _opened(self, tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat, opening: str) -> RenderedDialogue:
+        prompt = self.render(tokenizer, chat_format=chat_format)
+        lead = "" if opening[0].isspace() else chat_format.answer_lead(tokenizer, self.messages())
+        tokens = continuation(tokenizer, prompt.text, opening, lead=lead)
+        if tokens is None:
+            raise DialogueError(
+                f"The opening {opening!r} melts into the last token of the prompt, which ends in "
+                f"{prompt.text[-12:]!r}. Write the opening with a space before it."
+            )
+        count = len(prompt.token_ids)
+        return RenderedDialogue(
+            token_ids=prompt.token_ids + tokens,
+            text=prompt.text + lead + opening,
+            spans={**prompt.spans, "opening": (count, count + len(tokens))},
+        )
 
     def _write_plain(self, ending: Ending) -> tuple[str, list[Span]]:
         text, places = "", []

@@ -1,48 +1,39 @@
-"""The token by which a response is recognized: the first sub-token of a label word, at the place of the answer."""
+"""The tokens by which a response is recognized: the first sub-token of every label, where the reply decides."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sycolens.errors import BehaviorError, LabelError
-from sycolens.prompts.behavior import PAPER, Behavior
-from sycolens.prompts.tokens import encode, spans_of
+from sycolens.errors import LabelError
+from sycolens.prompts.behavior import PAPER
+from sycolens.prompts.tokens import continuation, encode, spans_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Label = str | int
 """A word, or the id of the token itself."""
-LabelPair = tuple[Label, Label]
+LabelGroup = Label | Sequence[Label]
+"""One label, or several that mean the same; their probabilities are added up."""
+LabelPair = tuple[LabelGroup, LabelGroup]
 """Sycophantic, anti-sycophantic."""
+TokenGroups = tuple[tuple[int, ...], tuple[int, ...]]
+"""The same as token ids."""
+WordGroups = tuple[tuple[str, ...], tuple[str, ...]]
+"""The same as words."""
 
-
-def decision_labels(behavior: Behavior) -> tuple[str, str]:
-    """The sycophantic and the anti-sycophantic label of a behavior, between which the first token of a reply decides.
-
-    Raises:
-        BehaviorError: the reply opens with other words first, or a side has several labels; neither is supported.
-
-    >>> decision_labels(PAPER)
-    ('Apologies', 'Yes')
-    """
-    if behavior.opening:
-        raise BehaviorError(
-            f"opening of behavior {behavior.name!r} is {behavior.opening!r}, but labels are read as the first token of "
-            "a reply only; leave opening empty."
-        )
-    for key in ("sycophantic_labels", "antisycophantic_labels"):
-        if len(group := getattr(behavior, key)) > 1:
-            raise BehaviorError(
-                f"{key} of behavior {behavior.name!r} are {', '.join(map(repr, group))}, but one label of either side "
-                "is read only; give one."
-            )
-    return behavior.sycophantic_labels[0], behavior.antisycophantic_labels[0]
-
-
-PAPER_LABELS = decision_labels(PAPER)
+PAPER_LABELS: WordGroups = PAPER.labels
 """The labels of the paper, where none are given."""
+
+
+def group_of(labels: LabelGroup) -> tuple[Label, ...]:
+    """The labels of one side.
+
+    >>> group_of("Yes"), group_of([" glad", " happy"])
+    (('Yes',), (' glad', ' happy'))
+    """
+    return (labels,) if isinstance(labels, str | int) else tuple(labels)
 
 
 def first_token(
@@ -51,10 +42,8 @@ def first_token(
     """Id of the token with which ``label`` begins where it follows ``text``.
 
     The text with the label is encoded as a whole, after ``lead`` (:meth:`ChatFormat.answer_lead`): the token after the
-    prompt's own is the label's first. Two places need care. After a text that ends in a space, the word's token without
-    a space of its own is taken. And where a SentencePiece word would be glued to an ordinary word of the prompt
-    ("[/INST]Yes"), the answer counts as a new text, which is how such models are trained: "▁Yes", not "Yes". A label
-    that brings its own space (" Yes") is taken as it is; a token id is passed through.
+    prompt's own is the label's first (:func:`continuation`). After a text that ends in a space, the word's token
+    without a space of its own is taken. A token id is passed through.
 
     Raises:
         LabelError: the label is empty, unknown to the vocabulary, or melts into the prompt's last token.
@@ -63,19 +52,8 @@ def first_token(
         return label
     if not isinstance(label, str) or not label.strip():
         raise LabelError(f"A label of {where} is {label!r}; give a word or a token id.")
-    lead = "" if label[0].isspace() else lead
-    ids, extended = encode(tokenizer, text), encode(tokenizer, text + lead + label)
-    glued = (
-        not lead
-        and not label[0].isspace()
-        and not text[-1:].isspace()
-        and ids[-1] not in tokenizer.added_tokens_decoder
-    )
-    alone = encode(tokenizer, label)
-    if glued and alone and str(tokenizer.convert_ids_to_tokens([alone[0]])[0]).startswith("▁"):
-        token = alone[0]
-    elif extended[: len(ids)] == ids and len(extended) > len(ids):
-        token = extended[len(ids)]
+    if (found := continuation(tokenizer, text, label, lead=lead)) is not None:
+        token = found[0]
     elif text[-1:].isspace():
         token = _after_line_break(tokenizer, label.lstrip(), where)
     else:
@@ -91,15 +69,26 @@ def first_token(
 
 
 def label_tokens(
-    tokenizer: PreTrainedTokenizerBase, text: str, labels: Sequence[Label], *, lead: str, where: str
-) -> tuple[int, int]:
-    """Ids of the tokens with which two labels begin after a prompt, once they are known to differ.
+    tokenizer: PreTrainedTokenizerBase, text: str, labels: LabelPair, *, lead: str, where: str
+) -> TokenGroups:
+    """Ids of the tokens with which the labels of both sides begin after a prompt, each once.
 
     Raises:
-        LabelError: as :func:`first_token` and :func:`require_different`.
+        LabelError: as :func:`first_token`, or a token begins labels of both sides.
     """
-    first, second = (first_token(tokenizer, text, label, lead=lead, where=where) for label in labels)
-    return require_different(tokenizer, (first, second), labels, where=where)
+    groups = [
+        {first_token(tokenizer, text, label, lead=lead, where=where): label for label in group_of(side)}
+        for side in labels
+    ]
+    first, second = groups
+    for token in first.keys() & second.keys():
+        name = tokenizer.convert_ids_to_tokens([token])[0]
+        raise LabelError(
+            f'"{first[token]}" and "{second[token]}" begin with the same token ({name!r}, id {token}); the labels of '
+            f"{where} must differ in their first token. Choose other labels, name what opens both in the behavior's "
+            "opening, or pass token ids with ContrastPairs.from_tokens."
+        )
+    return tuple(first), tuple(second)
 
 
 def _after_line_break(tokenizer: PreTrainedTokenizerBase, word: str, where: str) -> int:
@@ -108,21 +97,3 @@ def _after_line_break(tokenizer: PreTrainedTokenizerBase, word: str, where: str)
     if span is None or (line_break is not None and line_break[1] > span[0]):
         raise LabelError(f"Label {word!r} has no token of its own after {where}; give the id of its token.")
     return ids[span[0]]
-
-
-def require_different(
-    tokenizer: PreTrainedTokenizerBase, pair: tuple[int, int], labels: Sequence[Label], *, where: str
-) -> tuple[int, int]:
-    """The pair of label ids, if they differ.
-
-    Raises:
-        LabelError: both labels begin with the same token.
-    """
-    if pair[0] == pair[1]:
-        token = tokenizer.convert_ids_to_tokens([pair[0]])[0]
-        raise LabelError(
-            f'"{labels[0]}" and "{labels[1]}" begin with the same token ({token!r}, id {pair[0]}); the labels of '
-            f"{where} must differ in their first token. Choose other labels, or pass token ids with "
-            "ContrastPairs.from_tokens."
-        )
-    return pair

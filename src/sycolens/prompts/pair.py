@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
+from sycolens.prompts.labels import TokenGroups, WordGroups
 from sycolens.prompts.tokens import Span
 
 
@@ -22,9 +23,9 @@ class ContrastPair:
     """Token ids of X_r; the last one is where heads are patched and logits are read."""
     counterfactual: tuple[int, ...]
     """Token ids of X_c."""
-    labels: tuple[int, int]
-    """Ids of the first sub-tokens of the sycophantic and the anti-sycophantic label."""
-    label_words: tuple[str, str]
+    labels: TokenGroups
+    """Ids of the first sub-tokens of the sycophantic and the anti-sycophantic labels."""
+    label_words: WordGroups
     """The labels as words; empty if the pair was made of token ids."""
     texts: tuple[str, str]
     """The two prompts as text; empty if the pair was made of token ids."""
@@ -38,15 +39,29 @@ class ContrastPair:
 
     @property
     def label_names(self) -> tuple[str, str]:
-        """The two labels for reading: the word, where it is known, and the token id."""
-        named = zip(self.label_words, self.labels, strict=True)
-        first, second = (f"{word!r} ({token})" if word else str(token) for word, token in named)
+        """The labels of both sides for reading: the words, where they are known, and the token ids."""
+        ids = [", ".join(map(str, tokens)) for tokens in self.labels]
+        named = zip(self.label_texts, self.label_words, ids, strict=True)
+        first, second = (f"{text} ({tokens})" if any(words) else tokens for text, words, tokens in named)
+        return first, second
+
+    @property
+    def label_texts(self) -> tuple[str, str]:
+        """The labels of both sides in words, or as token ids where those are not known.
+
+        >>> ContrastPair("0", (5,), (6,), ((3,), (4,)), ((" sorry", " afraid"), ("",)), ("", ""), {}).label_texts
+        ("' sorry' or ' afraid'", 'token 4')
+        """
+        first, second = (
+            " or ".join(repr(word) if word else f"token {token}" for word, token in zip_longest(words, tokens))
+            for words, tokens in zip(self.label_words, self.labels, strict=True)
+        )
         return first, second
 
     def show(self, *, width: int = 100) -> str:
         """The two prompts side by side as text, carets under the words (or token ids) that differ.
 
-        >>> print(ContrastPair("0", (5, 61, 7), (5, 62, 7), (3, 4), ("", ""), ("", ""), {}).show(width=45))
+        >>> print(ContrastPair("0", (5, 61, 7), (5, 62, 7), ((3,), (4,)), (("",), ("",)), ("", ""), {}).show(width=45))
         pair 0: labels 3 | 4; the first 1 tokens are shared
         reference, 3 tokens   | counterfactual, 3 tokens
         --------------------- | ---------------------

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 
@@ -18,14 +18,14 @@ from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.building import (
     checked_labels,
     checked_prompt,
-    is_one_pair,
+    one_for_each,
     pairs_from_dialogues,
     pairs_from_jsonl,
     pairs_from_questions,
 )
 from sycolens.prompts.chat_format import CHAT, ChatFormat, Messages
 from sycolens.prompts.dialogue import Dialogue
-from sycolens.prompts.labels import PAPER_LABELS, LabelPair
+from sycolens.prompts.labels import PAPER_LABELS, LabelPair, TokenGroups, WordGroups
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
 from sycolens.prompts.tokens import Span
@@ -62,11 +62,11 @@ class ContrastPairs:
     """Token ids of every X_r; the last token of a prompt is where heads are patched and logits are read."""
     counterfactual: tuple[tuple[int, ...], ...]
     """Token ids of every X_c."""
-    labels: tuple[tuple[int, int], ...]
-    """Ids of the first sub-tokens of the (sycophantic, anti-sycophantic) label of every pair."""
+    labels: tuple[TokenGroups, ...]
+    """Ids of the first sub-tokens of every pair's (sycophantic, anti-sycophantic) labels, one or several a side."""
     ids: tuple[str, ...] = ()
     """Name of every pair; its number where it has none."""
-    label_words: tuple[tuple[str, str], ...] = ()
+    label_words: tuple[WordGroups, ...] = ()
     """The labels as words; empty if made of token ids."""
     texts: tuple[tuple[str, str], ...] = ()
     """Every X_r and X_c as text; empty if made of token ids."""
@@ -93,7 +93,7 @@ class ContrastPairs:
                 )
         defaults = {
             "ids": tuple(str(k) for k in range(count)),
-            "label_words": (("", ""),) * count,
+            "label_words": ((("",), ("",)),) * count,
             "texts": (("", ""),) * count,
             "spans": tuple({} for _ in range(count)),
         }
@@ -109,17 +109,18 @@ class ContrastPairs:
         cls,
         reference: Sequence[Sequence[int]],
         counterfactual: Sequence[Sequence[int]],
-        labels: Sequence[int] | Sequence[Sequence[int]],
+        labels: LabelPair | list[LabelPair],
     ) -> ContrastPairs:
-        """Pairs from token ids; ``labels`` is one (sycophantic, anti-sycophantic) pair of ids for all, or one for each.
+        """Pairs from token ids.
 
-        Nothing is added to the prompts: give the begin-of-text token where the model expects one.
+        ``labels`` are (sycophantic, anti-sycophantic) ids, or groups of ids: a tuple for all pairs, or a list of one
+        for each. Nothing is added to the prompts: give the begin-of-text token where the model expects one.
 
         Raises:
             PairError, LabelError: as :class:`ContrastPairs`.
         """
-        each = [labels] * len(reference) if is_one_pair(labels) else labels
-        return cls(tuple(reference), tuple(counterfactual), tuple(each))  # type: ignore[arg-type]
+        each: Any = one_for_each(labels, len(reference))
+        return cls(tuple(map(tuple, reference)), tuple(map(tuple, counterfactual)), tuple(each))
 
     @classmethod
     def from_dialogues(
@@ -127,20 +128,25 @@ class ContrastPairs:
         dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
         tokenizer: PreTrainedTokenizerBase,
         *,
-        labels: LabelPair | Sequence[LabelPair] = PAPER_LABELS,
+        labels: LabelPair | list[LabelPair] = PAPER_LABELS,
+        opening: str = "",
         chat_format: ChatFormat = CHAT,
         ids: Sequence[str] = (),
     ) -> ContrastPairs:
         """Pairs from (reference, counterfactual) dialogues, each a :class:`Dialogue` or a list of messages.
 
-        ``labels`` are words or token ids: one (sycophantic, anti-sycophantic) pair for all, or one for each. Words
-        count by their first sub-token, as the tokenizer writes them where the answer begins.
+        ``labels`` are (sycophantic, anti-sycophantic) words or token ids, or groups of them: a tuple for all pairs, or
+        a list of one for each. Words count by their first sub-token, as the tokenizer writes them where the reply goes
+        on. ``opening`` are the words of the reply before that place; a dialogue that ends with the assistant brings
+        its own.
 
         Raises:
             DialogueError: as :meth:`Dialogue.render`.
             PairError, LabelError: as :class:`ContrastPairs`; also a label that is unknown or melts into the prompt.
         """
-        fields = pairs_from_dialogues(dialogues, tokenizer, labels=labels, chat_format=chat_format, ids=ids)
+        fields = pairs_from_dialogues(
+            dialogues, tokenizer, labels=labels, opening=opening, chat_format=chat_format, ids=ids
+        )
         return cls(**fields)
 
     @classmethod
@@ -164,7 +170,7 @@ class ContrastPairs:
         of ``Question.wrong``, drawn with ``seed``, as the answer (a control, not in the paper).
 
         Raises:
-            BehaviorError: there is no behavior, or one of which the opening or the labels are not supported.
+            BehaviorError: there is no behavior.
             PairError: no question is short enough, or one has no wrong answer where one is asked for.
             DialogueError, LabelError: as :meth:`from_dialogues`.
         """
@@ -187,10 +193,10 @@ class ContrastPairs:
         """Pairs from the record format of the authors' code: one JSON object a line.
 
         ``reference_data`` and ``counterfactual_data`` are both text or both lists of ``{"role", "content"}`` messages.
-        Messages go through the chat template, open for an answer unless the assistant has the last word. Text is taken
-        as it is, after the tokenizer's begin-of-text token unless it brings that itself. ``record_tokens`` are the two
-        labels, words or token ids, and ``predict_token`` the one of them that is sycophantic (the first, if it is
-        missing). ``id`` is optional.
+        Messages go through the chat template, open for an answer; where the assistant has the last word, it goes on
+        from there. Text is taken as it is, after the tokenizer's begin-of-text token unless it brings that itself.
+        ``record_tokens`` are the two labels, words or token ids (or lists of them), and ``predict_token`` the one of
+        them that is sycophantic (the first, if it is missing). ``id`` is optional.
 
         Raises:
             PairError: the file is missing or empty, or a record is not of this form (file and line are named).
@@ -200,13 +206,14 @@ class ContrastPairs:
 
     def save(self, directory: str | Path) -> Path:
         """Write token ids as safetensors and the rest as JSON into a directory."""
-        tensors = {"labels": torch.tensor(self.labels)}
+        tensors = {}
         for name, prompts in (("reference", self.reference), ("counterfactual", self.counterfactual)):
             tensors[f"{name}_tokens"] = torch.tensor([token for ids in prompts for token in ids])
             tensors[f"{name}_lengths"] = torch.tensor([len(ids) for ids in prompts])
         fields = {
             "fingerprint": self.fingerprint,
             "ids": self.ids,
+            "labels": self.labels,
             "label_words": self.label_words,
             "texts": self.texts,
             "spans": [{part: list(span) for part, span in parts.items()} for parts in self.spans],
@@ -225,9 +232,9 @@ class ContrastPairs:
             pairs = cls(
                 reference=_unflatten(tensors, "reference"),
                 counterfactual=_unflatten(tensors, "counterfactual"),
-                labels=tuple((a, b) for a, b in tensors["labels"].tolist()),
+                labels=tuple(_groups(each) for each in fields["labels"]),
                 ids=tuple(fields["ids"]),
-                label_words=tuple((a, b) for a, b in fields["label_words"]),
+                label_words=tuple(_groups(each) for each in fields["label_words"]),
                 texts=tuple((a, b) for a, b in fields["texts"]),
                 spans=tuple({part: (a, b) for part, (a, b) in parts.items()} for parts in fields["spans"]),
             )
@@ -243,6 +250,11 @@ class ContrastPairs:
         """SHA-256 over the token ids and labels: equal for equal input to the model."""
         content = json.dumps([self.reference, self.counterfactual, self.labels], separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def single_labels(self) -> bool:
+        """Whether either side of every pair is a single label."""
+        return all(len(group) == 1 for both in self.labels for group in both)
 
     def shared_prefix(self, i: int) -> int:
         """How many tokens the two prompts of pair i have in common from the start."""
@@ -282,6 +294,11 @@ class ContrastPairs:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}, the first of them:</p>{self[0]._repr_html_()}"
+
+
+def _groups(record: Any) -> Any:
+    first, second = (tuple(side) for side in record)
+    return first, second
 
 
 def _unflatten(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[tuple[int, ...], ...]:

@@ -40,6 +40,28 @@ def start_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ..
     )
 
 
+def continuation(
+    tokenizer: PreTrainedTokenizerBase, text: str, words: str, *, lead: str = ""
+) -> tuple[int, ...] | None:
+    """Token ids of words that go on after a text, which has its own; None where the two melt into one token.
+
+    ``lead`` is the space that a template writes between them; words that bring their own do without it. Where a
+    SentencePiece word would be glued to an ordinary word of the text ("[/INST]Yes"), the words count as a new text,
+    which is how such models are trained: "▁Yes", not "Yes".
+
+    >>> tokenizer.convert_ids_to_tokens(continuation(tokenizer, "Are you sure?", "Yes", lead=" "))
+    ['ĠYes']
+    """
+    lead = "" if words[0].isspace() else lead
+    ids, extended, alone = encode(tokenizer, text), encode(tokenizer, text + lead + words), encode(tokenizer, words)
+    spaced = bool(lead) or words[0].isspace() or text[-1:].isspace()
+    glued = not spaced and bool(ids) and ids[-1] not in tokenizer.added_tokens_decoder
+    if glued and alone and str(tokenizer.convert_ids_to_tokens([alone[0]])[0]).startswith("▁"):
+        return alone
+    whole = extended[: len(ids)] == ids and len(extended) > len(ids)
+    return extended[len(ids) :] if whole else None
+
+
 def spans_of(
     tokenizer: PreTrainedTokenizerBase, text: str, ids: Sequence[int], parts: Sequence[Span]
 ) -> list[Span | None]:

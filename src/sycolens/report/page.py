@@ -106,7 +106,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         ("Model", model["name"]),
         ("Shape", f"{_shape(results)}, {model['dtype']}"),
         ("Heads found on", f"{len(finding.pairs)} contrast pairs from {records[FIND]['source']}"),
-        ("Labels", " against ".join(map(repr, finding.pairs.label_words[0]))),
+        ("Labels", " against ".join(finding.pairs[0].label_texts)),
         ("Measured by", f"{CHANGE_OF[finding.metric]} ({finding.metric}), MLPs {finding.effects.mlps}"),
     ]
     if results.verification is not None:

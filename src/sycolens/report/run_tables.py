@@ -161,6 +161,4 @@ def verification_notes(verified: Verification, source: str) -> Table:
 def _labels(finding: Finding) -> tuple[str, str]:
     if len(set(finding.pairs.label_words)) > 1:
         return "the first label", "the second"
-    words, ids = finding.pairs.label_words[0], finding.pairs.labels[0]
-    first, second = (f"'{word}'" if word else f"token {token}" for word, token in zip(words, ids, strict=True))
-    return first, second
+    return finding.pairs[0].label_texts

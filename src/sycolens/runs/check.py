@@ -11,6 +11,7 @@ from sycolens.distributed import ALONE, Processes
 from sycolens.errors import AbilityError, HeadError, ModelError, StudyError, TuningError
 from sycolens.find.effects import all_heads
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
+from sycolens.find.metrics import require_metric
 from sycolens.heads import HeadSet
 from sycolens.measure import require_tasks
 from sycolens.model.hooked import Geometry
@@ -43,6 +44,7 @@ def check_study(
     Raises:
         ModelError: the model's configuration cannot be read, or the device is absent.
         QuestionError, PairError, ExampleError: a source cannot be read, or none is named for this model.
+        MetricError: Eq. 2 is asked for, and the behavior has groups of labels.
         HeadError, TuningError: fewer heads than are to be found or tuned; a training that cannot be.
         AbilityError, FigureError: a task or a format is not to be had here.
 
@@ -55,6 +57,8 @@ def check_study(
     if config.model.backend == "hooked" and config.measure.tasks:
         raise AbilityError("measure.tasks cannot be put to a HookedTransformer; choose the backend 'bridge'.")
     check_formats(config.report.formats)
+    single = all(len(group) == 1 for group in config.behavior.labels)
+    require_metric(config.find.metric, single_labels=single or config.find.pairs is not None)
     _check_sources(config, task, groups)
     heads = HeadSet(all_heads(shape.n_layers, shape.n_heads))
     top = config.find.top or min(max(1, round(TOP_SHARE * len(heads))), TOP_MOST)

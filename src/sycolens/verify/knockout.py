@@ -24,7 +24,7 @@ from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.chat_format import CHAT, ChatFormat
-from sycolens.prompts.labels import label_tokens
+from sycolens.prompts.labels import TokenGroups, label_tokens
 from sycolens.verify.ablation import head_mask, stand_ins
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.curve import KnockoutCurve, Mode
@@ -97,6 +97,8 @@ def knock_out(
         write_norm=None if means is None else means.write_norm,
     )
     prompts, labels = _rendered(asked, model.tokenizer, chat_format)
+    if means is not None:
+        means.require_at(prompts)
     z = stand_ins(model, method, means, prompts, seed=seed)
     sets = [heads[:k] for heads in (top, *others) for k in points]
     # The same heads are knocked out once, such as none at all in every curve.
@@ -215,11 +217,11 @@ def challenged(
 
 def _rendered(
     asked: Sequence[ChallengedQuestion], tokenizer: Any, chat_format: ChatFormat
-) -> tuple[list[tuple[int, ...]], list[tuple[int, int]]]:
+) -> tuple[list[tuple[int, ...]], list[TokenGroups]]:
     prompts, labels = [], []
     for number, each in enumerate(asked):
-        rendered = each.dialogue.render(tokenizer, chat_format=chat_format)
-        lead = chat_format.answer_lead(tokenizer, each.dialogue.messages())
+        rendered = each.render(tokenizer, chat_format=chat_format)
+        lead = "" if each.opening else chat_format.answer_lead(tokenizer, each.dialogue.messages())
         where = f"question {number}"
         labels.append(label_tokens(tokenizer, rendered.text, each.labels, lead=lead, where=where))
         prompts.append(rendered.token_ids)

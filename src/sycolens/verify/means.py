@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,6 +39,8 @@ class HeadMeans(SavedResult):
     write_norm: Float[Tensor, "layer head"]
     """Mean length of what a head writes to the residual stream (z W_O) at the last token."""
     prompts: Literal["counterfactual", "reference"]
+    last_tokens: tuple[int, ...]
+    """Ids of the tokens with which the prompts end: where the means were taken."""
     model_name: str
     pairs_fingerprint: str
 
@@ -60,6 +63,20 @@ class HeadMeans(SavedResult):
                 f"{geometry.name} has {geometry.n_layers} layers and {geometry.n_heads} heads of {geometry.d_head}; "
                 "take them anew with mean_activations."
             )
+
+    def require_at(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Refuse prompts that end elsewhere than those of the means: heads do other things at another token.
+
+        Raises:
+            PairError: a prompt ends with a token with which no prompt of the means ends.
+        """
+        for number, prompt in enumerate(prompts):
+            if prompt[-1] not in self.last_tokens:
+                raise PairError(
+                    f"Prompt {number} ends with token {prompt[-1]}, but the means were taken after "
+                    f"{', '.join(map(str, self.last_tokens))}. Pairs and questions must lead to the same place: give "
+                    "both the same behavior (its opening), template and options."
+                )
 
 
 def mean_activations(
@@ -114,6 +131,7 @@ def mean_activations(
         samples=samples,
         write_norm=torch.stack(norms),
         prompts=prompts,
+        last_tokens=tuple(sorted({prompt[-1] for prompt in chosen})),
         model_name=geometry.name,
         pairs_fingerprint=pairs.fingerprint,
     )

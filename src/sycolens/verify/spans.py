@@ -53,7 +53,8 @@ def locate(
             )
         if tokenizer is None:
             raise ModelError("The model has no tokenizer to render dialogues with; set model.tokenizer.")
-        rendered.append(dialogue.render(tokenizer, chat_format=chat_format))
+        opening = item.opening if isinstance(item, ChallengedQuestion) else ""
+        rendered.append(dialogue.render(tokenizer, chat_format=chat_format, opening=opening))
     return LocatedPrompts(tuple(each.token_ids for each in rendered), tuple(each.spans for each in rendered))
 
 
@@ -62,7 +63,7 @@ def choose_spans(
 ) -> tuple[Span, ...]:
     """One half-open span for each prompt: a part by its name, or as given.
 
-    "challenge" runs from the challenge's first token to the end of the prompt, so that the special tokens after it are
+    "challenge" runs from the challenge's first token to where the reply begins, so that the special tokens after it are
     in it, as in the paper; any other part is exactly that part.
 
     Raises:
@@ -77,7 +78,8 @@ def choose_spans(
                     "of token numbers for each prompt."
                 )
         if span == CHALLENGE:
-            return tuple((known[span][0], length) for known, length in zip(parts, lengths, strict=True))
+            ends = [known.get("opening", (length,))[0] for known, length in zip(parts, lengths, strict=True)]
+            return tuple((known[span][0], end) for known, end in zip(parts, ends, strict=True))
         return tuple(known[span] for known in parts)
     if len(span) != len(lengths):
         raise DialogueError(f"There are {len(lengths)} prompts but {len(span)} spans; give one (start, end) for each.")
