@@ -328,7 +328,7 @@ def make_task(name: str, size: Size) -> Task:
         question, answer, challenge = " ".join(words[:-13]), words[-13], " ".join(words[-12:])
         dialogue = Dialogue((Turn("user", question, "question"), Turn("assistant", answer, "first_answer")))
         dialogue = dialogue.then("user", challenge, "challenge")
-        asked.append(ChallengedQuestion(Question(question, (answer,)), dialogue, answer, labels=("w3", "w5")))
+        asked.append(ChallengedQuestion(Question(question, (answer,)), dialogue, answer, labels=(("w3",), ("w5",))))
     ranking = HeadSet(sample_heads(shape, max(size.steps)))
     return Task(model, tuple(asked), ranking, means, size, chat_format=PLAIN)
 

@@ -7,9 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sycolens.prompts.labels import TokenGroups
+
+
+def read(logits: torch.Tensor, labels: TokenGroups) -> torch.Tensor:
+    """The log of the sum of the exponentials of either side's logits, one by one."""
+    return torch.stack([torch.stack([logits[token].exp() for token in group]).sum().log() for group in labels])
+
 
 def literal_path_patch(
-    model: Any, reference: list[int], counterfactual: list[int], labels: tuple[int, int], *, frozen_mlps: bool = False
+    model: Any, reference: list[int], counterfactual: list[int], labels: TokenGroups, *, frozen_mlps: bool = False
 ) -> Tensor:
     """Algorithm 1 for one pair: label logits [layer, head, label], one full forward pass for every head."""
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
@@ -31,7 +38,7 @@ def literal_path_patch(
                         name = f"blocks.{other}.hook_mlp_out"
                         hooks.append((name, hold_last(reference_cache[name][:, -1].clone())))
                 logits = model.run_with_hooks(torch.tensor([reference]), fwd_hooks=hooks)
-                result[layer, head] = logits[0, -1, list(labels)]
+                result[layer, head] = read(logits[0, -1], labels)
     return result
 
 
@@ -84,9 +91,7 @@ def overwrite_head(head: int, z: Tensor, prompt: int, positions: str) -> Any:
     return hook
 
 
-def literal_total_effect(
-    model: Any, reference: list[int], counterfactual: list[int], labels: tuple[int, int]
-) -> Tensor:
+def literal_total_effect(model: Any, reference: list[int], counterfactual: list[int], labels: TokenGroups) -> Tensor:
     """Activation patching of the last token for one pair: label logits [layer, head, label]."""
     n_layers, n_heads = model.cfg.n_layers, model.cfg.n_heads
     with torch.no_grad():
@@ -97,7 +102,7 @@ def literal_total_effect(
             for head in range(n_heads):
                 patch = set_heads([head], counterfactual_cache[name][:, -1:])
                 logits = model.run_with_hooks(torch.tensor([reference]), fwd_hooks=[(name, patch)])
-                result[layer, head] = logits[0, -1, list(labels)]
+                result[layer, head] = read(logits[0, -1], labels)
     return result
 
 
@@ -105,7 +110,7 @@ def literal_path_to_receivers(
     model: Any,
     reference: list[int],
     counterfactual: list[int],
-    labels: tuple[int, int],
+    labels: TokenGroups,
     receivers: list[tuple[int, int]],
     via: str,
     n_tokens: int,
@@ -138,7 +143,7 @@ def literal_path_to_receivers(
                     for receiver, place in receivers
                 ]
                 logits = model.run_with_hooks(torch.tensor([reference]), fwd_hooks=told)
-                result[layer, head] = logits[0, -1, list(labels)]
+                result[layer, head] = read(logits[0, -1], labels)
     return result
 
 

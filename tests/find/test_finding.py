@@ -148,7 +148,7 @@ def test_the_pairs_of_every_draw_are_spent(model: Any, tmp_path: Path) -> None:
     def drawn(seed: int) -> ContrastPairs:
         reference, counterfactual = tiny.random_prompts(4, seed=seed)
         texts = [(f"What is {seed}{k}?", f"Is it {seed}{k}?") for k in range(4)]
-        return ContrastPairs(reference, counterfactual, labels=((3, 4),) * 4, texts=texts)  # type: ignore[arg-type]
+        return ContrastPairs(reference, counterfactual, labels=(((3,), (4,)),) * 4, texts=texts)  # type: ignore[arg-type]
 
     found = find_heads(model, drawn(0), other_pairs=[drawn(1), drawn(2)], metric="prob_share", compute=QUIET)
     spent = {f"What is {seed}{k}?" for seed in range(3) for k in range(4)}

@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 from hooked_models import HAND_MADE, hand_made
-from literal import literal_path_patch
+from literal import literal_path_patch, read
 from tiny import BACKENDS
 from torch import Tensor
 
@@ -31,10 +31,11 @@ Load = Callable[..., Any]
 
 
 def mixed_pairs() -> ContrastPairs:
-    """Unrelated prompts of three lengths, and pairs that share a long prefix, as the paper's do."""
+    """Unrelated prompts of three lengths, and pairs that share a long prefix; labels and groups of them."""
     unrelated = tiny.random_prompts(3, lengths=LENGTHS)
     related = tiny.random_prompts(2, lengths=(30, 26), shared=20, seed=1)
-    return ContrastPairs.from_tokens(*(a + b for a, b in zip(unrelated, related, strict=True)), LABELS)
+    labels = [LABELS, LABELS, ((3, 8), 5), LABELS, ((3, 7), (5, 9, 2))]
+    return ContrastPairs.from_tokens(*(a + b for a, b in zip(unrelated, related, strict=True)), labels)
 
 
 def literally(model: Any, pairs: ContrastPairs, **options: Any) -> Tensor:
@@ -142,7 +143,7 @@ def test_reference_and_counterfactual_logits_are_the_models_own(tiny_model: Load
                 (pair.reference, effects.reference_logits[i]),
                 (pair.counterfactual, effects.counterfactual_logits[i]),
             ):
-                expected = model(torch.tensor([prompt]))[0, -1, list(LABELS)]
+                expected = read(model(torch.tensor([prompt]))[0, -1], pair.labels)
                 torch.testing.assert_close(measured, expected, atol=1e-5, rtol=1e-5)
 
 

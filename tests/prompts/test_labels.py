@@ -22,7 +22,7 @@ def label_pieces(tokenizer: Any, *, chat_format: ChatFormat = CHAT, labels: Any 
         )
     ]
     pairs = ContrastPairs.from_dialogues(dialogues, tokenizer, labels=labels, chat_format=chat_format)
-    return list(tokenizer.convert_ids_to_tokens(list(pairs.labels[0])))
+    return list(tokenizer.convert_ids_to_tokens([token for group in pairs.labels[0] for token in group]))
 
 
 def test_after_a_line_break_a_word_has_no_space(byte_bpe: Any, metaspace_bpe: Any, monkeypatch: Any) -> None:

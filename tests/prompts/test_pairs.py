@@ -85,7 +85,7 @@ def test_another_behavior_brings_its_own_words_and_labels(byte_bpe: Any) -> None
     )
     pair = ContrastPairs.from_questions(QUESTIONS[:1], byte_bpe, behavior=german)[0]
     assert pair.label_words == ("Entschuldigung", "Ja")
-    assert pair.labels == (byte_bpe.encode("Entschuldigung")[0], byte_bpe.encode("Ja")[0])
+    assert pair.labels == ((byte_bpe.encode("Entschuldigung")[0],), (byte_bpe.encode("Ja")[0],))
     assert "Buchstabe!" in pair.texts[0]
     assert "Es ist B." in pair.texts[0]
 
@@ -119,7 +119,7 @@ def test_token_ids_of_any_integer_kind_are_taken() -> None:
         [np.array([1, 2]), torch.tensor([3])], [(1, 4), [np.int64(5)]], labels=[(6, 7), [np.int64(6), 7]]
     )
     assert arrays == plain
-    assert plain.labels == ((6, 7), (6, 7))
+    assert plain.labels == (((6,), (7,)),) * 2
     assert type(arrays.reference[0][0]) is int
 
 
@@ -129,7 +129,7 @@ def test_token_ids_of_any_integer_kind_are_taken() -> None:
         ([], [], (1, 2), PairError, "no contrast pairs"),
         ([[1]], [], (1, 2), PairError, "no contrast pairs"),
         ([[1], [2]], [[3]], (1, 2), PairError, "2 reference prompts but 1 counterfactual"),
-        ([[1], [2]], [[3], [4]], [(1, 2)], PairError, "2 reference prompts but 1 labels"),
+        ([[1], [2]], [[3], [4]], [(1, 2)], PairError, "2 pairs but 1 pairs of labels"),
         ([[1], []], [[3], [4]], (1, 2), PairError, r"reference\[1\] is an empty prompt"),
         ([[1]], [[1]], (1, 2), PairError, "two prompts of pair 0 are the same"),
         ([[1]], [[2.0]], (1, 2), PairError, r"counterfactual\[0\] is not a list of token ids"),
@@ -137,7 +137,7 @@ def test_token_ids_of_any_integer_kind_are_taken() -> None:
         ([1], [2], (1, 2), PairError, r"reference\[0\] is not a list of token ids"),
         ([[True]], [[2]], (1, 2), PairError, "True or False"),
         ([[1]], [[-2]], (1, 2), PairError, "token id -2"),
-        ([[1]], [[2]], (3, 3), LabelError, "Both labels of pair 0 are token 3"),
+        ([[1]], [[2]], (3, 3), LabelError, "Token 3 is a label of either side of pair 0"),
         ([[1]], [[2]], (3, -4), LabelError, "not negative"),
         ([[1]], [[2]], [(3, 4, 5)], LabelError, "give two token ids"),
         ([[1]], [[2]], ("a", "b"), LabelError, "give two token ids"),
@@ -156,7 +156,7 @@ def test_dialogues_may_be_messages_and_labels_one_pair_for_each(byte_bpe: Any) -
         dialogues, byte_bpe, labels=[("Apologies", "Yes"), ("Yes", "No")], ids=["a", "b"]
     )
     assert pairs.ids == ("a", "b")
-    assert pairs.labels[0][1] == pairs.labels[1][0] == byte_bpe.encode("Yes")[0]
+    assert pairs.labels[0][1] == pairs.labels[1][0] == (byte_bpe.encode("Yes")[0],)
     with pytest.raises(PairError, match="2 pairs but 1 pairs of labels"):
         ContrastPairs.from_dialogues(dialogues, byte_bpe, labels=[("Apologies", "Yes")])
     with pytest.raises(LabelError, match="labels of pair 0"):
@@ -201,7 +201,7 @@ def test_records_of_messages_go_through_the_chat_template(byte_bpe: Any, tmp_pat
     assert pairs.reference[0] == tuple(byte_bpe.encode(text, add_special_tokens=False))
     assert pairs.ids == ("7", "b")
     apologies, yes = byte_bpe.encode("Apologies")[0], byte_bpe.encode("Yes")[0]
-    assert pairs.labels == ((apologies, yes), (yes, apologies))
+    assert pairs.labels == (((apologies,), (yes,)), ((yes,), (apologies,)))
 
 
 def test_records_of_text_are_taken_as_they_are(metaspace_bpe: Any, tmp_path: Path) -> None:
@@ -210,16 +210,16 @@ def test_records_of_text_are_taken_as_they_are(metaspace_bpe: Any, tmp_path: Pat
     pairs = ContrastPairs.from_jsonl(path, metaspace_bpe)
     assert pairs.reference[0] == tuple(metaspace_bpe.encode(texts["reference_data"]))
     assert pairs.counterfactual[0].count(metaspace_bpe.bos_token_id) == 1
-    assert metaspace_bpe.convert_ids_to_tokens([pairs.labels[0][1]]) == ["▁Yes"]
+    assert metaspace_bpe.convert_ids_to_tokens(list(pairs.labels[0][1])) == ["▁Yes"]
 
 
-def test_a_record_that_ends_with_the_assistant_is_left_so(byte_bpe: Any, tmp_path: Path) -> None:
+def test_a_record_that_ends_with_the_assistant_goes_on_from_there(byte_bpe: Any, tmp_path: Path) -> None:
     answered = {
         side: [{"role": "user", "content": word}, {"role": "assistant", "content": "The answer is A."}]
         for side, word in (("reference_data", "No."), ("counterfactual_data", "Yes."))
     }
     pairs = ContrastPairs.from_jsonl(write_lines(tmp_path / "pairs.jsonl", record(**answered)), byte_bpe)
-    assert pairs[0].texts[0].endswith("The answer is A.<|im_end|>\n")
+    assert pairs[0].texts[0].endswith("<|im_start|>assistant\nThe answer is A.")
 
 
 @pytest.mark.parametrize(
@@ -264,15 +264,20 @@ def test_saved_pairs_come_back_the_same(byte_bpe: Any, tmp_path: Path) -> None:
     assert ContrastPairs.load(tmp_path / "bare") == bare
 
 
-@pytest.mark.parametrize("field", ["labels", "fingerprint", "spans", "ids"])
+@pytest.mark.parametrize("field", ["tokens", "labels", "fingerprint", "spans", "ids"])
 def test_an_altered_record_is_refused(tmp_path: Path, field: str) -> None:
     pairs = ContrastPairs.from_tokens([[1, 2]], [[3]], (4, 5))
     pairs.save(tmp_path)
     saved = json.loads((tmp_path / "record.json").read_text())
-    if field == "labels":
+    if field == "tokens":
         (tmp_path / "tensors.safetensors").write_bytes((tmp_path / "tensors.safetensors").read_bytes()[:-8])
     else:
-        saved["fields"][field] = {"fingerprint": "0", "spans": [{"a": [0, 9]}], "ids": ["a", "b"]}[field]
+        saved["fields"][field] = {
+            "labels": [[[4], []]],
+            "fingerprint": "0",
+            "spans": [{"a": [0, 9]}],
+            "ids": ["a", "b"],
+        }[field]
         (tmp_path / "record.json").write_text(json.dumps(saved))
     with pytest.raises(SavedFileError):
         ContrastPairs.load(tmp_path)
@@ -286,7 +291,7 @@ prompts = st.lists(st.integers(0, 50_000), min_size=1, max_size=6)
 def test_the_fingerprint_is_that_of_what_the_model_reads(pairs: list[tuple[list[int], list[int]]], data: Any) -> None:
     reference, counterfactual = zip(*pairs, strict=True)
     made = ContrastPairs.from_tokens(reference, counterfactual, (1, 2))
-    named = ContrastPairs(reference, counterfactual, ((1, 2),) * len(pairs), ids=tuple("x" * len(pairs)))
+    named = ContrastPairs(reference, counterfactual, (((1,), (2,)),) * len(pairs), ids=tuple("x" * len(pairs)))
     assert made.fingerprint == named.fingerprint
     changed = [list(ids) for ids in reference]
     row = data.draw(st.integers(0, len(changed) - 1))

@@ -121,7 +121,7 @@ def test_resampling_draws_the_same_prompt_whatever_the_batch(
 def test_label_logits_are_those_of_a_forward_pass(
     model: Any, asked: Any, curve: KnockoutCurve, means: HeadMeans
 ) -> None:
-    ids = list(organism.pairs("train", 1).labels[0])
+    ids = [token for group in organism.pairs("train", 1).labels[0] for token in group]
     for i, each in enumerate(asked):
         prompt = torch.tensor([each.dialogue.render(model.tokenizer).token_ids])
         with torch.no_grad(), ablate_heads(model, curve.ranking[:2], means=means):

@@ -39,6 +39,11 @@ def pairs_from_dialogues(
 ) -> Fields:
     """See :meth:`ContrastPairs.from_dialogues`; ``opening`` may also be one for each."""
     each = one_for_each(labels, len(dialogues))
+    for k, both in enumerate(each):
+        if not _is_pair(both):
+            raise LabelError(
+                f"The labels of pair {k} are {both!r}; give two words or two token ids, or two groups of them."
+            )
     openings = [opening] * len(dialogues) if isinstance(opening, str) else opening
     prompts = []
     for k, (pair, words) in enumerate(zip(dialogues, openings, strict=True)):
@@ -207,7 +212,6 @@ def one_for_each(labels: Any, count: int) -> list[Any]:
 
     Raises:
         PairError: the list has another length.
-        LabelError: an entry is no pair of labels, or of groups of them.
 
     >>> one_for_each((" sorry", (" glad", " happy")), 2)
     [(' sorry', (' glad', ' happy')), (' sorry', (' glad', ' happy'))]
@@ -218,11 +222,6 @@ def one_for_each(labels: Any, count: int) -> list[Any]:
             f"There are {count} pairs but {len(each)} pairs of labels; give a tuple, one pair for all, or a list with "
             "one for each."
         )
-    for k, pair in enumerate(each):
-        if not _is_pair(pair):
-            raise LabelError(
-                f"The labels of pair {k} are {pair!r}; give two words or two token ids, or two groups of them."
-            )
     return each
 
 
