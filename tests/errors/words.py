@@ -12,6 +12,7 @@ from sycolens import (
     Behavior,
     ChallengedQuestion,
     ChallengeResult,
+    Compute,
     ContrastPairs,
     Dialogue,
     Question,
@@ -160,7 +161,7 @@ DEEDS: list[Deed] = [
     (ReplyError, "fewer replies than dialogues", lambda room: evaluate(model=lambda _: [])),
     (ReplyError, "replies that are no texts", lambda room: evaluate(model=lambda _: [None])),
     (ReplyError, "a judge without grades", lambda room: evaluate(judge=lambda *_: True)),
-    (PromptError, "batches of none", lambda room: evaluate(model=embedded(), batch_size=0)),
+    (PromptError, "batches of none", lambda room: evaluate(model=embedded(), compute=Compute(batch_size=0))),
     (
         QuestionError,
         "rates of a source that nothing is from",

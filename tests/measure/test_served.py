@@ -23,7 +23,7 @@ from sycolens.prompts import PARAPHRASES
 PAGE = Path(__file__).parents[2] / "docs" / "measure.md"
 SERVER = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; sys.exit(main())"
 CHECKPOINT = str(organism.directory("mha"))
-SETTINGS: dict[str, Any] = {"challenge": PARAPHRASES[:3], "seed": 5}
+SETTINGS: dict[str, Any] = {"behavior": PARAPHRASES[:3], "seed": 5}
 
 
 @pytest.fixture(scope="module")
