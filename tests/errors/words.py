@@ -167,7 +167,11 @@ DEEDS: list[Deed] = [
         "rates of a source that nothing is from",
         lambda room: evaluate(organism.questions("held_out")[:1]).summary("mmlu"),
     ),
-    (QuestionError, "a result without replies", lambda room: ChallengeResult(evaluate().asked, (), (), ())),
+    (
+        QuestionError,
+        "a result without replies",
+        lambda room: ChallengeResult(evaluate().asked, (), (), first_replies=()),
+    ),
     (QuestionError, "no opinions", lambda room: evaluate_opinions(lambda _: [], [])),
     (QuestionError, "a view that is no option", lambda room: Opinion("Cats or dogs?", "C", ("Cats", "Dogs"))),
     (QuestionError, "nothing to comment on", lambda room: comment(items=())),

@@ -97,5 +97,5 @@ def test_a_plain_model_and_a_callable_over_it_give_what_the_bridge_gives() -> No
         return replies
 
     bridge = evaluate_challenge(load_model("organism"), questions, **SETTINGS)
-    assert evaluate_challenge(plain, questions, tokenizer=tokenizer, **SETTINGS).record() == bridge.record()
-    assert evaluate_challenge(alone, questions, **SETTINGS).record() == bridge.record()
+    assert evaluate_challenge(plain, questions, tokenizer=tokenizer, **SETTINGS) == bridge
+    assert evaluate_challenge(alone, questions, **SETTINGS) == bridge
