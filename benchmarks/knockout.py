@@ -116,7 +116,7 @@ def run_sycolens(task: Task, conditions: Sequence[Heads]) -> Replies:
     reply_under = generation.reply_under
 
     def keep(model: Any, prompts: Any, labels: Any, asked: Any, **options: Any) -> Any:
-        # knock_out grades the replies and keeps the text of some; here the tokens of all are compared.
+        # knock_out grades the replies and keeps their text; here the tokens are compared.
         spoken = reply_under(model, prompts, labels, asked, **options)
         for place, mask in enumerate(asked.heads):
             found[frozenset(Head(*head) for head in mask.nonzero().tolist())] = [said[place] for said in spoken.tokens]

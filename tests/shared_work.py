@@ -61,9 +61,9 @@ def measured(processes: Processes) -> dict[str, Any]:
         "means": verified.means.mean,
         "samples": verified.means.samples,
         "attention": verified.attention.rows,
-        "curves": [(each.admits, each.control_right, each.label_logits, each.control_label_logits) for each in curves],
-        "replies": [*(each.replies for each in curves), challenge.first_replies, challenge.replies, outcome.replies],
-        "grades": [challenge.grades, outcome.grades, outcome.exact],
+        "curves": [(each.label_logits, each.control_label_logits) for each in curves],
+        "replies": [*(each.replies for each in curves), challenge, outcome.replies],
+        "exact": outcome.exact,
         "drift": drift.per_text,
         "eval_set": outcome.drift.per_text if outcome.drift else None,
     }

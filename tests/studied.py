@@ -13,7 +13,7 @@ import torch
 from sycolens import QUIET, load_model, organism, patch_heads
 from sycolens.find import find_heads
 from sycolens.find.preference import Redraw
-from sycolens.measure import ChallengeResult, Outcome
+from sycolens.measure import ChallengeResult, GradedReplies, Outcome
 from sycolens.measure.ability_result import AbilityResult, AbilityRow
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
@@ -61,10 +61,20 @@ def two_rounds(everything: Sequence[Told], sources: Sequence[str] = ("mmlu",)) -
         asked.append(ChallengedQuestion(question, dialogue.then("user", "Are you sure?", "challenge"), each.first))
     return ChallengeResult(
         tuple(asked),
-        tuple(f"The answer is {each.first}." for each in everything),
         tuple(each.reply for each in everything),
         tuple(each.grade for each in everything),
+        first_replies=tuple(f"The answer is {each.first}." for each in everything),
     )
+
+
+def graded(grades: Sequence[Grade], wordings: Sequence[str] | None = None) -> GradedReplies:
+    """Replies with these grades, each to a question of its own, all challenged in the same words."""
+    dialogue = Dialogue((Turn("user", "Which?", "question"), Turn("user", "Are you sure?", "challenge")))
+    asked = tuple(
+        ChallengedQuestion(Question(f"Question {number}?", ("A",), id=str(number)), dialogue, "A", wording=wording)
+        for number, wording in enumerate(wordings or [""] * len(grades))
+    )
+    return GradedReplies(asked, ("Well.",) * len(grades), tuple(grades))
 
 
 def eval_set(
@@ -72,15 +82,14 @@ def eval_set(
 ) -> Outcome:
     """Shares of right and of wrong answers that are kept, of exercises done right, and nats a token."""
 
-    def of(share: float, yes: Grade, no: Grade) -> tuple[Grade, ...]:
-        return (yes,) * round(share * n) + (no,) * (n - round(share * n))
+    def of(share: float, yes: Grade, no: Grade) -> GradedReplies:
+        return graded((yes,) * round(share * n) + (no,) * (n - round(share * n)))
 
     tokens = torch.full((20,), 10)
     return Outcome(
         {"right": of(right_kept, HOLDS, GIVES_IN), "wrong": of(wrong_kept, INSISTS, CORRECTS)},
         {"sums": tuple(number < skills * n for number in range(n))},
         None if drift is None else Drift(tokens * drift * torch.linspace(0.9, 1.1, 20), tokens),
-        {},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,7 +128,7 @@ def test_dialogues_of_the_world_share_facts_and_clauses() -> None:
     assert 1 < checks.n_wordings < 10
 
 
-def test_two_rounds_keep_the_clauses_of_what_was_asked() -> None:
+def test_two_rounds_keep_the_clauses_of_what_was_asked(tmp_path: Path) -> None:
     asked = organism.challenges("held_out", 12)
 
     def speaker(dialogues: list[list[dict[str, str]]]) -> list[str]:
@@ -135,7 +136,7 @@ def test_two_rounds_keep_the_clauses_of_what_was_asked() -> None:
 
     result = evaluate_challenge(speaker, asked)
     assert result.clusters == clusters_of(asked)
-    assert type(result).from_record(result.record()).clusters == result.clusters
+    assert type(result).load(result.save(tmp_path)).clusters == result.clusters
     rate = result.summary()["apology_rate"]
     assert (rate.questions, rate.wordings) == (result.clusters.n_questions, result.clusters.n_wordings)
 

@@ -215,7 +215,10 @@ def test_what_verify_says_of_silence_and_places() -> None:
     broken = knock_out(
         model, asked[:1], ranking, means, steps=(0, 4), mode="keep", positions="generated", controls=0, compute=QUIET
     )
-    assert [reply.split()[:4] for (reply,) in broken.replies] == [["Yes"] * 4, ["Apologies"] * 4]
+    assert [reply.split()[:4] for each in broken.replies[0] for reply in each.replies] == [
+        ["Yes"] * 4,
+        ["Apologies"] * 4,
+    ]
 
 
 def leaning(model: Any, pairs: ContrastPairs) -> int:

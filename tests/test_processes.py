@@ -72,7 +72,7 @@ def alone() -> dict[str, Any]:
         "attention",
         "curves",
         "replies",
-        "grades",
+        "exact",
         "drift",
         "eval_set",
     ],

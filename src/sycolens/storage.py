@@ -160,6 +160,8 @@ class SavedResult:
     """The kind of result, for its record."""
     readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """What makes a field of its JSON, where that is neither a plain value nor a tuple."""
+    writers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+    """What makes the JSON of a field, where that is not its parts."""
 
     def save(self, directory: str | Path) -> Path:
         """Write safetensors and JSON under a directory, whole or not at all."""
@@ -167,7 +169,7 @@ class SavedResult:
 
         values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
         tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
-        words = {name: _as_json(value) for name, value in values.items() if name not in tensors}
+        words = {name: self.writers.get(name, _as_json)(value) for name, value in values.items() if name not in tensors}
         return save_result(directory, kind=self.saved_as, tensors=tensors, fields=words)
 
     @classmethod
@@ -179,7 +181,7 @@ class SavedResult:
         """
         tensors, words = load_result(directory, kind=cls.saved_as)
         with saved_file(Path(directory)):
-            return cls(**tensors, **{name: cls.readers.get(name, _in_tuples)(value) for name, value in words.items()})
+            return cls(**tensors, **{name: cls.readers.get(name, in_tuples)(value) for name, value in words.items()})
 
 
 def _as_json(value: Any) -> Any:
@@ -192,10 +194,11 @@ def _as_json(value: Any) -> Any:
     return [_as_json(each) for each in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _in_tuples(value: Any) -> Any:
+def in_tuples(value: Any) -> Any:
+    """JSON with its lists as tuples."""
     if isinstance(value, dict):
-        return {name: _in_tuples(each) for name, each in value.items()}
-    return tuple(map(_in_tuples, value)) if isinstance(value, list) else value
+        return {name: in_tuples(each) for name, each in value.items()}
+    return tuple(map(in_tuples, value)) if isinstance(value, list) else value
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from sycolens.prompts import PARAPHRASES
 PAGE = Path(__file__).parents[2] / "docs" / "measure.md"
 SERVER = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; sys.exit(main())"
 CHECKPOINT = str(organism.directory("mha"))
-SETTINGS: dict[str, Any] = {"challenge": PARAPHRASES[:3], "seed": 5}
+SETTINGS: dict[str, Any] = {"behavior": PARAPHRASES[:3], "seed": 5}
 
 
 @pytest.fixture(scope="module")
@@ -97,5 +97,5 @@ def test_a_plain_model_and_a_callable_over_it_give_what_the_bridge_gives() -> No
         return replies
 
     bridge = evaluate_challenge(load_model("organism"), questions, **SETTINGS)
-    assert evaluate_challenge(plain, questions, tokenizer=tokenizer, **SETTINGS).record() == bridge.record()
-    assert evaluate_challenge(alone, questions, **SETTINGS).record() == bridge.record()
+    assert evaluate_challenge(plain, questions, tokenizer=tokenizer, **SETTINGS) == bridge
+    assert evaluate_challenge(alone, questions, **SETTINGS) == bridge

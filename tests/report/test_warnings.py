@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import torch
 from studied import LOT, SPT, changed, eval_set, measured, recorded, results, told, two_rounds
 
 from sycolens import HeadSet
 from sycolens.find.preference import Preference
+from sycolens.measure import GradedReplies
 from sycolens.report.warnings import warnings_of
 from sycolens.runs import Measured, StudyResults
 from sycolens.verify import KnockoutCurve
@@ -40,7 +40,13 @@ def few_dialogues() -> StudyResults:
 
 def blunt_knockout() -> StudyResults:
     curve = necessity()
-    return knocked_out(replace(curve, admits=curve.admits | True))
+    return knocked_out(replace(curve, replies=(tuple(map(admitting, curve.replies[0])), *curve.replies[1:])))
+
+
+def admitting(replies: GradedReplies, *, but: int = 0) -> GradedReplies:
+    """The replies, all of which admit, but for the first ones, which do not."""
+    grades = enumerate(replies.grades)
+    return replace(replies, grades=tuple(replace(grade, admits=number >= but) for number, grade in grades))
 
 
 def base_of(**counts: int) -> StudyResults:
@@ -70,7 +76,9 @@ def without_contrast() -> StudyResults:
 
 def moved_by_others() -> StudyResults:
     curve = necessity()
-    return knocked_out(replace(curve, control_admits=curve.control_admits & (torch.arange(len(curve)) >= 10)))
+    top, *others = curve.replies
+    moved = (tuple(admitting(each, but=10) for each in steps) for steps in others)
+    return knocked_out(replace(curve, replies=(top, *moved)))
 
 
 def other_draw() -> StudyResults:
@@ -163,11 +171,12 @@ def test_what_becomes_of_other_kinds_of_answers_is_told() -> None:
         more = {}
         for group, shares in kinds.items():
             taken = shares[min(position, 2)]
-            grades = each.outcome.grades["right"]
-            more[group] = tuple(
-                replace(grade, admits=number < taken * len(grades)) for number, grade in enumerate(grades)
+            replies = each.outcome.replies["right"]
+            grades = enumerate(replies.grades)
+            more[group] = replace(
+                replies, grades=tuple(replace(grade, admits=number < taken * len(replies)) for number, grade in grades)
             )
-        return replace(each, outcome=replace(each.outcome, grades={**each.outcome.grades, **more}))
+        return replace(each, outcome=replace(each.outcome, replies={**each.outcome.replies, **more}))
 
     measured_too = tuple(with_sums(position, each) for position, each in enumerate(found.measured))
     warnings = " ".join(warnings_of(replace(found, measured=measured_too)))

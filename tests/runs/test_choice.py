@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from studied import graded
 
 from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
@@ -19,11 +20,11 @@ STEPS = (10, 20, 30)
 
 def outcome(right: int, wrong: int, drift: float) -> Outcome:
     """Of ten right and ten wrong answers, so many are taken back."""
-    grades = {
-        group: tuple(Grade(number < count, None, False, False) for number in range(10))
+    replies = {
+        group: graded([Grade(number < count, None, False, False) for number in range(10)])
         for group, count in (("right", right), ("wrong", wrong))
     }
-    return Outcome(grades, drift=Drift(torch.tensor([drift] * 2), torch.tensor([1, 1])))
+    return Outcome(replies, drift=Drift(torch.tensor([drift] * 2), torch.tensor([1, 1])))
 
 
 def tried(rate: float, seed: int, *outcomes: tuple[int, int, float]) -> Tried:

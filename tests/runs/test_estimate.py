@@ -42,7 +42,7 @@ def test_counts_are_those_of_the_study_that_was_made(made: Path) -> None:
     base = results.base
     replies = (
         2 * len(base.challenge)
-        + sum(map(len, base.outcome.grades.values()))
+        + sum(map(len, base.outcome.replies.values()))
         + sum(map(len, base.outcome.exact.values()))
     )
     assert costs["measure/base"].replies == replies

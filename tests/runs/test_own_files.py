@@ -68,7 +68,7 @@ def test_every_source_and_group_is_asked_of_every_model(results: StudyResults) -
     assert [each.method for each in results.measured] == ["base", "SPT, 1 head", "SPT + LoRA, 1 head", "LoRA"]
     for each in results.measured:
         assert [question.question.source for question in each.challenge.asked] == ["quiz"] * 5 + ["trivia"] * 3
-        assert {group: len(grades) for group, grades in each.outcome.grades.items()} == {"right": 8, "wrong": 8}
+        assert {group: len(grades) for group, grades in each.outcome.replies.items()} == {"right": 8, "wrong": 8}
         assert each.ability is not None
         assert {row.n for row in each.ability.rows} == {2}
         assert (each.outcome.drift is None) == (each.method == "base")

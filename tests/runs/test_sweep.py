@@ -103,8 +103,8 @@ def test_validation_and_held_out_dialogues_share_no_fact(model: Any, sweep: Swee
     assert not facts[0] & facts[1]
     assert not set(validation.texts) & set(held_out.texts)
     tried = sweep.tried[0].outcomes[2]
-    assert {name: len(grades) for name, grades in tried.grades.items()} == {"right": 4, "wrong": 4}
-    assert all(len(grades) == 5 for grades in sweep.base.grades.values())
+    assert {name: len(grades) for name, grades in tried.replies.items()} == {"right": 4, "wrong": 4}
+    assert all(len(grades) == 5 for grades in sweep.base.replies.values())
 
 
 def test_what_is_reported_was_measured_on_held_out_dialogues(model: Any, place: Path, sweep: Sweep) -> None:

@@ -233,7 +233,7 @@ class TestSaved:
             path.write_bytes(whole[path])
         HeadAdapter.load(folder)
         tensors.unlink()
-        with pytest.raises(SavedFileError, match=r"tensors\.safetensors is missing"):
+        with pytest.raises(SavedFileError, match=r"tensors\.safetensors"):
             HeadAdapter.load(folder)
 
     def test_fields_of_another_writer_are_refused(self, make: Make, tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ class TestSaved:
         others: tuple[Any, ...] = ([], {}, {"seal": None})
         for fields in others:
             (folder / "record.json").write_text(json.dumps({**record, "fields": fields}))
-            with pytest.raises(SavedFileError, match="altered"):
+            with pytest.raises(SavedFileError, match=r"record\.json|altered"):
                 HeadAdapter.load(folder)
 
 

@@ -204,7 +204,7 @@ def test_resampled_replies_are_those_of_a_knockout_in_any_batch(positions: Any) 
                 tuple(replies(model, asked, compute=Compute(batch_size=batch_size, progress=False), max_new_tokens=12))
             )
     curve = knock_out(model, asked, heads, means, steps=(3,), controls=0, max_new_tokens=12, compute=QUIET, **options)
-    assert said == [curve.replies[0]] * 3
+    assert said == [curve.replies[0][0].replies] * 3
 
 
 def test_rows_lost_between_tokens_of_resampled_replies_are_refused(tiny_model: Load) -> None:

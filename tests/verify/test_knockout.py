@@ -93,18 +93,8 @@ def test_the_batch_says_what_one_condition_at_a_time_says(name: str, options: di
         for c, order in enumerate([curve.ranking, *curve.controls]):
             chosen = HeadSet(head for head in everything if head not in order[:k]) if keep else order[:k]
             said, grades = one_at_a_time(model, asked, chosen, means=means, **how)
-            if c == 0:
-                assert list(curve.replies[step]) == said
-            admits, right = (
-                (curve.admits, curve.right)
-                if c == 0
-                else (
-                    curve.control_admits[c - 1],
-                    curve.control_right[c - 1],
-                )
-            )
-            assert admits[step].tolist() == [each.admits for each in grades]
-            assert right[step].tolist() == [each.right for each in grades]
+            assert list(curve.replies[c][step].replies) == said
+            assert list(curve.replies[c][step].grades) == grades
 
 
 def test_resampling_draws_the_same_prompt_whatever_the_batch(
@@ -143,6 +133,20 @@ def test_rates_are_shares_of_the_dialogues(curve: KnockoutCurve) -> None:
     torch.testing.assert_close(curve.label_share(), shares)
 
 
+def test_the_tensors_are_the_grades(curve: KnockoutCurve) -> None:
+    top, *others = curve.replies
+    for tensor, controls, name in (
+        (curve.admits, curve.control_admits, "admits"),
+        (curve.right, curve.control_right, "right"),
+    ):
+        assert tensor.tolist() == [list(getattr(each, name)) for each in top]
+        assert controls.tolist() == [[list(getattr(each, name)) for each in steps] for steps in others]
+    frame = curve.replies_frame()
+    assert frame["step"].tolist() == [k for k in (0, 1, 2, 4) for _ in range(10)]
+    assert frame["reply"].tolist() == [reply for each in top for reply in each.replies]
+    assert frame["question"].tolist() == [each.question.id for each in curve.asked] * 4
+
+
 def test_nothing_knocked_out_is_the_same_in_every_set(curve: KnockoutCurve) -> None:
     assert torch.equal(curve.control_label_logits[:, 0], curve.label_logits[:1, :].expand(3, -1, -1))
 
@@ -158,10 +162,10 @@ def test_a_part_of_the_dialogues_is_a_curve_of_its_own(curve: KnockoutCurve) -> 
     parts = curve.by_wording()
     assert sum(map(len, parts.values())) == len(curve)
     for name, part in parts.items():
-        chosen = [i for i, each in enumerate(curve.wordings) if each == name]
+        chosen = [i for i, each in enumerate(each.wording for each in curve.asked) if each == name]
         assert torch.equal(part.admits, curve.admits[:, chosen])
         assert torch.equal(part.control_label_logits, curve.control_label_logits[:, :, chosen])
-        assert part.replies[1] == tuple(curve.replies[1][i] for i in chosen)
+        assert part.replies[2][1] == curve.replies[2][1].select(chosen)
     with pytest.raises(SampleError, match="no dialogues"):
         curve.select([])
 
@@ -176,6 +180,9 @@ def test_curves_survive_saving(curve: KnockoutCurve, tmp_path: Path) -> None:
         )
         assert same, name
     assert repr(again) == repr(curve)
+    third = again.save(tmp_path / "again")
+    for name in ("record.json", "tensors.safetensors"):
+        assert (third / name).read_bytes() == (tmp_path / "curve" / name).read_bytes()
 
 
 def test_the_callers_grader_decides(model: Any, asked: Any, ranking: HeadSet, means: HeadMeans) -> None:
@@ -183,7 +190,7 @@ def test_the_callers_grader_decides(model: Any, asked: Any, ranking: HeadSet, me
         return Grade(admits="Melville" in reply, answer=None, right=False, switched=False)
 
     curve = knock_out(model, asked, ranking, means, steps=(0,), controls=0, grader=grader, compute=QUIET)
-    assert curve.admits[0].tolist() == ["Melville" in reply for reply in curve.replies[0]]
+    assert curve.admits[0].tolist() == ["Melville" in reply for reply in curve.replies[0][0].replies]
     assert curve.unparsed.all()
     assert curve.control_admits.shape == (0, 1, 10)
     assert curve.plot().data

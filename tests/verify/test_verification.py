@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from safetensors.torch import load_file
+from studied import graded
 
 from sycolens import (
     QUIET,
@@ -31,9 +32,9 @@ from sycolens import (
 )
 from sycolens.errors import HeadError, ModelError, PromptError, QuestionError, SampleError, SavedFileError
 from sycolens.find import HeadEffects
+from sycolens.measure import Grade
 from sycolens.prompts import ChallengedQuestion, Question
 from sycolens.report.run_tables import table_of_curve, verification_notes
-from sycolens.statistics import Clusters
 from sycolens.verify import KnockoutCurve, Verification, verify_heads
 from sycolens.verify.verification import default_steps
 
@@ -77,9 +78,8 @@ def verify(model: Any, effects: HeadEffects, pairs: ContrastPairs, asked: Any, *
     return verify_heads(model, effects, pairs, asked, top=top, **settings)
 
 
-def bools(rows: Sequence[str]) -> torch.Tensor:
-    """Outcomes by step and dialogue: "x" for yes."""
-    return torch.tensor([[each == "x" for each in row] for row in rows])
+def grade_of(admits: str, unparsed: str) -> Grade:
+    return Grade(admits == "x", None if unparsed == "x" else "A", admits != "x", False)
 
 
 def curve_of(
@@ -90,27 +90,23 @@ def curve_of(
     steps: Sequence[int] | None = None,
     wordings: str | None = None,
 ) -> KnockoutCurve:
-    """A curve by hand; who does not admit is right."""
-    said = bools(admits)
-    n_steps, n = said.shape
-    others = torch.stack([bools(each) for each in controls]) if controls else torch.zeros(0, n_steps, n).bool()
+    """A curve by hand, by step and dialogue: "x" for yes. Who does not admit is right."""
+    n_steps, n = len(admits), len(admits[0])
+    lost = [unparsed or ["." * n] * n_steps, *([["." * n] * n_steps] * len(controls))]
     points = tuple(range(n_steps)) if steps is None else tuple(steps)
     return KnockoutCurve(
-        clusters=Clusters.apart(n),
         steps=points,
         ranking=HeadSet([(0, index) for index in range(max(points))]),
         controls=tuple(HeadSet([(1, index) for index in range(max(points))]) for _ in controls),
-        admits=said,
-        right=~said,
-        unparsed=torch.zeros_like(said) if unparsed is None else bools(unparsed),
-        control_admits=others,
-        control_right=~others,
-        control_unparsed=torch.zeros_like(others),
+        replies=tuple(
+            tuple(
+                graded([grade_of(*each) for each in zip(*both, strict=True)], wordings)
+                for both in zip(*rows, strict=True)
+            )
+            for rows in zip([admits, *controls], lost, strict=True)
+        ),
         label_logits=torch.zeros(n_steps, n, 2),
         control_label_logits=torch.zeros(len(controls), n_steps, n, 2),
-        replies=(("Yes.",) * n,) * n_steps,
-        ids=tuple(map(str, range(n))),
-        wordings=tuple(wordings or "w" * n),
         mode="remove",
         method="mean",
         prompts="counterfactual",
@@ -163,7 +159,7 @@ def test_plain_questions_are_challenged_in_the_papers_words(
     first = verify(model, effects, pairs, plain, steps=(0,), controls=0)
     second = verify(model, effects, pairs, challenge_questions(plain, model.tokenizer), steps=(0,), controls=0)
     assert first.necessity.prompts_fingerprint == second.necessity.prompts_fingerprint
-    assert first.necessity.wordings == ("paper", "paper")
+    assert [each.wording for each in first.necessity.asked] == ["paper", "paper"]
     assert first.record()["ranking"] == []
     assert sorted(first.figures()) == FIGURES
 
@@ -257,7 +253,7 @@ def test_what_was_verified_comes_back(verified: Verification, effects: HeadEffec
         assert top["apology_rate"].tolist() == pytest.approx(curve.apology_rate.tolist())
         assert len(table) == (1 + 3) * len(STEPS)
     replies = pandas.read_csv(place / "replies.csv", keep_default_na=False)
-    assert replies["reply"].tolist() == [reply for step in verified.necessity.replies for reply in step]
+    assert replies["reply"].tolist() == [reply for each in verified.necessity.replies[0] for reply in each.replies]
     assert torch.equal(again.means.mean, verified.means.mean)
     assert torch.equal(again.attention.rows, verified.attention.rows)
     assert json.loads(json.dumps(again.record())) == json.loads(json.dumps(verified.record()))
@@ -288,7 +284,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_controls(
         assert (first / name).read_bytes() == (again / name).read_bytes(), name
     other = verify(model, effects, pairs, asked, seed=1)
     assert other.necessity.controls != verified.necessity.controls
-    assert other.necessity.replies == verified.necessity.replies
+    assert other.necessity.replies[0] == verified.necessity.replies[0]
     assert load_file(first / "means" / "tensors.safetensors").keys() == {"mean", "samples", "write_norm"}
 
 

@@ -156,7 +156,7 @@ class EffectComparison:
         """The paper's Figure 7(b): both maps on one color scale, the same heads outlined in both.
 
         ``marked`` are the heads to outline, such as those that were tuned; by default the top of the first.
-        ``options`` go to :func:`sycolens.plots.effect_maps`.
+        ``options`` go to :func:`sycolens.plots.before_after`.
 
         >>> comparison = effects.compare(effects, k=4, metric="prob_share")
         >>> figure = comparison.plot_maps(first_title="before tuning", second_title="after tuning")

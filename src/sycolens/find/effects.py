@@ -195,7 +195,7 @@ class HeadEffects(SavedResult):
         """The paper's Figure 2(a): score of every head, negative red, the marked heads outlined.
 
         ``marked`` is how many of the most negative heads to outline, or the heads themselves; ``options`` go to
-        :func:`sycolens.plots.effect_maps`.
+        :func:`sycolens.plots.heatmap`.
 
         Raises:
             HeadError: ``marked`` is no number from 0.

@@ -8,6 +8,7 @@ from sycolens.measure.challenge_result import ChallengeResult
 from sycolens.measure.drift import Drift, kl_drift
 from sycolens.measure.eval_set import EvalSet, question_eval_set, world_eval_set
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
+from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grade, Grader, grade
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
@@ -24,6 +25,7 @@ __all__ = [
     "FeedbackResult",
     "Generation",
     "Grade",
+    "GradedReplies",
     "Grader",
     "OpinionResult",
     "Outcome",
@@ -35,6 +37,7 @@ __all__ = [
     "evaluate_opinions",
     "first_round",
     "grade",
+    "grade_replies",
     "kl_drift",
     "question_eval_set",
     "read_answer",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sycolens.compute import QUIET, Compute
@@ -12,13 +12,13 @@ from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge_result import SILENCE, ChallengeResult
-from sycolens.measure.grading import Grader, check_grader, grade, graded
-from sycolens.measure.responders import GREEDY, Generation, Responder, is_speaker, reader_of, say
-from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question
-from sycolens.prompts.asking import HELPFUL, ask_questions, behaviors_of
+from sycolens.measure.graded import grade_replies
+from sycolens.measure.grading import Grader, check_grader, grade
+from sycolens.measure.responders import GREEDY, Generation, Responder, say, system_of
+from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question, Turn
+from sycolens.prompts.asking import ask_questions, behaviors_of
 from sycolens.prompts.challenged import require_graded
 from sycolens.prompts.chat_format import CHAT, ChatFormat
-from sycolens.prompts.labels import WordGroups
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -67,16 +67,15 @@ def evaluate_challenge(
             "asked from the start."
         )
     check_grader(judge, questions[0])
-    spoken: dict[str, Any] = {
+    options: dict[str, Any] = {
         "tokenizer": tokenizer,
         "chat_format": chat_format,
         "max_new_tokens": generation.max_new_tokens,
         "compute": compute,
     }
-    asked, first_replies = _first_round(model, questions, behavior, system, seed, spoken)
-    said = replies(model, asked, **spoken)
-    grades = compute.processes.each(list(zip(said, asked, strict=True)), lambda each: graded(judge, *each))
-    return ChallengeResult(asked, first_replies, tuple(said), tuple(grades))
+    asked, first_replies = _first_round(model, questions, behavior, system, seed, options)
+    found = grade_replies(asked, replies(model, asked, **options), grader=judge, processes=compute.processes)
+    return ChallengeResult(found.asked, found.replies, found.grades, first_replies=first_replies)
 
 
 def first_round(
@@ -104,13 +103,13 @@ def first_round(
     >>> first_round(model, questions[:1], max_new_tokens=8)[0].first_answer == questions[0].answers[0]
     True
     """
-    spoken: dict[str, Any] = {
+    options: dict[str, Any] = {
         "tokenizer": tokenizer,
         "chat_format": chat_format,
         "max_new_tokens": max_new_tokens,
         "compute": compute,
     }
-    return _first_round(model, questions, behavior, system, seed, spoken)[0]
+    return _first_round(model, questions, behavior, system, seed, options)[0]
 
 
 def replies(
@@ -146,71 +145,44 @@ def _first_round(
     behavior: Behavior | Sequence[Behavior],
     system: str | None,
     seed: int,
-    spoken: dict[str, Any],
+    options: dict[str, Any],
 ) -> tuple[tuple[ChallengedQuestion, ...], tuple[str, ...]]:
-    """The challenged questions, and what was said in the first round."""
+    """The challenged questions, and the replies of the first round."""
     behaviors = behaviors_of(behavior)
     for each in behaviors:
         require_graded(each)
-    reader: Any = spoken["tokenizer"]
-    if not is_speaker(model):
-        reader = reader_of(model, reader)
-    elif reader is None and system == "auto":
-        system = HELPFUL
-    opened = [_Opened.again(each) if isinstance(each, ChallengedQuestion) else None for each in questions]
-    fresh = ask_questions(
-        [each for each in questions if isinstance(each, Question)],
-        reader,
-        behavior=behaviors,
-        system=system,
-        chat_format=spoken["chat_format"],
-        rng=random.Random(seed),
+    tokenizer, chat_format = options["tokenizer"], options["chat_format"]
+    system = system_of(model, system, tokenizer, chat_format)
+    plain = [each for each in questions if isinstance(each, Question)]
+    dealt = ask_questions(
+        plain, tokenizer, behavior=behaviors, system=system, chat_format=chat_format, rng=random.Random(seed)
     )
-    new = (_Opened.of(*each) for each in zip((q for q in questions if isinstance(q, Question)), fresh, strict=True))
-    asked = [each or next(new) for each in opened]
-    said = say(model, [each.dialogue for each in asked], **spoken)
-    return tuple(each.challenged(words) for each, words in zip(asked, said, strict=True)), tuple(said)
+    fresh = iter(dealt)
+    asked = [_unanswered(each, *next(fresh)) if isinstance(each, Question) else each for each in questions]
+    unanswered = [_before_answer(each) for each in asked]
+    first_replies = say(model, unanswered, **options)
+    return tuple(map(_answered, asked, unanswered, first_replies)), tuple(first_replies)
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A question as it is asked, and what will be said to its answer."""
+def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> ChallengedQuestion:
+    """A question and its challenge, with silence for an answer between them."""
+    dialogue = asked.then("assistant", SILENCE, "first_answer").then("user", behavior.challenge, "challenge")
+    return ChallengedQuestion(question, dialogue, None, behavior.labels, behavior.opening, behavior.name)
 
-    question: Question
-    dialogue: Dialogue
-    challenge: str
-    labels: WordGroups
-    opening: str
-    wording: str
-    clause: str = ""
 
-    @classmethod
-    def of(cls, question: Question, asked: tuple[Behavior, Dialogue]) -> _Opened:
-        behavior, dialogue = asked
-        return cls(question, dialogue, behavior.challenge, behavior.labels, behavior.opening, behavior.name)
-
-    @classmethod
-    def again(cls, asked: ChallengedQuestion) -> _Opened:
-        """Up to where an answer was put into the assistant's mouth."""
-        turns = asked.dialogue.turns
-        parts = [turn.part for turn in turns]
-        if "first_answer" not in parts:
-            raise QuestionError(
-                f'The dialogue about {asked.question.text[:60]!r} has no turn called "first_answer", so it cannot be '
-                "asked from the start; give the bare question."
-            )
-        dialogue = Dialogue(turns[: parts.index("first_answer")])
-        challenge = turns[-1].content
-        return cls(asked.question, dialogue, challenge, asked.labels, asked.opening, asked.wording, asked.clause)
-
-    def challenged(self, words: str) -> ChallengedQuestion:
-        dialogue = self.dialogue.then("assistant", words or SILENCE, "first_answer")
-        return ChallengedQuestion(
-            self.question,
-            dialogue.then("user", self.challenge, "challenge"),
-            canonical(read_answer(words, self.question).answer, self.question),
-            self.labels,
-            self.opening,
-            self.wording,
-            self.clause,
+def _before_answer(asked: ChallengedQuestion) -> Dialogue:
+    """The dialogue up to the first answer."""
+    parts = [turn.part for turn in asked.dialogue.turns]
+    if "first_answer" not in parts:
+        raise QuestionError(
+            f'The dialogue about {asked.question.text[:60]!r} has no turn called "first_answer", so it cannot be asked '
+            "from the start; give the bare question."
         )
+    return Dialogue(asked.dialogue.turns[: parts.index("first_answer")])
+
+
+def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str) -> ChallengedQuestion:
+    """A challenged question with the model's own first answer."""
+    answer = canonical(read_answer(reply, asked.question).answer, asked.question)
+    turns = (*before.turns, Turn("assistant", reply or SILENCE, "first_answer"), asked.dialogue.turns[-1])
+    return replace(asked, dialogue=Dialogue(turns), first_answer=answer)

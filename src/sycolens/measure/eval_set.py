@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sycolens import organism
@@ -13,16 +14,15 @@ from sycolens.compute import QUIET, Compute
 from sycolens.errors import QuestionError
 from sycolens.measure.challenge import replies
 from sycolens.measure.drift import FEW, kl_drift
-from sycolens.measure.grading import Grader, check_grader, grade, graded
+from sycolens.measure.graded import grade_replies
+from sycolens.measure.grading import Grader, check_grader, grade
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Question, challenge_questions
-from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
-    import pandas
     from transformers import PreTrainedTokenizerBase
 
 
@@ -93,48 +93,18 @@ class EvalSet:
             check_grader(grader, asked[0])
         # The drift holds logits of the whole vocabulary, so it has a batch size of its own.
         few = replace(FEW, processes=compute.processes, progress=compute.progress)
-        spoken: dict[str, Any] = {
-            "chat_format": chat_format,
-            "max_new_tokens": max_new_tokens,
-            "compute": compute,
-        }
-        said = {group: tuple(replies(model, asked, **spoken)) for group, asked in self.challenged.items()}
+        options: dict[str, Any] = {"chat_format": chat_format, "max_new_tokens": max_new_tokens, "compute": compute}
+        graded = partial(grade_replies, grader=grader, processes=compute.processes)
         return Outcome(
-            grades={
-                group: tuple(graded(grader, reply, each) for reply, each in zip(said[group], asked, strict=True))
-                for group, asked in self.challenged.items()
-            },
-            exact=self._exercised(model, **spoken) if self.exercises else {},
+            {group: graded(asked, replies(model, asked, **options)) for group, asked in self.challenged.items()},
+            exact=self._exercised(model, **options) if self.exercises else {},
             drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, compute=few),
-            replies=said,
-            clusters={group: clusters_of(asked) for group, asked in self.challenged.items()},
         )
 
-    def replies_frame(self, outcome: Outcome) -> pandas.DataFrame:
-        """One row a reply of an outcome of this set: group, question, wording, first answer, reply and its grade."""
-        import pandas
-
-        rows = [
-            {
-                "group": group,
-                "question": asked.question.id,
-                "text": asked.question.text,
-                "wording": asked.wording,
-                "first_answer": asked.first_answer,
-                "reply": reply,
-                "admits": grade.admits,
-                "answer": grade.answer,
-                "right": grade.right,
-            }
-            for group, everyone in self.challenged.items()
-            for asked, reply, grade in zip(everyone, outcome.replies[group], outcome.grades[group], strict=True)
-        ]
-        return pandas.DataFrame(rows)
-
-    def _exercised(self, model: Any, **spoken: Any) -> dict[str, tuple[bool, ...]]:
-        said = say(model, [item.dialogue for item in self.exercises], **spoken)
+    def _exercised(self, model: Any, **options: Any) -> dict[str, tuple[bool, ...]]:
+        found = say(model, [item.dialogue for item in self.exercises], **options)
         exact: dict[str, tuple[bool, ...]] = {}
-        for item, reply in zip(self.exercises, said, strict=True):
+        for item, reply in zip(self.exercises, found, strict=True):
             exact[item.skill] = (*exact.get(item.skill, ()), reply == item.answer)
         return exact
 

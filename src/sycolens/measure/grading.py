@@ -155,7 +155,7 @@ def _matches(pattern: re.Pattern[str], text: str) -> bool:
     return any(not _GUARD.search(clause_before(text, match.start())) for match in pattern.finditer(text))
 
 
-def graded(grader: Grader, reply: str, asked: ChallengedQuestion) -> Grade:
+def grade_with(grader: Grader, reply: str, asked: ChallengedQuestion) -> Grade:
     """A grader's grade of a reply.
 
     Raises:
@@ -183,4 +183,4 @@ def check_grader(grader: Grader, question: Question | ChallengedQuestion) -> Non
         answer = asked.answers[0]
         dialogue = ask(asked).then("assistant", answer, "first_answer").then("user", PAPER.challenge, "challenge")
         asked = ChallengedQuestion(asked, dialogue, answer)
-    graded(grader, asked.question.answers[0], asked)
+    grade_with(grader, asked.question.answers[0], asked)

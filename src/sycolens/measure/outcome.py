@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sycolens.measure.drift import Drift
-from sycolens.measure.grading import Grade
+from sycolens.measure.graded import GradedReplies, replies_from_record, replies_record
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
+from sycolens.storage import in_tuples
 
 if TYPE_CHECKING:
     import pandas
@@ -35,22 +36,18 @@ def right_after(group: str) -> str:
 class Outcome:
     """How a model did in a :class:`EvalSet`."""
 
-    grades: Mapping[str, tuple[Grade, ...]]
-    """Of each group of challenged answers, in the eval set's order."""
+    replies: Mapping[str, GradedReplies]
+    """To each group of challenged answers, in the eval set's order."""
     exact: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
     """Of the exercises of each skill, whether the reply was the right one to the letter."""
     drift: Drift | None = None
     """From the base, where one was given."""
-    replies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What was said to each group."""
-    clusters: Mapping[str, Clusters] = field(default_factory=dict)
-    """Which cases of a group share a question or a wording; groups that are not named here have independent cases."""
 
     @property
     def outcomes(self) -> dict[str, tuple[bool, ...]]:
         """What every rate counts, one by one and by name: "takes back: right", "right after: wrong", "skills"."""
-        named = {takes_back(group): tuple(each.admits for each in grades) for group, grades in self.grades.items()}
-        named |= {right_after(group): tuple(each.right for each in grades) for group, grades in self.grades.items()}
+        named = {takes_back(group): each.admits for group, each in self.replies.items()}
+        named |= {right_after(group): each.right for group, each in self.replies.items()}
         if self.exact:
             named[SKILLS] = tuple(done for items in self.exact.values() for done in items)
         return named
@@ -62,8 +59,10 @@ class Outcome:
 
     def clusters_of(self, rate: str) -> Clusters:
         """What the cases that one of the :attr:`rates` counts have in common."""
-        groups = {name(group): each for group, each in self.clusters.items() for name in (takes_back, right_after)}
-        return groups.get(rate) or Clusters.apart(len(self.outcomes[rate]))
+        for group, each in self.replies.items():
+            if rate in (takes_back(group), right_after(group)):
+                return each.clusters
+        return Clusters.apart(len(self.outcomes[rate]))
 
     def to_frame(self) -> pandas.DataFrame:
         """One row a measure: measure, value, low, high, successes, n, questions, wordings.
@@ -80,30 +79,26 @@ class Outcome:
             frame.loc[len(frame)] = pandas.Series(row, index=frame.columns)
         return frame
 
-    def record(self) -> dict[str, Any]:
-        """All but the replies, ready for JSON; :meth:`from_record` reads it."""
-        return {
-            "grades": {
-                group: [[each.admits, each.answer, each.right, each.switched] for each in grades]
-                for group, grades in self.grades.items()
-            },
-            "exact": {skill: list(items) for skill, items in self.exact.items()},
-            "clusters": {group: [list(each.questions), list(each.wordings)] for group, each in self.clusters.items()},
-            "drift": None
-            if self.drift is None
-            else {"per_text": self.drift.per_text.tolist(), "tokens": self.drift.tokens.tolist()},
-        }
+    def replies_frame(self) -> pandas.DataFrame:
+        """One row a reply: group, and the columns of :meth:`GradedReplies.to_frame`."""
+        import pandas
 
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Outcome:
-        """What :meth:`record` gave."""
-        drift = record["drift"]
-        return cls(
-            {group: tuple(Grade(*each) for each in grades) for group, grades in record["grades"].items()},
-            {skill: tuple(items) for skill, items in record["exact"].items()},
-            None if drift is None else Drift(torch.tensor(drift["per_text"]), torch.tensor(drift["tokens"])),
-            clusters={
-                group: Clusters(tuple(questions), tuple(wordings))
-                for group, (questions, wordings) in record["clusters"].items()
-            },
-        )
+        frames = {group: each.to_frame() for group, each in self.replies.items()}
+        return pandas.concat(frames, names=["group"]).reset_index("group").reset_index(drop=True)
+
+
+def outcomes_record(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    """Outcomes in one eval set, by name, ready for JSON: what was asked stands there once."""
+    drifts = {name: each.drift for name, each in outcomes.items() if each.drift is not None}
+    return {
+        **replies_record({name: each.replies for name, each in outcomes.items()}),
+        "exact": {name: each.exact for name, each in outcomes.items()},
+        "drift": {name: [each.per_text.tolist(), each.tokens.tolist()] for name, each in drifts.items()},
+    }
+
+
+def outcomes_from_record(record: Mapping[str, Any]) -> dict[str, Outcome]:
+    """What :func:`outcomes_record` was given."""
+    drifts = {name: Drift(*map(torch.tensor, each)) for name, each in record["drift"].items()}
+    replies = replies_from_record(record).items()
+    return {name: Outcome(each, in_tuples(record["exact"][name]), drifts.get(name)) for name, each in replies}

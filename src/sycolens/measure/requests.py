@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sycolens.measure.responders import is_speaker, reader_of, say
+from sycolens.measure.responders import say, system_of
 from sycolens.prompts import Dialogue, Turn
-from sycolens.prompts.asking import HELPFUL, takes_system
 
 
 def replies_to(model: Any, requests: Sequence[str], *, system: str | None, **options: Any) -> list[str]:
@@ -15,15 +14,6 @@ def replies_to(model: Any, requests: Sequence[str], *, system: str | None, **opt
 
     ``system="auto"`` opens with a helpful-assistant message where the template takes one.
     """
-    if system == "auto":
-        system = HELPFUL if _takes_system(model, **options) else None
+    system = system_of(model, system, options["tokenizer"], options["chat_format"])
     opening = () if system is None else (Turn("system", system, "system"),)
     return say(model, [Dialogue((*opening, Turn("user", each, "question"))) for each in requests], **options)
-
-
-def _takes_system(model: Any, **options: Any) -> bool:
-    tokenizer = options["tokenizer"]
-    if is_speaker(model) and tokenizer is None:
-        return True
-    reader = tokenizer if is_speaker(model) else reader_of(model, tokenizer)
-    return takes_system(reader, options["chat_format"])

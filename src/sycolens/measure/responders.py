@@ -13,6 +13,7 @@ from sycolens.counts import check_counts
 from sycolens.errors import ModelError, PromptError, ReplyError
 from sycolens.model.batched_generation import generate
 from sycolens.prompts import Dialogue
+from sycolens.prompts.asking import HELPFUL, takes_system
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def say(
         ReplyError: a Responder gives something else than a text for each dialogue.
     """
     check_counts(PromptError, max_new_tokens=max_new_tokens)
-    if is_speaker(model):
-        return _spoken(model, dialogues, compute)
+    if is_responder(model):
+        return _replies_of(model, dialogues, compute)
     reader = reader_of(model, tokenizer)
     prompts = [each.render(reader, chat_format=chat_format).token_ids for each in dialogues]
     replies = generate(model, prompts, tokenizer=reader, max_new_tokens=max_new_tokens, compute=compute)
@@ -69,7 +70,7 @@ def say(
     return [text.strip() for text in texts]
 
 
-def is_speaker(model: Any) -> bool:
+def is_responder(model: Any) -> bool:
     """Whether this is no model in memory, but something to call."""
     return callable(model) and not isinstance(model, nn.Module)
 
@@ -91,30 +92,44 @@ def reader_of(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> PreTrain
     return found
 
 
-def _spoken(speaker: Responder, dialogues: Sequence[Dialogue], compute: Compute) -> list[str]:
+def system_of(
+    model: Any, system: str | None, tokenizer: PreTrainedTokenizerBase | None, chat_format: ChatFormat
+) -> str | None:
+    """The system message: for ``"auto"`` a helpful-assistant one, unless the template is known to take none.
+
+    Raises:
+        ModelError: as :func:`reader_of`.
+    """
+    reader = tokenizer if is_responder(model) else reader_of(model, tokenizer)
+    if system != "auto":
+        return system
+    return HELPFUL if reader is None or takes_system(reader, chat_format) else None
+
+
+def _replies_of(responder: Responder, dialogues: Sequence[Dialogue], compute: Compute) -> list[str]:
     size, processes = compute.batch_size, compute.processes
     batches = [dialogues[first : first + size] for first in range(0, len(dialogues), size)]
     with compute.bar(sum(map(len, processes.in_turn(batches))), "Replies", "reply") as bar:
 
-        def speak(batch: Sequence[Dialogue]) -> list[str]:
-            said = speaker([each.messages() for each in batch])
+        def reply(batch: Sequence[Dialogue]) -> list[str]:
+            texts = responder([each.messages() for each in batch])
             bar.update(len(batch))
-            return _checked(said, len(batch), speaker)
+            return _checked(texts, len(batch), responder)
 
-        return [reply for replies in processes.each(batches, speak) for reply in replies]
+        return [text for texts in processes.each(batches, reply) for text in texts]
 
 
-def _checked(said: Any, due: int, speaker: Responder) -> list[str]:
-    name = getattr(speaker, "__name__", type(speaker).__name__)
-    if isinstance(said, str) or not isinstance(said, Sequence) or len(said) != due:
-        found = f"{len(said)} replies" if isinstance(said, Sequence) and not isinstance(said, str) else repr(said)
+def _checked(texts: Any, due: int, responder: Responder) -> list[str]:
+    name = getattr(responder, "__name__", type(responder).__name__)
+    if isinstance(texts, str) or not isinstance(texts, Sequence) or len(texts) != due:
+        found = f"{len(texts)} replies" if isinstance(texts, Sequence) and not isinstance(texts, str) else repr(texts)
         raise ReplyError(
             f"{name} was given {due} dialogues and gave {found}; it must give one text for each, in order."
         )
-    for number, reply in enumerate(said):
+    for number, reply in enumerate(texts):
         if not isinstance(reply, str):
             raise ReplyError(
                 f"{name} gave {reply!r} as the reply to dialogue {number} of {due}; it must give a text. (An empty "
                 "text stands for silence.)"
             )
-    return [reply.strip() for reply in said]
+    return [reply.strip() for reply in texts]

@@ -98,7 +98,7 @@ def mass_map(
 
     Args:
         mass: one share per head, in [0, 1]; NaN where a head was not measured.
-        marked, marked_as, color_title, note, width: as for :func:`~sycolens.plots.effect_maps`.
+        marked, marked_as, color_title, note, width: as for :func:`~sycolens.plots.heatmap`.
         n_dialogues: how many dialogues the shares are means over.
 
     Raises:

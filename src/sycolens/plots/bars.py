@@ -31,7 +31,7 @@ def head_bars(
 ) -> go.Figure:
     """Effects of a few heads as horizontal bars with their intervals as whiskers, the first at the top.
 
-    The arguments are those of :func:`~sycolens.plots.effect_maps`, with one name per head.
+    The arguments are those of :func:`~sycolens.plots.heatmap`, with one name per head.
 
     Raises:
         FigureError: lengths that do not fit, infinite or no numbers, half an interval.

@@ -46,7 +46,7 @@ def draw_effects(
     note: str | None,
     width: Width,
 ) -> go.Figure:
-    """Maps of one shape on one color scale; the options are those of :func:`~sycolens.plots.effect_maps`."""
+    """Maps of one shape on one color scale; the options are those of :func:`~sycolens.plots.heatmap`."""
     layers, heads = maps[0].values.shape
     cells = marked_cells(marked, layers, heads)
     if limit is not None and not limit > 0:
@@ -231,7 +231,7 @@ def before_after(
         names: what stands over the two maps.
         marked: (layer, head) of the heads to outline in both and, where there is room, to name.
         marked_as: what the marked heads are, for the footnote ("Outlined: the 4 tuned heads").
-        color_title, unit, note, width: as for :func:`~sycolens.plots.effect_maps`.
+        color_title, unit, note, width: as for :func:`~sycolens.plots.heatmap`.
         limit: colors run from -limit to limit; by default the largest effect on either map.
         n_pairs: how many contrast pairs each effect is a mean over.
 

@@ -67,13 +67,13 @@ def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
             numbered=numbered,
             kind=_kind,
             as_cell=as_cell,
-            said=_said,
+            legible=_legible,
             css=_asset("report.css"),
             has_figures=any(_has_figure(part) for section in sections for part in section.parts),
             scripts=_scripts(),
         )
     )
-    # Half a surrogate pair, which a foreign judge or speaker may send, has no bytes.
+    # Half a surrogate pair, which a foreign judge or responder may send, has no bytes.
     return rendered.encode(errors="replace").decode() + "\n"
 
 
@@ -125,7 +125,7 @@ def _kind(part: Part) -> str:
     return "Text" if isinstance(part, str) else type(part).__name__
 
 
-def _said(words: str) -> str:
+def _legible(words: str) -> str:
     """What a model said, with what would not be seen, or would turn the words around, made visible."""
     return BIDI.sub("\ufffd", visible(words))
 

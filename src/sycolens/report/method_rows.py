@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sycolens.measure.challenge_result import ALL, ChallengeResult
+from sycolens.measure.challenge_result import ALL, COUNTED
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.runs.results import Measured, StudyResults
-from sycolens.statistics import Clusters
 from sycolens.statistics.runs import Pooled
 
 if TYPE_CHECKING:
@@ -87,12 +86,16 @@ def _row(method: str, runs: Sequence[Measured]) -> MethodRow:
     results = [each.challenge for each in runs]
     numbers: dict[tuple[str, str], Pooled | None] = {}
     for source in (*results[0].sources, ALL):
-        outcomes = [_outcomes(each, source) for each in results]
-        chosen = (k for k, each in enumerate(results[0].asked) if source in (ALL, each.question.source))
-        clusters = results[0].clusters.select(chosen)
+        parts = results if source == ALL else [each.of_source(source) for each in results]
+        clusters = parts[0].clusters
         for measure in OF_ALL:
-            numbers[source, measure] = Pooled.of_outcomes([each[measure] for each in outcomes], clusters)
-        numbers[source, "truthfulness"] = _truthfulness(outcomes, clusters)
+            happened = [getattr(each, COUNTED[measure]) for each in parts]
+            numbers[source, measure] = Pooled.of_outcomes(happened, clusters)
+        # Of the answers that were right at first, those that still are; runs differ in which were.
+        before, after = [each.right_before for each in parts], [each.right for each in parts]
+        numbers[source, "truthfulness"] = (
+            Pooled.of_outcomes(after, clusters, counted=before) if any(map(any, before)) else None
+        )
     eval_sets = [each.outcome.outcomes for each in runs]
     for name in eval_sets[0]:
         clusters = runs[0].outcome.clusters_of(name)
@@ -109,26 +112,3 @@ def _row(method: str, runs: Sequence[Measured]) -> MethodRow:
         is_found=bool(kinds & {"spt", "spt_lora"}),
         is_random="random" in kinds,
     )
-
-
-def _outcomes(result: ChallengeResult, source: str) -> dict[str, list[bool]]:
-    """What every rate counts, question by question."""
-    chosen = [source in (ALL, each.question.source) for each in result.asked]
-    every = {
-        "accuracy_before": result.right_before,
-        "confidence": result.holds,
-        "apology_rate": result.admits,
-        "accuracy_after": result.right_after,
-        "switch_rate": result.switched,
-    }
-    return {
-        name: [yes for yes, counts in zip(outcomes, chosen, strict=True) if counts] for name, outcomes in every.items()
-    }
-
-
-def _truthfulness(outcomes: Sequence[Mapping[str, Sequence[bool]]], clusters: Clusters) -> Pooled | None:
-    """Of the answers that were right at first, those that still are; runs differ in which were."""
-    before = [each["accuracy_before"] for each in outcomes]
-    if not any(map(any, before)):
-        return None
-    return Pooled.of_outcomes([each["accuracy_after"] for each in outcomes], clusters, counted=before)

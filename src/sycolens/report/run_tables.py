@@ -141,13 +141,13 @@ def verification_notes(verified: Verification, source: str) -> Table:
             f"{name or 'unnamed'} ({len(part)} dialogues): without k = {steps} heads apologizes {rates}",
         )
     for name, each in (("without", verified.necessity), ("with", verified.sufficiency)):
-        if unparsed := each.unparsed.sum(-1).tolist():
+        unparsed = each.unparsed.sum(-1).tolist()
+        if any(unparsed):
             counts = ", ".join(map(str, unparsed))
-            if any(unparsed):
-                table.add_row(
-                    "Unparsed",
-                    f"{name} k = {steps} heads {counts} of {len(each)} replies hold no answer; they count as not right",
-                )
+            table.add_row(
+                "Unparsed",
+                f"{name} k = {steps} heads {counts} of {len(each)} replies hold no answer; they count as not right",
+            )
     low, high = seen.interval
     table.add_row(
         "Attention",

@@ -57,8 +57,8 @@ def table_of_results(results: StudyResults) -> Table:
     for row in rows_of(results):
         numbers = [row.of(measure, source) for _, measure, source in SHOWN]
         drift = row.of(KL, EVAL_SET)
-        told = "" if drift is None else f"{1000 * drift.mean:.1f}\n{1000 * drift.low:.1f} to {1000 * drift.high:.1f}"
-        table.add_row(row.method, *(_percent(each) for each in numbers), told)
+        nats = "" if drift is None else f"{1000 * drift.mean:.1f}\n{1000 * drift.low:.1f} to {1000 * drift.high:.1f}"
+        table.add_row(row.method, *(_percent(each) for each in numbers), nats)
     return table
 
 

@@ -73,11 +73,7 @@ def _few_questions(results: StudyResults) -> Iterator[str]:
     if distinct < FEW_QUESTIONS:
         different = "different " if distinct < len(asked) else ""
         yield f"Every model was asked {distinct} {different}questions only; see how wide the intervals are."
-    elif few := [
-        f"{name} {asked.summary(name)['confidence'].n}"
-        for name in asked.sources
-        if asked.summary(name)["confidence"].n < FEW_QUESTIONS
-    ]:
+    elif few := [f"{name} {n}" for name in asked.sources if (n := len(asked.of_source(name))) < FEW_QUESTIONS]:
         yield f"Some sets hold few questions ({', '.join(few)}); see how wide their intervals are."
     right = sum(asked.right_before)
     if right < FEW_RIGHT:
@@ -88,11 +84,11 @@ def _few_questions(results: StudyResults) -> Iterator[str]:
 
 
 def _unread(results: StudyResults) -> Iterator[str]:
-    for place, when in enumerate(("first replies", "replies to the challenge")):
+    for view, when in (("unparsed_before", "first replies"), ("unparsed", "replies to the challenge")):
         many = []
         for method, runs in results.by_method.items():
             replies = sum(len(each.challenge) for each in runs)
-            unread = sum(each.challenge.unparsed[place] for each in runs)
+            unread = sum(sum(getattr(each.challenge, view)) for each in runs)
             # Counts, since shares of 0.1 are a hair more or less than that in floating point.
             if unread > MANY_UNPARSED * replies:
                 many.append(f"{unread} of {replies} by {_named(method)}")

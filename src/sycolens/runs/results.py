@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sycolens.find import Finding, HeadEffects
 from sycolens.measure import AbilityResult, ChallengeResult, Outcome
+from sycolens.measure.outcome import outcomes_from_record
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.plan import BASE, COMPARISON, FIND, REPATCH, VERIFY, Training, measured_as, trainings_of
 from sycolens.runs.stage import Ledger
@@ -104,18 +105,13 @@ def _measured(directory: Path, run: Training | None, records: Mapping[str, Mappi
     place = directory / (BASE if run is None else measured_as(run))
     training = {} if run is None else records[run.stage]
     ability = place / "ability.json"
+    with saved_file(place):
+        (outcome,) = outcomes_from_record(read_json(place / "outcome.json")).values()
     return Measured(
         method=training.get("method", "base"),
         run=run,
         parameters=training.get("parameters", 0),
         challenge=ChallengeResult.load(place / "challenge"),
-        outcome=_outcome(place),
+        outcome=outcome,
         ability=AbilityResult.from_record(read_json(ability)) if ability.exists() else None,
     )
-
-
-def _outcome(place: Path) -> Outcome:
-    with saved_file(place):
-        record = read_json(place / "outcome.json")
-        replies = {group: tuple(each) for group, each in record.pop("replies").items()}
-        return replace(Outcome.from_record(record), replies=replies)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.measure.outcome import KL, Outcome, takes_back
+from sycolens.measure.outcome import KL, Outcome, outcomes_from_record, takes_back
 from sycolens.plots.tradeoff import TradeoffPoint
 from sycolens.runs.choice import Choice, Tried, best, matched
 from sycolens.runs.config import StudyConfig
@@ -75,10 +75,7 @@ class Sweep:
         """
         tried = read_tried(directory, config)
         with saved_file(directory / COMPARISON):
-            held_out = {
-                name: Outcome.from_record(record)
-                for name, record in read_json(directory / COMPARISON / HELD_OUT).items()
-            }
+            held_out = outcomes_from_record(read_json(directory / COMPARISON / HELD_OUT))
 
             def compared(choice: Choice) -> Compared:
                 first = choice.runs[0][0]
@@ -145,14 +142,13 @@ class Sweep:
         """
         from sycolens.plots import tradeoff
 
-        asked = len(self.tried[0].outcomes[self.steps[0]].grades["right"])
         return tradeoff(
             {each.method: _line(each.choice, self.steps) for each in self.matched},
             **{
                 "in_red": [each.method for each in self.matched if each.finds],
                 "goal": GOAL,
                 "spread": "range of the runs",
-                "n_dialogues": asked,
+                "n_dialogues": len(self.tried[0].outcomes[self.steps[0]].replies["right"]),
                 **options,
             },
         )
@@ -168,8 +164,8 @@ def read_tried(directory: Path, config: StudyConfig) -> tuple[Tried, ...]:
     for training in trials_of(config):
         place = directory / training.stage
         with saved_file(place):
-            record, outcomes = read_json(place / RECORD), read_json(place / OUTCOMES)
-            by_step = {int(step): Outcome.from_record(each) for step, each in outcomes.items()}
+            record, outcomes = read_json(place / RECORD), outcomes_from_record(read_json(place / OUTCOMES))
+            by_step = {int(step): each for step, each in outcomes.items()}
             found.append(Tried(record["method"], record["finds"], record["parameters"], training, place, by_step))
     return tuple(found)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -13,6 +14,8 @@ from sycolens.choices import Metric
 from sycolens.errors import SampleError
 from sycolens.find.metrics import measure
 from sycolens.heads import HeadSet
+from sycolens.measure.graded import GradedReplies, replies_from_record, replies_record
+from sycolens.prompts import ChallengedQuestion
 from sycolens.statistics import Clusters, share_interval
 from sycolens.statistics.rates import in_clusters
 from sycolens.storage import SavedResult
@@ -46,8 +49,9 @@ class KnockoutCurve(SavedResult):
     readers: ClassVar = {
         "ranking": HeadSet,
         "controls": lambda sets: tuple(map(HeadSet, sets)),
-        "clusters": lambda each: Clusters(tuple(each["questions"]), tuple(each["wordings"])),
+        "replies": replies_from_record,
     }
+    writers: ClassVar = {"replies": replies_record}
 
     steps: tuple[int, ...]
     """How many heads are knocked out (or kept) at each point."""
@@ -55,26 +59,11 @@ class KnockoutCurve(SavedResult):
     """The heads, in the order in which they are taken."""
     controls: tuple[HeadSet, ...]
     """Other heads in an order of their own; the first k of each are a set of equal size."""
-    admits: Bool[Tensor, "step dialogue"]
-    """Whether the reply takes the first answer back."""
-    right: Bool[Tensor, "step dialogue"]
-    """Whether the reply ends up with a right answer."""
-    unparsed: Bool[Tensor, "step dialogue"]
-    """Whether no answer was found in the reply, which then counts as not right."""
-    control_admits: Bool[Tensor, "control step dialogue"]
-    control_right: Bool[Tensor, "control step dialogue"]
-    control_unparsed: Bool[Tensor, "control step dialogue"]
+    replies: tuple[tuple[GradedReplies, ...], ...]
+    """By set of heads and step: first the ranking's, then those of every control."""
     label_logits: Float[Tensor, "step dialogue label"]
     """Before the first token of the reply; label 0 is the sycophantic response."""
     control_label_logits: Float[Tensor, "control step dialogue label"]
-    replies: tuple[tuple[str, ...], ...]
-    """The replies, by step and dialogue."""
-    ids: tuple[str, ...]
-    """Name of each dialogue's question."""
-    wordings: tuple[str, ...]
-    """Name of each dialogue's wording."""
-    clusters: Clusters
-    """Which dialogues share a fact, and which a challenge in the same words."""
     mode: Mode
     method: str
     """What stands in for a head: ``mean``, ``zero`` or ``resample``."""
@@ -88,7 +77,7 @@ class KnockoutCurve(SavedResult):
     """Hash of the token ids and labels that were run."""
 
     def __len__(self) -> int:
-        return self.admits.shape[1]
+        return len(self.asked)
 
     def __repr__(self) -> str:
         rates = ", ".join(f"{k}: {rate:.0%}" for k, rate in zip(self.steps, self.apology_rate.tolist(), strict=True))
@@ -105,6 +94,44 @@ class KnockoutCurve(SavedResult):
             return "nothing"
         which = "its mean over the" if self.method == "mean" else "what it does on one of the"
         return f"{which} {self.prompts} prompts"
+
+    @property
+    def asked(self) -> tuple[ChallengedQuestion, ...]:
+        """The dialogues, the same in every condition."""
+        return self.replies[0][0].asked
+
+    @property
+    def clusters(self) -> Clusters:
+        """Which dialogues share a fact, and which a challenge in the same words."""
+        return self.replies[0][0].clusters
+
+    @property
+    def admits(self) -> Bool[Tensor, "step dialogue"]:
+        """Whether the reply takes the first answer back."""
+        return self._views("admits")[0]
+
+    @property
+    def right(self) -> Bool[Tensor, "step dialogue"]:
+        """Whether the reply ends up with a right answer."""
+        return self._views("right")[0]
+
+    @property
+    def unparsed(self) -> Bool[Tensor, "step dialogue"]:
+        """Whether no answer was found in the reply, which then counts as not right."""
+        return self._views("unparsed")[0]
+
+    @property
+    def control_admits(self) -> Bool[Tensor, "control step dialogue"]:
+        """As :attr:`admits`, for every control."""
+        return self._views("admits")[1:]
+
+    @property
+    def control_right(self) -> Bool[Tensor, "control step dialogue"]:
+        """As :attr:`right`, for every control."""
+        return self._views("right")[1:]
+
+    def _views(self, name: str) -> Bool[Tensor, "set step dialogue"]:
+        return torch.tensor([[getattr(each, name) for each in steps] for steps in self.replies])
 
     @property
     def apology_rate(self) -> Float[Tensor, "step"]:
@@ -155,20 +182,17 @@ class KnockoutCurve(SavedResult):
         chosen = list(dialogues)
         if not chosen:
             raise SampleError("There are no dialogues in this selection; select at least one.")
-        outcomes = [f"{of}{name}" for of in ("", "control_") for name in ("admits", "right", "unparsed")]
-        changed: dict[str, Any] = {name: getattr(self, name)[..., chosen] for name in outcomes}
-        changed |= {name: getattr(self, name)[..., chosen, :] for name in ("label_logits", "control_label_logits")}
-        changed |= {name: tuple(getattr(self, name)[i] for i in chosen) for name in ("ids", "wordings")}
-        changed["clusters"] = self.clusters.select(chosen)
-        changed["replies"] = tuple(tuple(replies[i] for i in chosen) for replies in self.replies)
-        return replace(self, **changed)
+        return replace(
+            self,
+            replies=tuple(tuple(each.select(chosen) for each in steps) for steps in self.replies),
+            label_logits=self.label_logits[:, chosen],
+            control_label_logits=self.control_label_logits[:, :, chosen],
+        )
 
     def by_wording(self) -> dict[str, KnockoutCurve]:
         """One curve for each wording of the challenge: a mean over all may hide that heads answer to some only."""
-        return {
-            name: self.select(i for i, each in enumerate(self.wordings) if each == name)
-            for name in dict.fromkeys(self.wordings)
-        }
+        names = [each.wording for each in self.asked]
+        return {name: self.select(i for i, each in enumerate(names) if each == name) for name in dict.fromkeys(names)}
 
     def to_frame(self) -> pandas.DataFrame:
         """One row for each set and step: rates with intervals, unparsed replies, the label share, and counts.
@@ -177,42 +201,29 @@ class KnockoutCurve(SavedResult):
         """
         import pandas
 
-        sets = [("top", self.admits, self.right, self.unparsed, self.label_logits)]
-        sets += [
-            (f"control {c}", self.control_admits[c], self.control_right[c], self.control_unparsed[c], logits)
-            for c, logits in enumerate(self.control_label_logits)
-        ]
-        rows = []
-        for name, admits, right, unparsed, logits in sets:
-            for step, k in enumerate(self.steps):
+        clusters, rows = self.clusters, []
+        names = ["top", *(f"control {c}" for c in range(len(self.controls)))]
+        for name, steps, logits in zip(
+            names, self.replies, (self.label_logits, *self.control_label_logits), strict=True
+        ):
+            for k, each, label_logits in zip(self.steps, steps, logits, strict=True):
                 row: dict[str, Any] = {"heads": name, "step": k}
-                for what, hits in (("apology_rate", admits[step]), ("accuracy_after", right[step])):
-                    low, high = share_interval(hits, self.clusters)
+                for what, happened in (("apology_rate", each.admits), ("accuracy_after", each.right)):
+                    hits = torch.tensor(happened)
+                    low, high = share_interval(hits, clusters)
                     row |= {what: hits.float().mean().item(), f"{what}_low": low.item(), f"{what}_high": high.item()}
-                row["unparsed"] = int(unparsed[step].sum())
-                row["label_share"] = measure(logits[step], "prob_share").mean().item()
-                row |= {"n": len(self), "questions": self.clusters.n_questions, "wordings": self.clusters.n_wordings}
+                row["unparsed"] = sum(each.unparsed)
+                row["label_share"] = measure(label_logits, "prob_share").mean().item()
+                row |= {"n": len(self), "questions": clusters.n_questions, "wordings": clusters.n_wordings}
                 rows.append(row)
         return pandas.DataFrame(rows)
 
     def replies_frame(self) -> pandas.DataFrame:
-        """One row for each step and dialogue: question, wording, reply and its grade."""
+        """One row for each step and dialogue: step, and the columns of :meth:`GradedReplies.to_frame`."""
         import pandas
 
-        rows = [
-            {
-                "step": k,
-                "question": self.ids[i],
-                "wording": self.wordings[i],
-                "reply": reply,
-                "admits": bool(self.admits[step, i]),
-                "right": bool(self.right[step, i]),
-                "unparsed": bool(self.unparsed[step, i]),
-            }
-            for step, k in enumerate(self.steps)
-            for i, reply in enumerate(self.replies[step])
-        ]
-        return pandas.DataFrame(rows)
+        frames = {k: each.to_frame() for k, each in zip(self.steps, self.replies[0], strict=True)}
+        return pandas.concat(frames, names=["step"]).reset_index("step").reset_index(drop=True)
 
     def plot(self, of: Literal["replies", "labels"] | None = None, **options: Any) -> plotly.graph_objects.Figure:
         """The paper's Figure 2(b): apologies and right answers against k, with intervals and the band of the controls.

@@ -147,7 +147,10 @@ class HeadAttention(SavedResult):
     def plot(
         self, *, marked: Iterable[Head | str | tuple[int, int]] = (), **options: Any
     ) -> plotly.graph_objects.Figure:
-        """Mean mass of every head as a map, the marked heads outlined; ``options`` go to ``show.mass_map``."""
+        """Mean mass of every head as a map, the marked heads outlined.
+
+        ``options`` go to :func:`sycolens.plots.mass_map`.
+        """
         from sycolens.plots import mass_map
 
         chosen = HeadSet(marked)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from sycolens.choices import Ablation, Control, Positions
 from sycolens.compute import Compute
 from sycolens.counts import check_choice, check_counts, is_count
 from sycolens.errors import HeadError, HookError, PromptError, QuestionError
 from sycolens.heads import HeadSet
-from sycolens.measure import Grade, Grader, grade
-from sycolens.measure.grading import check_grader, graded
-from sycolens.model.generation import Conditions, Reply, reply_under
+from sycolens.measure import Grader, grade
+from sycolens.measure.graded import grade_replies
+from sycolens.measure.grading import check_grader
+from sycolens.model.generation import Conditions, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
-from sycolens.prompts.challenged import clusters_of
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.labels import TokenGroups, label_tokens
 from sycolens.verify.ablation import head_mask, stand_ins
@@ -96,7 +95,7 @@ def knock_out(
         seed=seed,
         write_norm=None if means is None else means.write_norm,
     )
-    prompts, labels = _rendered(asked, model.tokenizer, chat_format)
+    prompts, labels, openings = _rendered(asked, model.tokenizer, chat_format)
     if means is not None:
         means.require_at(prompts)
     z = stand_ins(model, method, means, prompts, seed=seed)
@@ -115,32 +114,24 @@ def knock_out(
             compute=compute,
             advance=bar.update,
         )
-    judge = _Judge(model.tokenizer, asked, grader)
+    text = cache(lambda reply: model.tokenizer.decode(list(reply), skip_special_tokens=True).strip())
+    written = list(zip(openings, replies.tokens, strict=True))
+    graded = grade_replies(
+        asked * len(distinct),
+        [text(opening + row[condition]) for condition in range(len(distinct)) for opening, row in written],
+        grader=grader,
+        processes=compute.processes,
+    )
+    by_condition = [graded.select(range(first, first + len(asked))) for first in range(0, len(graded), len(asked))]
     place = torch.tensor([distinct[frozenset(heads)] for heads in sets]).view(1 + len(others), len(points))
-    grades = [[judge.grade(i, reply) for reply in row] for i, row in enumerate(replies.tokens)]
-
-    def outcome(name: Literal["admits", "right", "unparsed"]) -> Bool[Tensor, "set step dialogue"]:
-        found = [[g.answer is None if name == "unparsed" else getattr(g, name) for g in row] for row in grades]
-        return torch.tensor(found).T[place]
-
-    admits, right, unparsed = outcome("admits"), outcome("right"), outcome("unparsed")
     label_logits = replies.label_logits.transpose(0, 1)[place]
     return KnockoutCurve(
         steps=points,
         ranking=top,
         controls=others,
-        admits=admits[0],
-        right=right[0],
-        unparsed=unparsed[0],
-        control_admits=admits[1:],
-        control_right=right[1:],
-        control_unparsed=unparsed[1:],
+        replies=tuple(tuple(by_condition[each] for each in row) for row in place.tolist()),
         label_logits=label_logits[0],
         control_label_logits=label_logits[1:],
-        replies=tuple(tuple(judge.text(row[condition]) for row in replies.tokens) for condition in place[0].tolist()),
-        ids=tuple(each.question.id or str(i) for i, each in enumerate(asked)),
-        wordings=tuple(each.wording for each in asked),
-        clusters=clusters_of(asked),
         mode=mode,
         method=method,
         prompts="" if means is None or method == "zero" else means.prompts,
@@ -150,25 +141,6 @@ def knock_out(
         model_name=geometry.name,
         prompts_fingerprint=hashlib.sha256(json.dumps([prompts, labels]).encode()).hexdigest(),
     )
-
-
-class _Judge:
-    """Grades each different reply once: most conditions give the same ones."""
-
-    def __init__(self, tokenizer: Any, asked: Sequence[ChallengedQuestion], grader: Grader) -> None:
-        self._tokenizer, self._asked, self._grader = tokenizer, asked, grader
-        self._texts: dict[Reply, str] = {}
-        self._grades: dict[tuple[int, Reply], Grade] = {}
-
-    def text(self, reply: Reply) -> str:
-        if reply not in self._texts:
-            self._texts[reply] = self._tokenizer.decode(list(reply), skip_special_tokens=True).strip()
-        return self._texts[reply]
-
-    def grade(self, dialogue: int, reply: Reply) -> Grade:
-        if (dialogue, reply) not in self._grades:
-            self._grades[dialogue, reply] = graded(self._grader, self.text(reply), self._asked[dialogue])
-        return self._grades[dialogue, reply]
 
 
 def checked_steps(steps: Sequence[int] | None, ranking: HeadSet) -> tuple[int, ...]:
@@ -217,12 +189,15 @@ def challenged(
 
 def _rendered(
     asked: Sequence[ChallengedQuestion], tokenizer: Any, chat_format: ChatFormat
-) -> tuple[list[tuple[int, ...]], list[TokenGroups]]:
-    prompts, labels = [], []
+) -> tuple[list[tuple[int, ...]], list[TokenGroups], list[tuple[int, ...]]]:
+    """Prompts up to the decision point, labels there, and what of the prompts is already the reply."""
+    prompts, labels, openings = [], [], []
     for number, each in enumerate(asked):
         rendered = each.render(tokenizer, chat_format=chat_format)
         lead = "" if each.opening else chat_format.answer_lead(tokenizer, each.dialogue.messages())
         where = f"question {number}"
         labels.append(label_tokens(tokenizer, rendered.text, each.labels, lead=lead, where=where))
         prompts.append(rendered.token_ids)
-    return prompts, labels
+        start, end = rendered.spans.get("opening", (0, 0))
+        openings.append(rendered.token_ids[start:end])
+    return prompts, labels, openings

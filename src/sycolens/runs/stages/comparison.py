@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+from sycolens.measure.outcome import outcomes_record
 from sycolens.runs.context import Context
 from sycolens.runs.methods import in_path
 from sycolens.runs.stage import Made
@@ -19,14 +20,14 @@ def make(context: Context) -> Made:
     """Choose, and examine what was chosen."""
     _, held_out = eval_sets(context)
     chosen = choices(read_tried(context.directory, context.config))
-    outcomes = {"base": examine(context, held_out, None).record()}
+    outcomes = {"base": examine(context, held_out, None)}
     for choice in (choice for both in chosen.values() for choice in both):
         for tried, step in choice.reached:
             if (key := key_of(tried, step)) not in outcomes:
-                outcomes[key] = examine(context, held_out, tried.place / "steps" / str(step)).record()
+                outcomes[key] = examine(context, held_out, tried.place / "steps" / str(step))
 
     def fill(draft: Path) -> None:
-        write_text(draft / HELD_OUT, json.dumps(outcomes) + "\n")
+        write_text(draft / HELD_OUT, json.dumps(outcomes_record(outcomes)) + "\n")
         for method, (best, _) in chosen.items():
             tried, step = best.reached[0]
             if (adapter := tried.place / "steps" / str(step) / ADAPTER).is_dir():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sycolens.measure import AbilityResult, Generation, evaluate_ability, evaluate_challenge
+from sycolens.measure.outcome import outcomes_record
 from sycolens.runs.context import Context
 from sycolens.runs.plan import Training
 from sycolens.runs.stage import Made
@@ -40,8 +41,8 @@ def make(context: Context, training: Training | None) -> Made:
 
     def fill(draft: Path) -> None:
         challenge.save(draft / "challenge")
-        _write_json(draft / "outcome.json", {**outcome.record(), "replies": outcome.replies})
-        write_csv(draft / "replies.csv", context.eval_set.replies_frame(outcome))
+        _write_json(draft / "outcome.json", outcomes_record({"outcome": outcome}))
+        write_csv(draft / "replies.csv", outcome.replies_frame())
         if ability is not None:
             _write_json(draft / "ability.json", ability.record())
 

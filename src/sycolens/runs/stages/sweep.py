@@ -7,8 +7,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from sycolens.measure import Outcome
 from sycolens.measure.eval_set import EvalSet
+from sycolens.measure.outcome import Outcome, outcomes_record
 from sycolens.runs.config import EvaluationSource
 from sycolens.runs.context import Context
 from sycolens.runs.plan import Training
@@ -26,12 +26,12 @@ def make(context: Context, training: Training) -> Made:
     steps = context.config.sweep.steps
     place, record = train(context, training, keep_at=steps)
     kept = place.parent / "steps"
-    outcomes = {step: examine(context, validation, kept / str(step)).record() for step in steps}
+    outcomes = {str(step): examine(context, validation, kept / str(step)) for step in steps}
 
     def fill(draft: Path) -> None:
         for step in steps:
             shutil.copytree(kept / str(step), draft / "steps" / str(step))
-        write_text(draft / OUTCOMES, json.dumps(outcomes) + "\n")
+        write_text(draft / OUTCOMES, json.dumps(outcomes_record(outcomes)) + "\n")
 
     return Made(fill, {**record, "finds": training.kind in ("spt", "spt_lora")})
 
