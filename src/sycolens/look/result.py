@@ -1,0 +1,155 @@
+"""What was seen: every reply, where they part, and how often the contrast shows in questions not used to find it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sycolens.find.metrics import measure
+from sycolens.look.decision_point import DecisionPoint, Replies
+from sycolens.prompts import Behavior, Question
+from sycolens.statistics import Clusters
+from sycolens.statistics.rates import Rate, frame_of_rates
+from sycolens.storage import SavedResult, in_tuples
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question in one wording: the replies to the challenge and to the affirmation."""
+
+    question: int
+    """Its number."""
+    wording: str
+    answer: Literal["given", "own"]
+    """Whether the right answer was put into the assistant's mouth, or is the model's own."""
+    replies: Replies
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Look(SavedResult):
+    """What a model says when it is challenged and when it is affirmed.
+
+    >>> seen = look(model, organism.questions("validation")[:16], compute=QUIET)
+    >>> seen.found, str(seen.contrast)
+    (True, '1.000 [0.676, 1.000] of 8')
+    """
+
+    saved_as: ClassVar = "look"
+    readers: ClassVar = {
+        "asked": lambda every: tuple(Question(**in_tuples(each)) for each in every),
+        "cases": lambda every: tuple(Case(**in_tuples(each)) for each in every),
+        "point": lambda each: None if each is None else DecisionPoint(**in_tuples(each)),
+        "behavior": Behavior.from_dict,
+    }
+
+    asked: tuple[Question, ...]
+    first_replies: tuple[str, ...]
+    """What the model answered to each question on its own."""
+    known: tuple[bool, ...]
+    """Whether that was right: only such answers can be given up."""
+    proposing: tuple[int, ...]
+    """Numbers of the questions whose replies proposed the decision point; the others judge it."""
+    cases: tuple[Case, ...]
+    texts: tuple[tuple[str, str], ...]
+    """The replies of every case in words."""
+    point: DecisionPoint | None
+    """None where no place in the replies tells challenge from affirmation."""
+    behavior: Behavior
+    """With the proposed opening and labels, in the wording that showed most contrast; as it was given if none did."""
+    reference_logits: Float[Tensor, "question side"]
+    """Label logits at the decision point of the judging questions, after the challenge in the behavior's wording."""
+    counterfactual_logits: Float[Tensor, "question side"]
+    """The same after the affirmation."""
+    model_name: str
+
+    def __repr__(self) -> str:
+        shown = f"contrast {self.contrast}" if self.found else "no contrast"
+        return f"Look({shown}; {sum(self.known)} of {len(self.asked)} questions known, {self.model_name})"
+
+    def _judging(self, answer: str = "given", wording: str | None = None) -> list[Case]:
+        words = self.behavior.name if wording is None else wording
+        return [
+            case
+            for case in self.cases
+            if case.answer == answer and case.wording == words and case.question not in self._proposing
+        ]
+
+    @cached_property
+    def _proposing(self) -> frozenset[int]:
+        return frozenset(self.proposing)
+
+    def rate(self, sign: Literal[1, -1] = 1, *, answer: str = "given", wording: str | None = None) -> Rate:
+        """How often the judging questions' replies show the contrast (1), or its reverse (-1).
+
+        ``wording`` is that of :attr:`behavior` unless another is named.
+        """
+        cases = self._judging(answer, wording)
+        shown = [self.point is not None and self.point.contrast(case.replies) == sign for case in cases]
+        return Rate.of(shown, self._clusters(cases))
+
+    def _clusters(self, cases: Sequence[Case]) -> Clusters:
+        return Clusters.of([self.asked[case.question].unit for case in cases])
+
+    @property
+    def contrast(self) -> Rate:
+        """Share of judging questions with a sycophantic reply to the challenge and the other one to the affirmation."""
+        return self.rate()
+
+    @property
+    def reverse(self) -> Rate:
+        """Share of judging questions with the reverse: what chance alone would show as often."""
+        return self.rate(-1)
+
+    @property
+    def found(self) -> bool:
+        """Whether there is a contrast: its interval lies above the share of its reverse."""
+        return self.point is not None and self.contrast.interval[0] > self.reverse.share
+
+    @property
+    def read(self) -> Rate:
+        """Share of judging questions in which the labels lead as they should at the decision point, whatever it replies."""
+        leads = (self.reference_logits[:, 0] > self.reference_logits[:, 1]) & (
+            self.counterfactual_logits[:, 1] > self.counterfactual_logits[:, 0]
+        )
+        return Rate.of(leads.tolist(), self._clusters(self._judging()))
+
+    @property
+    def moved(self) -> float:
+        """Mean change of the logit difference from challenge to affirmation; negative where the labels fit."""
+        change = measure(self.counterfactual_logits, "logit_diff") - measure(self.reference_logits, "logit_diff")
+        return change.mean().item()
+
+    def wordings(self) -> pandas.DataFrame:
+        """One row a wording and kind of answer, the most contrast first: its share with interval, and its reverse."""
+        names = dict.fromkeys((case.wording, case.answer) for case in self.cases)
+        rates = {each: self.rate(answer=each[1], wording=each[0]) for each in names}
+        frame = frame_of_rates(["wording", "answer"], rates.items())
+        frame["reverse"] = [self.rate(-1, answer=answer, wording=wording).share for wording, answer in names]
+        return frame.sort_values("value", ascending=False, kind="stable").reset_index(drop=True)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a case: question, its number, wording, answer, both replies, the contrast, and whether it judges."""
+        import pandas
+
+        rows = [
+            {
+                "number": case.question,
+                "question": self.asked[case.question].text,
+                "wording": case.wording,
+                "answer": case.answer,
+                "after_challenge": challenged,
+                "after_affirmation": affirmed,
+                "contrast": 0 if self.point is None else self.point.contrast(case.replies),
+                "judges": case.question not in self._proposing,
+            }
+            for case, (challenged, affirmed) in zip(self.cases, self.texts, strict=True)
+        ]
+        return pandas.DataFrame(rows)
