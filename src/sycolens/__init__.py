@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sycolens import organism
     from sycolens.compute import QUIET, Compute
     from sycolens.data import load_questions
+    from sycolens.decision import Look, look
     from sycolens.find import HeadEffects, patch_heads
     from sycolens.measure import ChallengeResult, Generation, evaluate_challenge, kl_drift
     from sycolens.model import load_model
@@ -55,6 +56,7 @@ __all__ = [
     "HeadMeans",
     "HeadSet",
     "KnockoutCurve",
+    "Look",
     "PinpointConfig",
     "PinpointTrainer",
     "Question",
@@ -69,6 +71,7 @@ __all__ = [
     "knock_out",
     "load_model",
     "load_questions",
+    "look",
     "mean_activations",
     "organism",
     "patch_heads",
@@ -89,6 +92,7 @@ _HOME = {
     "HeadEffects": "sycolens.find",
     "HeadMeans": "sycolens.verify",
     "KnockoutCurve": "sycolens.verify",
+    "Look": "sycolens.decision",
     "PinpointConfig": "sycolens.tune",
     "PinpointTrainer": "sycolens.tune",
     "Question": "sycolens.prompts",
@@ -103,6 +107,7 @@ _HOME = {
     "knock_out": "sycolens.verify",
     "load_model": "sycolens.model",
     "load_questions": "sycolens.data",
+    "look": "sycolens.decision",
     "mean_activations": "sycolens.verify",
     "patch_heads": "sycolens.find",
     "pinpoint": "sycolens.tune",

@@ -26,7 +26,10 @@ Revision = Annotated[
     str | None, typer.Option(help="Branch, tag or commit of a model on the hub.", rich_help_panel=SETTINGS)
 ]
 Behavior = Annotated[
-    Path | None, typer.Option(help="A behavior file: what is asked and listened for.", rich_help_panel=SETTINGS)
+    str | None,
+    typer.Option(
+        help='A behavior file: what is asked and listened for; or "auto", what look proposes.', rich_help_panel=SETTINGS
+    ),
 ]
 Questions = Annotated[
     str | None,
@@ -67,6 +70,10 @@ DryRun = Annotated[
 ]
 
 ABOUT: Final = {
+    "look": "See what the model says when it is challenged and when it is affirmed, before anything is patched.\n\n"
+    "Which questions does it know, how do its replies open, where do they part, and which words tell them apart? One half "
+    "of the questions proposes, the other half judges. With `--behavior auto` all later steps go by what is proposed: "
+    "behavior.toml in the directory, which you may edit.",
     "find": "Find the heads that make a model give in when a user doubts its right answer.\n\nEvery head in turn gets "
     "the output it has when the user agrees, all others keep theirs, and the change of the model's leaning towards "
     '"Apologies" against "Yes" is measured: path patching, the paper\'s Algorithm 1, exact, for all heads in about two '
@@ -129,7 +136,7 @@ def _command(name: str) -> Any:
         given = {
             "model.name": model,
             "model.revision": revision,
-            "behavior": None if behavior is None else str(behavior),
+            "behavior": behavior,
             "find.questions": questions,
             "find.pairs": pairs,
             f"{section}.n": n,
@@ -173,8 +180,17 @@ def _run(
             if processes.first and not quiet:
                 notes.print(f"{stage} ..." if seconds is None else f"{stage}: done in {seconds:.1f} s", markup=False)
 
-        progress = not quiet and processes.first
-        results = study.run(name, remake=remake, processes=processes, progress=progress, tell=tell)
+        options: dict[str, Any] = {"remake": remake, "processes": processes, "tell": tell}
+        options["progress"] = not quiet and processes.first
+        if name == "look":
+            seen = study.look(**options)
+            if processes.first:
+                from sycolens.report.look_tables import table_of_look
+
+                screen.print(table_of_look(seen))
+                screen.print(f"\nProposed: {directory / 'look' / 'behavior.toml'}", markup=False, soft_wrap=True)
+            return
+        results = study.run(name, **options)
         if processes.first:
             from sycolens.report.terminal import tables_of
             from sycolens.report.warnings import warnings_of

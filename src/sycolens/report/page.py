@@ -125,7 +125,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
 
 
 def _behavior(results: StudyResults) -> str:
-    behavior = results.config.behavior
+    behavior = results.config.words
     return "Sycophancy" if behavior == PAPER or not behavior.name else behavior.name.capitalize()
 
 

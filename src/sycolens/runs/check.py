@@ -18,12 +18,13 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
-from sycolens.runs.config import EvaluationSource, Source, StudyConfig
+from sycolens.runs.config import AUTO, EvaluationSource, Source, StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
+from sycolens.tasks.question_set import question_texts
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.knockout import checked_steps
 from sycolens.verify.verification import default_steps
@@ -31,7 +32,7 @@ from sycolens.verify.verification import default_steps
 if TYPE_CHECKING:
     from sycolens.tasks import Task
 
-ALL = ("find", "verify", "examples", "tune", "measure", "repatch")
+ALL = ("look", "find", "verify", "examples", "tune", "measure", "repatch")
 
 
 def check_study(
@@ -57,7 +58,7 @@ def check_study(
     if config.model.backend == "hooked" and config.measure.tasks:
         raise AbilityError("measure.tasks cannot be put to a HookedTransformer; choose the backend 'bridge'.")
     check_formats(config.report.formats)
-    single = all(len(group) == 1 for group in config.behavior.labels)
+    single = all(len(group) == 1 for group in config.words.labels)
     require_metric(config.find.metric, single_labels=single or config.find.pairs is not None)
     _check_sources(config, task, groups)
     heads = HeadSet(all_heads(shape.n_layers, shape.n_heads))
@@ -122,6 +123,10 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
     spent = task.spent_on_pairs(n=found.n, seed=seed, draws=draws) if isinstance(task, QuestionSet) else frozenset()
     if measure.texts is not None:
         read_texts(measure.texts)
+    if "look" in groups:
+        other = task if given is not None and not config.look.is_named else task_of(config, config.look)
+        looked_at = other.questions(frozenset(), n=config.look.n, seed=seed).asked
+        spent |= question_texts(looked_at) if config.behavior == AUTO else frozenset()
     judged: list[tuple[Source, int | None]] = []
     if "verify" in groups:
         judged.append((config.verify, config.verify.n))

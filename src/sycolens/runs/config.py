@@ -26,10 +26,12 @@ from sycolens.choices import (
     Template,
 )
 from sycolens.errors import StudyError
-from sycolens.prompts.behavior import PAPER, Behavior
-from sycolens.runs.settings import read_toml
+from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior
+from sycolens.runs.settings import in_words, read_toml
 
 CONFIG = "study.toml"
+AUTO: Final = "auto"
+"""The behavior that looking at replies proposes."""
 LARGEST_SEED = 2**32 - 1
 """What random, numpy and torch all take."""
 MOST = 1_000_000
@@ -43,18 +45,24 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Rising = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
 
 
-def _behavior(given: Any) -> Behavior:
-    """A behavior from a table of the settings, or from the file that they name."""
+def _behavior(given: Any) -> Behavior | Literal["auto"]:
+    """A behavior from a table of the settings, or from the file that they name; "auto" stands for itself."""
+    if given == AUTO:
+        return AUTO
     if isinstance(given, str):
         return Behavior.read(given)
     if isinstance(given, Mapping):
         return Behavior.from_dict(given)
     if isinstance(given, Behavior):
         return given
-    raise ValueError("give a table, or the name of a behavior file")
+    raise ValueError('give a table, the name of a behavior file, or "auto"')
 
 
-BehaviorSection = Annotated[Behavior, PlainValidator(_behavior), PlainSerializer(Behavior.to_dict)]
+def _behavior_as_given(behavior: Behavior | Literal["auto"]) -> Any:
+    return behavior.to_dict() if isinstance(behavior, Behavior) else behavior
+
+
+BehaviorSection = Annotated[Behavior | Literal["auto"], PlainValidator(_behavior), PlainSerializer(_behavior_as_given)]
 
 
 class _Section(BaseModel):
@@ -89,6 +97,15 @@ class Source(_Section):
     def is_named(self) -> bool:
         """Whether anything is asked for."""
         return any((self.questions, self.subset, self.split))
+
+
+class LookSection(Source):
+    """On which questions replies are looked at before anything is patched, and in how many wordings."""
+
+    n: Annotated[int, Field(ge=4, le=MOST)] = 48
+    wordings: Annotated[int, Field(ge=1, le=1 + len(PARAPHRASES))] = 4
+    """The paper's words and paraphrases of them, where the behavior is "auto"."""
+    max_new_tokens: Amount = 16
 
 
 class FindSection(Source):
@@ -240,8 +257,9 @@ class StudyConfig(_Section):
 
     seed: Seed = 0
     behavior: BehaviorSection = PAPER
-    """A table with the fields of :class:`sycolens.Behavior`, or the name of a file of them."""
+    """A table with the fields of :class:`sycolens.Behavior`, the name of a file of them, or "auto"."""
     model: ModelSection = ModelSection()
+    look: LookSection = LookSection()
     find: FindSection = FindSection()
     verify: VerifySection = VerifySection()
     examples: ExamplesSection = ExamplesSection()
@@ -250,6 +268,11 @@ class StudyConfig(_Section):
     sweep: SweepSection = SweepSection()
     report: ReportSection = ReportSection()
     compute: ComputeSection = ComputeSection()
+
+    @property
+    def words(self) -> Behavior:
+        """The behavior; the paper's while it is "auto"."""
+        return self.behavior if isinstance(self.behavior, Behavior) else PAPER
 
     @classmethod
     def read(cls, path: str | Path) -> StudyConfig:
@@ -274,24 +297,10 @@ class StudyConfig(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            wrong = "; ".join(_in_words(each) for each in error.errors())
+            wrong = "; ".join(in_words(each, cls.model_fields) for each in error.errors())
             raise StudyError(f"{where}: {wrong}.") from error
         except RecursionError as error:
             raise StudyError(f"{where} is nested too deeply to be settings.") from error
-
-
-def _in_words(error: Any) -> str:
-    place = ".".join(map(str, error["loc"])) or "the file"
-    if error["type"] == "extra_forbidden":
-        section = error["loc"][0] if len(error["loc"]) > 1 else None
-        fields = StudyConfig.model_fields
-        known = fields[section].annotation.model_fields if section in fields else fields  # type: ignore[union-attr]
-        return f"{place} is no setting; there are {', '.join(known)}"
-    if error["type"] == "missing":
-        return f"{place} is missing"
-    shown = repr(error["input"])
-    shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
-    return f"{place} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)

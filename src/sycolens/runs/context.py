@@ -27,6 +27,7 @@ from sycolens.runs.plan import EXAMPLES, FIND, Training
 from sycolens.runs.provenance import FileHashes, identity, weights_of
 from sycolens.runs.train import encoded_for, training_config_for
 from sycolens.tasks import HeldOut, Task, open_task, read_examples, read_texts
+from sycolens.tasks.question_set import question_texts
 from sycolens.tune.training_config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Context:
     """Whether bars are shown."""
     given_task: Task | None = None
     """A task from Python, for whatever the settings name no questions."""
+    looks_first: bool = False
+    """Whether look proposes the behavior, so that it tries several wordings."""
 
     @cached_property
     def loaded(self) -> tuple[Any, dict[str, Any]]:
@@ -101,13 +104,24 @@ class Context:
         Raises:
             PairError: the heads were found on token ids, which do not tell what was asked.
         """
-        task, spent = self.task_of(source), self.finding.spent
+        task, spent = self.task_of(source), self.finding.spent | self._looked_at_texts
         if "" in spent:
             raise PairError(
                 "The heads were found on token ids, which do not tell what was asked, so no question can be known to "
                 "be another; find them on pairs with texts (find.pairs)."
             )
         return task, task.questions(spent | taught, n=n, seed=self.config.seed)
+
+    @cached_property
+    def looked_at(self) -> HeldOut:
+        """The questions on which the stage "look" looks at replies."""
+        asked = self.config.look
+        return self.task_of(asked).questions(frozenset(), n=asked.n, seed=self.config.seed)
+
+    @property
+    def _looked_at_texts(self) -> frozenset[str]:
+        """What proposed the behavior may not judge it."""
+        return question_texts(self.looked_at.asked) if self.looks_first else frozenset()
 
     @cached_property
     def evaluations(self) -> tuple[tuple[Task, HeldOut], ...]:
@@ -125,7 +139,7 @@ class Context:
         if not plain:
             return tuple(each for each in held_out.questions if isinstance(each, ChallengedQuestion))
         config = self.config
-        return challenge_questions(plain, self.model.tokenizer, behavior=config.behavior, chat_format=self.chat_format)
+        return challenge_questions(plain, self.model.tokenizer, behavior=config.words, chat_format=self.chat_format)
 
     @property
     def questions(self) -> tuple[Question | ChallengedQuestion, ...]:
@@ -145,7 +159,7 @@ class Context:
         if not others:
             return task.eval_set(held_out, self.model.tokenizer, **drawn)
         asked = [question for _, each in self.evaluations for question in each.asked]
-        drawn |= {"behavior": self.config.behavior, "chat_format": self.chat_format}
+        drawn |= {"behavior": self.config.words, "chat_format": self.chat_format}
         return question_eval_set(asked, self.model.tokenizer, **drawn)
 
     @cached_property
@@ -224,7 +238,7 @@ def task_of(config: StudyConfig, source: Source, *, pairs: str | None = None, re
         revision=source.revision or (found.revision if inherited else None),
         rehearsal=rehearsal,
         chat_format=chat_format_of(config),
-        behavior=config.behavior,
+        behavior=config.words,
     )
 
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sycolens.errors import RunError, SavedFileError
+from sycolens.distributed import Processes
+from sycolens.errors import RunError, SavedFileError, StudyError
 from sycolens.storage import draft_beside, hash_of, read_json, versions, write_text
 
 RECORD: Final = "run.json"
@@ -155,3 +156,47 @@ def _names(directory: Path) -> set[str]:
         return path.is_symlink() or not path.is_dir()
 
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if one(path)}
+
+
+def is_ours(place: Path, kind: str) -> bool:
+    """Whether a run of this kind wrote what lies there."""
+    try:
+        require_free(place, kind=kind)
+    except RunError:
+        return False
+    return True
+
+
+def move_aside(place: Path) -> None:
+    """Keep a damaged result of which nobody knows what it is, under another name."""
+    number = next(
+        number for number in range(1, 10_000) if not place.with_name(f"{place.name}.damaged{number}").exists()
+    )
+    place.rename(place.with_name(f"{place.name}.damaged{number}"))
+
+
+@contextmanager
+def alone_in(directory: Path, processes: Processes) -> Iterator[None]:
+    """Keep other runs out of a directory; the lock goes with the process, however it ends.
+
+    Raises:
+        StudyError: another run is at it, or the directory cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(directory / ".lock")
+
+    def acquire() -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StudyError(f"Another process is at work on {directory}; wait for it, or end it.") from error
+        except OSError as error:
+            raise StudyError(f"{directory} cannot be written: {error}") from error
+
+    processes.once(acquire)
+    try:
+        yield
+    finally:
+        lock.release()

@@ -16,13 +16,14 @@ from sycolens.model.checkpoint import read_config
 from sycolens.model.hooked import Geometry
 from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
-from sycolens.runs.config import StudyConfig
+from sycolens.runs.config import AUTO, StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.plan import (
     BASE,
     COMPARISON,
     EXAMPLES,
     FIND,
+    LOOK,
     REPATCH,
     VERIFY,
     measured_as,
@@ -109,7 +110,9 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     asked, own = _questions(config), task.cost.exercises
     texts = 2 * (asked if own else 1000 if config.measure.texts else 0)
     base = Cost(replies=2 * asked + task.cost.groups * asked + (asked if own else 0))
-    costs = {FIND: find, VERIFY: verify, EXAMPLES: Cost(), BASE: base}
+    asked_first = config.look.n * (config.look.wordings if config.behavior == AUTO else 1)
+    look = Cost(prompts=config.look.n, replies=config.look.n + 4 * asked_first)
+    costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: Cost(), BASE: base}
     for run in trainings_of(config):
         training = training_config_for(config, run.kind)
         costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)

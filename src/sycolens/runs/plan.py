@@ -11,16 +11,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.choices import KNOWN_SETS, Kind
 from sycolens.errors import QuestionError
-from sycolens.runs.config import KINDS, StudyConfig
+from sycolens.runs.config import AUTO, KINDS, StudyConfig
 from sycolens.runs.provenance import FileHashes, weights_of
 from sycolens.runs.stage import Made, Part, Stage
 
 if TYPE_CHECKING:
     from sycolens.runs.context import Context
 
-FIND, VERIFY, EXAMPLES, TUNE, MEASURE, REPATCH = "find", "verify", "examples", "tune", "measure", "repatch"
+LOOK, FIND, VERIFY, EXAMPLES, TUNE, MEASURE = "look", "find", "verify", "examples", "tune", "measure"
+REPATCH: Final = "repatch"
 SWEEP, COMPARISON = "sweep", "sweep/comparison"
 BASE: Final = "measure/base"
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "look": ("look",),
+    "find": ("find",),
+    "verify": ("verify",),
+    "tune": ("tune",),
+    "measure": ("measure",),
+    "sweep": ("sweep",),
+    "study": ("find", "verify", "examples", "tune", "measure", "repatch"),
+}
+"""The stages that each command makes, beside those that they need."""
 DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
     "spt": ("k", "matrices", "mlps"),
     "spt_lora": ("k", "matrices", "rank", "alpha"),
@@ -93,22 +104,30 @@ def trials_of(config: StudyConfig) -> tuple[Training, ...]:
     return tuple(found)
 
 
-def stages_of(config: StudyConfig, hashes: FileHashes, *, task: str | None = None) -> tuple[Stage, ...]:
-    """Find, verify, examples, every training, the base and every tuned model measured, the found heads patched again;
-    then the trainings of a sweep and their comparison. ``task`` names one that was given from Python.
+def stages_of(
+    config: StudyConfig, hashes: FileHashes, *, looks_first: bool = False, task: str | None = None
+) -> tuple[Stage, ...]:
+    """Look, find, verify, examples, every training, the base and every tuned model measured, the found heads patched
+    again; then the trainings of a sweep and their comparison.
 
-    >>> [stage.name for stage in stages_of(StudyConfig(), FileHashes())][:7]
-    ['find', 'verify', 'examples', 'tune/spt-seed0', 'measure/base', 'measure/spt-seed0', 'repatch']
+    ``looks_first`` is whether look proposes the behavior that the other stages go by. ``task`` names one that was given
+    from Python.
+
+    >>> [stage.name for stage in stages_of(StudyConfig(), FileHashes())][:8]
+    ['look', 'find', 'verify', 'examples', 'tune/spt-seed0', 'measure/base', 'measure/spt-seed0', 'repatch']
     """
 
     @cache
     def common() -> dict[str, Any]:
         model = config.model.model_dump()
-        given = {"behavior": config.behavior.to_dict()} | ({} if task is None else {"task": task})
+        given = {} if task is None else {"task": task}
         return {**given, "model": model | weights_of(model["name"], model["revision"], hashes), "seed": config.seed}
 
-    def settings(**sections: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+    def looking(**sections: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
         return lambda: common() | {name: _with_files(each, hashes) for name, each in sections.items()}
+
+    def settings(**sections: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+        return lambda: {"behavior": config.words.to_dict(), **looking(**sections)()}
 
     # What find leaves of its own questions is asked and taught, unless others are named.
     found_on = config.find.model_dump(include={"pairs", "questions", "subset", "split", "revision"})
@@ -117,8 +136,11 @@ def stages_of(config: StudyConfig, hashes: FileHashes, *, task: str | None = Non
     verify = settings(found_on=found_on, verify=config.verify.model_dump())
     examples = settings(found_on=found_on, evaluation=evaluation, examples=config.examples.model_dump())
     measured = settings(found_on=found_on, measure=config.measure.model_dump())
+    words = {"behavior": AUTO if looks_first else config.words.to_dict()}
+    look = looking(found_on=found_on, look=config.look.model_dump() | words)
     stages = [
-        Stage(FIND, find, _made_by("find")),
+        Stage(LOOK, look, _made_by("look")),
+        Stage(FIND, find, _made_by("find"), {LOOK: "all"} if looks_first else {}),
         Stage(VERIFY, verify, _made_by("verify"), {FIND: "all"}),
         Stage(EXAMPLES, examples, _made_by("examples"), {FIND: "pairs"}),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +69,17 @@ def _value(text: str) -> Any:
     except (ValueError, RecursionError):
         return text
     return found["value"] if len(found) == 1 else text
+
+
+def in_words(error: Any, sections: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, from pydantic's account of it; ``sections`` are the fields of all settings."""
+    place = ".".join(map(str, error["loc"])) or "the file"
+    if error["type"] == "extra_forbidden":
+        section = str(error["loc"][0]) if len(error["loc"]) > 1 else ""
+        known = sections[section].annotation.model_fields if section in sections else sections
+        return f"{place} is no setting; there are {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{place} is missing"
+    shown = repr(error["input"])
+    shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
+    return f"{place} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tomlkit
 
 from sycolens.distributed import ALONE, Processes
-from sycolens.errors import RunError, StudyError
-from sycolens.runs.config import CONFIG, StudyConfig
-from sycolens.runs.directory import recover, require_free, whole_directory
-from sycolens.runs.plan import FIND, SWEEP, TUNE, stages_of
+from sycolens.errors import BehaviorError, StudyError
+from sycolens.prompts.behavior import Behavior
+from sycolens.runs.config import AUTO, CONFIG, StudyConfig
+from sycolens.runs.directory import alone_in, is_ours, move_aside, recover, require_free, whole_directory
+from sycolens.runs.plan import FIND, GROUPS, LOOK, SWEEP, TUNE, stages_of
 from sycolens.runs.provenance import FileHashes
 from sycolens.runs.settings import parse_toml
 from sycolens.runs.stage import INPUTS, Ledger, Stage, State
 from sycolens.storage import write_text
 
 if TYPE_CHECKING:
+    from sycolens.decision import Look
     from sycolens.runs.context import Context
     from sycolens.runs.results import StudyResults
     from sycolens.tasks import Task
 
 FROM_PYTHON: Final = "# Written from Python: a run that is given other settings there replaces this file.\n"
 REPORT: Final = "report"
-GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
-    "find": ("find",),
-    "verify": ("verify",),
-    "tune": ("tune",),
-    "measure": ("measure",),
-    "sweep": ("sweep",),
-    "study": ("find", "verify", "examples", "tune", "measure", "repatch"),
-}
-"""The stages that each command makes, beside those that they need."""
+BEHAVIOR: Final = "behavior.toml"
+"""The behavior that look proposed; whoever edits it changes what later stages go by."""
 
 
 class Study:
@@ -76,10 +70,23 @@ class Study:
             config = StudyConfig.read(place)
         else:
             raise StudyError(f"{place} is not there; write one with 'sycolens init {self.directory}'.")
-        self.config, self.task, self._text = config, task, text
+        self.given, self.task, self._text = config, task, text
+        """The settings as they were given, with the behavior perhaps still "auto"."""
         self.hashes = FileHashes(self.directory / ".hashes.json")
-        self.stages: tuple[Stage, ...] = stages_of(config, self.hashes, task=None if task is None else task.name)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take the behavior that look proposed, where it is to, and plan the stages by it."""
+        proposed = self.directory / BEHAVIOR
+        self.looks_first = self.given.behavior == AUTO
+        self.is_settled = not self.looks_first or proposed.is_file()
+        """Whether the behavior is known."""
+        known = {"behavior": Behavior.read(proposed)} if self.looks_first and self.is_settled else {}
+        self.config: StudyConfig = self.given.model_copy(update=known)
+        name = None if self.task is None else self.task.name
+        self.stages: tuple[Stage, ...] = stages_of(self.config, self.hashes, looks_first=self.looks_first, task=name)
         """In the order in which they are made."""
+        self.__dict__.pop("ledger", None)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -109,26 +116,81 @@ class Study:
 
         Raises:
             StudyError: an unknown command, settings that have changed, or another process is at work on it.
+            BehaviorError: look proposes the behavior, and finds no contrast.
             SycolensError: as the functions of the stages; what is done stays done.
         """
-        wanted = self.needed(command)
-        with _alone_in(self.directory, processes):
-            processes.once(lambda: self._prepare(wanted, processes, remake=remake))
-            processes.once(self._keep_settings)
-            context: Context | None = None
-            for stage in wanted:
-                # One process looks, so that all agree.
-                state = processes.once(lambda: self.ledger.states)[stage.name]
-                if state == "done":
-                    continue
-                if state == "changed" and not remake:
-                    raise self._changed([stage.name])
-                context = context or self._context(processes, progress=progress)
-                tell(stage.name, None)
-                tell(stage.name, self._make(stage, context))
-            processes.once(lambda: self._tidy(wanted))
+        self.needed(command)
+        options: dict[str, Any] = {"remake": remake, "processes": processes, "progress": progress, "tell": tell}
+        if not self.is_settled:
+            self.look(**options)
+        with alone_in(self.directory, processes):
+            self._make_stages(command, **options)
             processes.once(self.report)
         return self.results()
+
+    def look(
+        self,
+        *,
+        remake: bool = False,
+        processes: Processes = ALONE,
+        progress: bool = True,
+        tell: Callable[[str, float | None], object] = lambda stage, seconds: None,
+    ) -> Look:
+        """See what the model says when it is challenged, before anything is patched, and propose a behavior.
+
+        Where the settings' behavior is "auto", the other stages go by the file ``behavior.toml`` that this writes into
+        the directory, unless it is there already. The arguments are those of :meth:`run`.
+
+        Raises:
+            BehaviorError: the behavior is "auto", and the replies show no contrast.
+            StudyError, SycolensError: as :meth:`run`.
+        """
+        from sycolens.decision import Look
+
+        with alone_in(self.directory, processes):
+            self._make_stages("look", remake=remake, processes=processes, progress=progress, tell=tell)
+            self.ledger.record(LOOK)
+            seen = Look.load(self.directory / LOOK)
+            if not self.is_settled:
+                processes.once(lambda: self._propose(seen))
+                self._settle()
+        return seen
+
+    def _make_stages(
+        self,
+        command: str,
+        *,
+        remake: bool,
+        processes: Processes,
+        progress: bool,
+        tell: Callable[[str, float | None], object],
+    ) -> None:
+        wanted = self.needed(command)
+        processes.once(lambda: self._prepare(wanted, processes, remake=remake))
+        processes.once(self._keep_settings)
+        context: Context | None = None
+        for stage in wanted:
+            # One process looks, so that all agree.
+            state = processes.once(lambda: self.ledger.states)[stage.name]
+            if state == "done":
+                continue
+            if state == "changed" and not remake:
+                raise self._changed([stage.name])
+            context = context or self._context(processes, progress=progress)
+            tell(stage.name, None)
+            tell(stage.name, self._make(stage, context))
+        processes.once(lambda: self._tidy(wanted))
+
+    def _propose(self, seen: Look) -> None:
+        if not seen.found:
+            raise BehaviorError(
+                f"The replies of {seen.model_name} show no contrast between challenge and affirmation: "
+                f"{seen.contrast} against {seen.reverse.share:.3f} of the reverse, on questions that proposed nothing. "
+                f"{self.directory / LOOK / 'replies.csv'} has what it says; write a behavior of your own to "
+                f"{self.directory / BEHAVIOR}, ask other questions or more (look.questions, look.n), or choose "
+                "another model."
+            )
+        seen.behavior.write(self.directory / BEHAVIOR)
 
     def report(self) -> Path:
         """Write the report of the finished stages, and give its directory.
@@ -161,7 +223,7 @@ class Study:
     def _context(self, processes: Processes, *, progress: bool) -> Context:
         from sycolens.runs.context import Context
 
-        return Context(self.directory, self.config, self.hashes, processes, progress, self.task)
+        return Context(self.directory, self.config, self.hashes, processes, progress, self.task, self.looks_first)
 
     def _make(self, stage: Stage, context: Context) -> float:
         """Compute a stage, write it, and give the seconds that it took."""
@@ -210,8 +272,8 @@ class Study:
             check_study(self.config, processes, task=self.task, groups={stage.group for stage in due})
         for stage in due:
             place = self.directory / stage.name
-            if states[stage.name] == "damaged" and not _is_ours(place, stage.kind):
-                _move_aside(place)
+            if states[stage.name] == "damaged" and not is_ours(place, stage.kind):
+                move_aside(place)
             require_free(place, kind=stage.kind)
 
     def _changed(self, names: Sequence[str]) -> StudyError:
@@ -231,49 +293,6 @@ class Study:
             from sycolens.runs.context import IN_PROGRESS
 
             shutil.rmtree(self.directory / IN_PROGRESS, ignore_errors=True)
-
-
-def _is_ours(place: Path, kind: str) -> bool:
-    try:
-        require_free(place, kind=kind)
-    except RunError:
-        return False
-    return True
-
-
-def _move_aside(place: Path) -> None:
-    """Keep a damaged result of which nobody knows what it is, under another name."""
-    number = next(
-        number for number in range(1, 10_000) if not place.with_name(f"{place.name}.damaged{number}").exists()
-    )
-    place.rename(place.with_name(f"{place.name}.damaged{number}"))
-
-
-@contextmanager
-def _alone_in(directory: Path, processes: Processes) -> Iterator[None]:
-    """Keep other runs out of a directory; the lock goes with the process, however it ends.
-
-    Raises:
-        StudyError: another run is at it, or the directory cannot be written.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(directory / ".lock")
-
-    def acquire() -> None:
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StudyError(f"Another process is at work on {directory}; wait for it, or end it.") from error
-        except OSError as error:
-            raise StudyError(f"{directory} cannot be written: {error}") from error
-
-    processes.once(acquire)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _require_own(config: StudyConfig, place: Path) -> None:

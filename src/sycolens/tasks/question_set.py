@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -82,8 +82,7 @@ class QuestionSet:
         Raises:
             PairError: there are not enough questions.
         """
-        chosen = (self.all_questions[i] for hand in self._hands(n, seed, draws) for i in hand)
-        return frozenset(" ".join((each.text, *each.options, *each.answers)) for each in chosen)
+        return question_texts(self.all_questions[i] for hand in self._hands(n, seed, draws) for i in hand)
 
     def _hands(self, n: int | None, seed: int, draws: int) -> list[list[int]]:
         count = min(PAIRS, len(self.all_questions)) if n is None else n
@@ -174,6 +173,11 @@ class QuestionSet:
                 "to teach; evaluate on fewer (n), or name another set."
             )
         return some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
+
+
+def question_texts(questions: Iterable[Question]) -> frozenset[str]:
+    """Texts that hold questions, by which they are known to be spent."""
+    return frozenset(" ".join((each.text, *each.options, *each.answers)) for each in questions)
 
 
 def some(things: Sequence[Thing], n: int | None, seed: int, whose: str, what: str) -> tuple[Thing, ...]:

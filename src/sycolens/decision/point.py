@@ -12,7 +12,7 @@ Replies = tuple[Reply, Reply]
 LEAST = 0.05
 """A token that opens a smaller share of the replies of either kind is no label."""
 SURE = 2.0
-"""A label leans to one side by at least so many standard errors, counted over the pairs in which it tells them apart."""
+"""A label leans to one side by so many standard errors or more, over the pairs in which it tells the sides apart."""
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor
 
+from sycolens.decision.point import DecisionPoint, Replies
 from sycolens.find.metrics import measure
-from sycolens.look.decision_point import DecisionPoint, Replies
 from sycolens.prompts import Behavior, Question
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
@@ -115,7 +115,7 @@ class Look(SavedResult):
 
     @property
     def read(self) -> Rate:
-        """Share of judging questions in which the labels lead as they should at the decision point, whatever it replies."""
+        """Share of judging questions in which the labels lead as they should at the decision point."""
         leads = (self.reference_logits[:, 0] > self.reference_logits[:, 1]) & (
             self.counterfactual_logits[:, 1] > self.counterfactual_logits[:, 0]
         )
@@ -126,6 +126,17 @@ class Look(SavedResult):
         """Mean change of the logit difference from challenge to affirmation; negative where the labels fit."""
         change = measure(self.counterfactual_logits, "logit_diff") - measure(self.reference_logits, "logit_diff")
         return change.mean().item()
+
+    def record(self) -> dict[str, Any]:
+        """The result's entries in ``run.json``."""
+        return {
+            "contrast": asdict(self.contrast) | {"share": self.contrast.share},
+            "reverse": self.reverse.share,
+            "found": self.found,
+            "behavior": self.behavior.to_dict(),
+            "known": sum(self.known),
+            "asked": len(self.asked),
+        }
 
     def wordings(self) -> pandas.DataFrame:
         """One row a wording and kind of answer, the most contrast first: its share with interval, and its reverse."""

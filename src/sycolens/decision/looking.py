@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 from sycolens.compute import Compute
 from sycolens.counts import check_counts
+from sycolens.decision.point import DecisionPoint, propose
+from sycolens.decision.result import Case, Look
+from sycolens.decision.words import in_words
 from sycolens.errors import QuestionError
 from sycolens.find import patch_heads
-from sycolens.look.decision_point import DecisionPoint, propose
-from sycolens.look.result import Case, Look
-from sycolens.look.words import in_words
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge import first_round
 from sycolens.measure.responders import reader_of

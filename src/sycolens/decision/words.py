@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sycolens.decision.point import DecisionPoint
 from sycolens.errors import DialogueError, LabelError
-from sycolens.look.decision_point import DecisionPoint
 from sycolens.prompts import Behavior, Dialogue
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.labels import first_token

@@ -1,0 +1,61 @@
+"""What look saw, for terminal and page: the contrast by wording, how replies open, and what is proposed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Group
+from rich.table import Table
+
+from sycolens.decision import Look
+from sycolens.report.states import table_with
+from sycolens.statistics.rates import Rate
+
+MOST_OPENINGS = 12
+OPENING = 24
+"""Characters of a reply by which openings are counted."""
+
+
+def table_of_look(seen: Look) -> Group:
+    """The contrast by wording, the most frequent openings on either side, and the sentence that sums them up."""
+    wordings = table_with("wording", "answer", "contrast", "95 %", "reverse", "questions")
+    for row in seen.wordings().itertuples():
+        counts = (f"{row.value:.0%}", f"{row.low:.0%} to {row.high:.0%}", f"{row.reverse:.0%}", str(row.questions))
+        wordings.add_row(str(row.wording), str(row.answer), *counts)
+    return Group(*sentences_of(seen), wordings, _openings(seen))
+
+
+def sentences_of(seen: Look) -> tuple[str, ...]:
+    """What a reader should know of it, in sentences.
+
+    >>> from sycolens import look
+    >>> sentences_of(look(model, organism.questions("validation")[:8], compute=QUIET))[1]
+    "The reply decides at its first token: 'Apologies' against 'Yes'."
+    """
+    known = f"The model knows {sum(seen.known)} of {len(seen.asked)} questions."
+    if seen.point is None:
+        return known, "No place in its replies tells challenge from affirmation."
+    behavior = seen.behavior
+    first, second = (" or ".join(map(repr, labels)) for labels in behavior.labels)
+    where = f"after {behavior.opening!r}" if behavior.opening else "at its first token"
+    shown = _in_words(seen.contrast) if seen.found else f"{_in_words(seen.contrast)}, which is no contrast"
+    return (
+        known,
+        f"The reply decides {where}: {first} against {second}.",
+        f"On questions that proposed nothing, {shown} of the pairs of replies show it, {seen.reverse.share:.0%} its "
+        f"reverse; read there, the labels lead in {_in_words(seen.read)} of the pairs, and their logit difference moves "
+        f"by {seen.moved:+.2f} from challenge to affirmation.",
+    )
+
+
+def _in_words(rate: Rate) -> str:
+    low, high = rate.interval
+    return f"{rate.share:.0%} ({low:.0%} to {high:.0%})"
+
+
+def _openings(seen: Look) -> Table:
+    table = table_with("replies open with", "challenged", "affirmed")
+    challenged, affirmed = (Counter(" ".join(both[side].split())[:OPENING] for both in seen.texts) for side in (0, 1))
+    for words, _ in (challenged + affirmed).most_common(MOST_OPENINGS):
+        table.add_row(words, str(challenged[words]), str(affirmed[words]))
+    return table
