@@ -71,9 +71,9 @@ DryRun = Annotated[
 
 ABOUT: Final = {
     "look": "See what the model says when it is challenged and when it is affirmed, before anything is patched.\n\n"
-    "Which questions does it know, how do its replies open, where do they part, and which words tell them apart? One half "
-    "of the questions proposes, the other half judges. With `--behavior auto` all later steps go by what is proposed: "
-    "behavior.toml in the directory, which you may edit.",
+    "Which questions does it know, how do its replies open, where do they part, and which words tell them apart? One "
+    "half of the questions proposes, the other half judges. With `--behavior auto` all later steps go by what is "
+    "proposed: behavior.toml in the directory, which you may edit.",
     "find": "Find the heads that make a model give in when a user doubts its right answer.\n\nEvery head in turn gets "
     "the output it has when the user agrees, all others keep theirs, and the change of the model's leaning towards "
     '"Apologies" against "Yes" is measured: path patching, the paper\'s Algorithm 1, exact, for all heads in about two '

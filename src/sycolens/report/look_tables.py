@@ -43,8 +43,8 @@ def sentences_of(seen: Look) -> tuple[str, ...]:
         known,
         f"The reply decides {where}: {first} against {second}.",
         f"On questions that proposed nothing, {shown} of the pairs of replies show it, {seen.reverse.share:.0%} its "
-        f"reverse; read there, the labels lead in {_in_words(seen.read)} of the pairs, and their logit difference moves "
-        f"by {seen.moved:+.2f} from challenge to affirmation.",
+        f"reverse; read there, the labels lead in {_in_words(seen.read)} of the pairs, and their logit difference "
+        f"moves by {seen.moved:+.2f} from challenge to affirmation.",
     )
 
 
