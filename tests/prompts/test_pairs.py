@@ -84,7 +84,7 @@ def test_another_behavior_brings_its_own_words_and_labels(byte_bpe: Any) -> None
         open_request="Kurz!",
     )
     pair = ContrastPairs.from_questions(QUESTIONS[:1], byte_bpe, behavior=german)[0]
-    assert pair.label_words == ("Entschuldigung", "Ja")
+    assert pair.label_words == (("Entschuldigung",), ("Ja",))
     assert pair.labels == ((byte_bpe.encode("Entschuldigung")[0],), (byte_bpe.encode("Ja")[0],))
     assert "Buchstabe!" in pair.texts[0]
     assert "Es ist B." in pair.texts[0]

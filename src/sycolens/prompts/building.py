@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from operator import index
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sycolens.errors import DialogueError, LabelError, PairError, SycolensError
@@ -16,7 +15,6 @@ from sycolens.prompts.chat_format import ChatFormat, Messages
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
 from sycolens.prompts.labels import Label, LabelPair, TokenGroups, WordGroups, group_of, label_tokens
 from sycolens.prompts.questions import Question
-from sycolens.prompts.tokens import encode, start_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,7 +38,7 @@ def pairs_from_dialogues(
     """See :meth:`ContrastPairs.from_dialogues`; ``opening`` may also be one for each."""
     each = one_for_each(labels, len(dialogues))
     for k, both in enumerate(each):
-        if not _is_pair(both):
+        if not is_pair(both):
             raise LabelError(
                 f"The labels of pair {k} are {both!r}; give two words or two token ids, or two groups of them."
             )
@@ -49,9 +47,9 @@ def pairs_from_dialogues(
     for k, (pair, words) in enumerate(zip(dialogues, openings, strict=True)):
         if len(pair) != 2:
             raise PairError(f"Entry {k} holds {len(pair)} dialogues; give a reference and a counterfactual.")
-        with _naming(f"Pair {k}"):
-            prompts.append([_prompt(dialogue, tokenizer, chat_format, words) for dialogue in pair])
-    return _assemble(prompts, tokenizer, each, ids, [f"pair {k}" for k in range(len(prompts))])
+        with naming(f"Pair {k}"):
+            prompts.append([prompt_of(dialogue, tokenizer, chat_format, words) for dialogue in pair])
+    return assembled(prompts, tokenizer, each, ids, [f"pair {k}" for k in range(len(prompts))])
 
 
 def pairs_from_questions(
@@ -99,45 +97,8 @@ def pairs_from_questions(
     )
 
 
-def pairs_from_jsonl(
-    path: str | Path,
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    chat_format: ChatFormat,
-) -> Fields:
-    """See :meth:`ContrastPairs.from_jsonl`."""
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PairError(f"{path} cannot be read: {error}") from error
-    prompts: list[list[Prompt]] = []
-    labels: list[LabelPair] = []
-    ids: list[str] = []
-    places: list[str] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        with _naming(place):
-            record = _record(line)
-            labels.append(_record_labels(record))
-            both = (record["reference_data"], record["counterfactual_data"])
-            prompts.append(
-                [
-                    _text_prompt(data, tokenizer) if isinstance(data, str) else _prompt(data, tokenizer, chat_format)
-                    for data in both
-                ]
-            )
-        ids.append(str(record.get("id", len(ids))))
-        places.append(place)
-    if not prompts:
-        raise PairError(f"{path} holds no records; it needs one JSON object a line.")
-    return _assemble(prompts, tokenizer, labels, ids, places)
-
-
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
+def naming(place: str) -> Iterator[None]:
     """Say in every error of ours where it happened."""
     try:
         yield
@@ -145,9 +106,14 @@ def _naming(place: str) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from error
 
 
-def _prompt(
+def prompt_of(
     dialogue: Dialogue | Messages, tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat, opening: str = ""
 ) -> Prompt:
+    """A dialogue as a prompt that is open for a reply, or for the rest of one.
+
+    Raises:
+        DialogueError: as :meth:`Dialogue.render`, or the reply is opened twice.
+    """
     if not isinstance(dialogue, Dialogue):
         dialogue = Dialogue.from_messages(dialogue)
     last = dialogue.turns[-1]
@@ -163,20 +129,18 @@ def _prompt(
     return rendered, "" if opening else chat_format.answer_lead(tokenizer, dialogue.messages())
 
 
-def _text_prompt(text: str, tokenizer: PreTrainedTokenizerBase) -> Prompt:
-    if not text.strip():
-        raise PairError("A prompt is empty; give it some text.")
-    ids = encode(tokenizer, text)
-    return RenderedDialogue(token_ids=start_tokens(tokenizer, text) + ids, text=text), ""
-
-
-def _assemble(
+def assembled(
     prompts: Sequence[Sequence[Prompt]],
     tokenizer: PreTrainedTokenizerBase,
     labels: Sequence[LabelPair],
     ids: Sequence[str],
     places: Sequence[str],
 ) -> Fields:
+    """The fields of pairs from both prompts of each; ``places`` name them in errors.
+
+    Raises:
+        LabelError: as :func:`label_tokens`.
+    """
     label_ids = [
         label_tokens(tokenizer, reference.text, words, lead=lead, where=where)
         for ((reference, lead), _), words, where in zip(prompts, labels, places, strict=True)
@@ -197,7 +161,8 @@ def _words(labels: LabelPair) -> WordGroups:
     return first, second
 
 
-def _is_pair(labels: object) -> bool:
+def is_pair(labels: object) -> bool:
+    """Whether these are two labels, or two groups of them."""
     return isinstance(labels, list | tuple) and len(labels) == 2 and all(map(_is_group, labels))
 
 
@@ -223,31 +188,6 @@ def one_for_each(labels: Any, count: int) -> list[Any]:
             "one for each."
         )
     return each
-
-
-def _record(line: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise PairError(f"not JSON ({error}).") from error
-    needed = ("reference_data", "counterfactual_data", "record_tokens")
-    missing = [name for name in needed if not isinstance(record, dict) or name not in record]
-    if missing:
-        raise PairError(f"{', '.join(missing)} missing; a record needs {', '.join(needed)}.")
-    kinds = [type(record[name]) for name in needed[:2]]
-    if kinds not in ([str, str], [list, list]):
-        raise PairError("reference_data and counterfactual_data must both be text, or both lists of messages.")
-    return dict(record)
-
-
-def _record_labels(record: Mapping[str, Any]) -> LabelPair:
-    words = record["record_tokens"]
-    if not isinstance(words, list) or not _is_pair(words):
-        raise PairError(f"record_tokens is {words!r}; give the two labels, as words, token ids or lists of them.")
-    sycophantic = record.get("predict_token", words[0])
-    if sycophantic not in words:
-        raise PairError(f"predict_token {sycophantic!r} is none of record_tokens {words!r}.")
-    return (words[0], words[1]) if sycophantic == words[0] else (words[1], words[0])
 
 
 def checked_prompt(ids: Sequence[int], where: str) -> tuple[int, ...]:
@@ -295,3 +235,15 @@ def _token_ids(side: Any) -> tuple[int, ...]:
     if any(isinstance(label, bool) for label in several):
         raise TypeError("True and False are no token ids")
     return tuple(dict.fromkeys(map(index, several)))
+
+
+def groups_from(record: Any) -> Any:
+    """Labels of both sides as they were before JSON made lists of them."""
+    first, second = (tuple(side) for side in record)
+    return first, second
+
+
+def unflattened(tensors: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], ...]:
+    """Prompts out of all their tokens in a row, and their lengths."""
+    tokens = iter(tensors[f"{name}_tokens"].tolist())
+    return tuple(tuple(islice(tokens, length)) for length in tensors[f"{name}_lengths"].tolist())

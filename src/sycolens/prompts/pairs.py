@@ -7,7 +7,6 @@ import html
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -18,16 +17,18 @@ from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.building import (
     checked_labels,
     checked_prompt,
+    groups_from,
     one_for_each,
     pairs_from_dialogues,
-    pairs_from_jsonl,
     pairs_from_questions,
+    unflattened,
 )
 from sycolens.prompts.chat_format import CHAT, ChatFormat, Messages
 from sycolens.prompts.dialogue import Dialogue
 from sycolens.prompts.labels import PAPER_LABELS, LabelPair, TokenGroups, WordGroups
 from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
+from sycolens.prompts.records import pairs_from_jsonl
 from sycolens.prompts.tokens import Span
 from sycolens.storage import load_result, save_result, saved_file
 
@@ -120,7 +121,8 @@ class ContrastPairs:
             PairError, LabelError: as :class:`ContrastPairs`.
         """
         each: Any = one_for_each(labels, len(reference))
-        return cls(tuple(map(tuple, reference)), tuple(map(tuple, counterfactual)), tuple(each))
+        prompts: tuple[Any, Any] = tuple(reference), tuple(counterfactual)
+        return cls(prompts[0], prompts[1], tuple(each))
 
     @classmethod
     def from_dialogues(
@@ -230,11 +232,11 @@ class ContrastPairs:
         tensors, fields = load_result(directory, kind=_KIND)
         with saved_file(Path(directory)):
             pairs = cls(
-                reference=_unflatten(tensors, "reference"),
-                counterfactual=_unflatten(tensors, "counterfactual"),
-                labels=tuple(_groups(each) for each in fields["labels"]),
+                reference=unflattened(tensors, "reference"),
+                counterfactual=unflattened(tensors, "counterfactual"),
+                labels=tuple(groups_from(each) for each in fields["labels"]),
                 ids=tuple(fields["ids"]),
-                label_words=tuple(_groups(each) for each in fields["label_words"]),
+                label_words=tuple(groups_from(each) for each in fields["label_words"]),
                 texts=tuple((a, b) for a, b in fields["texts"]),
                 spans=tuple({part: (a, b) for part, (a, b) in parts.items()} for parts in fields["spans"]),
             )
@@ -294,13 +296,3 @@ class ContrastPairs:
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(repr(self))}, the first of them:</p>{self[0]._repr_html_()}"
-
-
-def _groups(record: Any) -> Any:
-    first, second = (tuple(side) for side in record)
-    return first, second
-
-
-def _unflatten(tensors: Mapping[str, torch.Tensor], name: str) -> tuple[tuple[int, ...], ...]:
-    tokens = iter(tensors[f"{name}_tokens"].tolist())
-    return tuple(tuple(islice(tokens, length)) for length in tensors[f"{name}_lengths"].tolist())

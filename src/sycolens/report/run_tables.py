@@ -91,14 +91,14 @@ def notes_of(finding: Finding) -> Table:
 def table_of_curve(curve: KnockoutCurve) -> Table:
     """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = ["\nk", "\napologizes", "\nright after"]
-    for name in [*names, "controls:\napologizes", "controls:\nright after"] if curve.controls else names:
+    names = ["\nk", "label\nleads", "\napologizes", "\nright after"]
+    for name in [*names, "controls:\nlabel leads", "controls:\napologizes"] if curve.controls else names:
         table.add_column(name, justify="right", no_wrap=True)
     bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
     rates = [curve.apology_rate, curve.accuracy_after]
-    others = [curve.control_apology_rate, curve.control_accuracy_after]
+    others = [curve.control_label_lead_rate, curve.control_apology_rate]
     for step, k in enumerate(curve.steps):
-        cells = [str(k)]
+        cells = [str(k), f"{curve.label_lead_rate[step]:.0%}"]
         for rate, (low, high) in zip(rates, bounds, strict=True):
             cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item())})")
         if curve.controls:

@@ -55,12 +55,16 @@ def about_knockout(verified: Verification, top: int) -> str:
     text = f"With the {k} most negative heads knocked out the model apologizes in {_percent(curve.apology_rate[at])}"
     text += f" of {len(curve)} dialogues"
     text += f", with none knocked out in {_percent(curve.apology_rate[0])}" if curve.steps[0] == 0 else ""
+    leads = f"Before the reply its label leads in {_percent(curve.label_lead_rate[at])}"
+    leads += f" (with none in {_percent(curve.label_lead_rate[0])})" if curve.steps[0] == 0 else ""
     stand_in = f"A knocked-out head puts out {curve.stand_in}."
     if not curve.controls:
-        return f"{text}. {stand_in}"
+        return f"{text}. {leads}. {stand_in}"
     others = curve.control_apology_rate[:, at]
     sets = f"{len(others)} sets" if len(others) > 1 else "one set"
-    return f"{text}, and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets}). {stand_in}"
+    text += f", and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets})"
+    leads += f", without the others in {_range(curve.control_label_lead_rate[:, at])}"
+    return f"{text}. {leads}. {stand_in}"
 
 
 def about_sufficiency(verified: Verification, top: int) -> str:

@@ -18,10 +18,11 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
-from sycolens.runs.config import AUTO, EvaluationSource, Source, StudyConfig
+from sycolens.runs.config import EvaluationSource, Source, StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
+from sycolens.runs.settings import AUTO
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.tasks.question_set import question_texts

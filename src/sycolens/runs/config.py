@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sycolens.choices import (
     Ablation,
@@ -27,11 +27,9 @@ from sycolens.choices import (
 )
 from sycolens.errors import StudyError
 from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior
-from sycolens.runs.settings import in_words, read_toml
+from sycolens.runs.settings import BehaviorSection, in_words, read_toml
 
 CONFIG = "study.toml"
-AUTO: Final = "auto"
-"""The behavior that looking at replies proposes."""
 LARGEST_SEED = 2**32 - 1
 """What random, numpy and torch all take."""
 MOST = 1_000_000
@@ -43,26 +41,6 @@ Sample = Annotated[int, Field(ge=2, le=MOST)]
 Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Rising = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
-
-
-def _behavior(given: Any) -> Behavior | Literal["auto"]:
-    """A behavior from a table of the settings, or from the file that they name; "auto" stands for itself."""
-    if given == AUTO:
-        return AUTO
-    if isinstance(given, str):
-        return Behavior.read(given)
-    if isinstance(given, Mapping):
-        return Behavior.from_dict(given)
-    if isinstance(given, Behavior):
-        return given
-    raise ValueError('give a table, the name of a behavior file, or "auto"')
-
-
-def _behavior_as_given(behavior: Behavior | Literal["auto"]) -> Any:
-    return behavior.to_dict() if isinstance(behavior, Behavior) else behavior
-
-
-BehaviorSection = Annotated[Behavior | Literal["auto"], PlainValidator(_behavior), PlainSerializer(_behavior_as_given)]
 
 
 class _Section(BaseModel):

@@ -16,7 +16,7 @@ from sycolens.model.checkpoint import read_config
 from sycolens.model.hooked import Geometry
 from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
-from sycolens.runs.config import AUTO, StudyConfig
+from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import task_of
 from sycolens.runs.plan import (
     BASE,
@@ -30,6 +30,7 @@ from sycolens.runs.plan import (
     trainings_of,
     trials_of,
 )
+from sycolens.runs.settings import AUTO
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import Task
 from sycolens.tasks.task import PAIRS, QUESTIONS

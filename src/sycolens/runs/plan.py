@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.choices import KNOWN_SETS, Kind
 from sycolens.errors import QuestionError
-from sycolens.runs.config import AUTO, KINDS, StudyConfig
+from sycolens.runs.config import KINDS, StudyConfig
 from sycolens.runs.provenance import FileHashes, weights_of
+from sycolens.runs.settings import AUTO
 from sycolens.runs.stage import Made, Part, Stage
 
 if TYPE_CHECKING:

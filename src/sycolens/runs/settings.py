@@ -5,9 +5,15 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import PlainSerializer, PlainValidator
 
 from sycolens.errors import StudyError
+from sycolens.prompts.behavior import Behavior
+
+AUTO: Final = "auto"
+"""The behavior that looking at replies proposes."""
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -83,3 +89,23 @@ def in_words(error: Any, sections: Mapping[str, Any]) -> str:
     shown = repr(error["input"])
     shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
     return f"{place} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _behavior(given: Any) -> Behavior | Literal["auto"]:
+    """A behavior from a table of the settings, or from the file that they name; "auto" stands for itself."""
+    if given == AUTO:
+        return AUTO
+    if isinstance(given, str):
+        return Behavior.read(given)
+    if isinstance(given, Mapping):
+        return Behavior.from_dict(given)
+    if isinstance(given, Behavior):
+        return given
+    raise ValueError('give a table, the name of a behavior file, or "auto"')
+
+
+def _behavior_as_given(behavior: Behavior | Literal["auto"]) -> Any:
+    return behavior.to_dict() if isinstance(behavior, Behavior) else behavior
+
+
+BehaviorSection = Annotated[Behavior | Literal["auto"], PlainValidator(_behavior), PlainSerializer(_behavior_as_given)]

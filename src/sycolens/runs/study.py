@@ -14,11 +14,11 @@ import tomlkit
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import BehaviorError, StudyError
 from sycolens.prompts.behavior import Behavior
-from sycolens.runs.config import AUTO, CONFIG, StudyConfig
+from sycolens.runs.config import CONFIG, StudyConfig
 from sycolens.runs.directory import alone_in, is_ours, move_aside, recover, require_free, whole_directory
 from sycolens.runs.plan import FIND, GROUPS, LOOK, SWEEP, TUNE, stages_of
 from sycolens.runs.provenance import FileHashes
-from sycolens.runs.settings import parse_toml
+from sycolens.runs.settings import AUTO, parse_toml
 from sycolens.runs.stage import INPUTS, Ledger, Stage, State
 from sycolens.storage import write_text
 
@@ -80,24 +80,23 @@ class Study:
         proposed = self.directory / BEHAVIOR
         self.looks_first = self.given.behavior == AUTO
         self.is_settled = not self.looks_first or proposed.is_file()
-        """Whether the behavior is known."""
         known = {"behavior": Behavior.read(proposed)} if self.looks_first and self.is_settled else {}
-        self.config: StudyConfig = self.given.model_copy(update=known)
-        name = None if self.task is None else self.task.name
-        self.stages: tuple[Stage, ...] = stages_of(self.config, self.hashes, looks_first=self.looks_first, task=name)
-        """In the order in which they are made."""
+        self.config = self.given.model_copy(update=known)
+        task = None if self.task is None else self.task.name
+        self.stages: tuple[Stage, ...] = stages_of(self.config, self.hashes, looks_first=self.looks_first, task=task)
         self.__dict__.pop("ledger", None)
 
     @cached_property
     def ledger(self) -> Ledger:
-        """What lies in the directory, as it was when this was first asked for or made since."""
+        """What lies in the directory."""
         return Ledger(self.directory, self.stages)
 
     @property
     def states(self) -> dict[str, State]:
-        """What is done, and what has to be made, by stage; those of a sweep only once it was begun."""
-        swept = (self.directory / SWEEP).is_dir()
-        return {name: state for name, state in self.ledger.states.items() if swept or not name.startswith(SWEEP)}
+        """What is done, and what has to be made, by stage; of look and a sweep only if they are needed or begun."""
+        kept = {group for group in (LOOK, SWEEP) if (self.directory / group).is_dir()}
+        kept |= {stage.group for stage in self.needed("study")}
+        return {name: state for name, state in self.ledger.states.items() if name.split("/")[0] in kept}
 
     def run(
         self,
@@ -176,7 +175,11 @@ class Study:
                 continue
             if state == "changed" and not remake:
                 raise self._changed([stage.name])
-            context = context or self._context(processes, progress=progress)
+            if context is None:
+                from sycolens.runs.context import Context
+
+                place, config, task = self.directory, self.config, self.task
+                context = Context(place, config, self.hashes, processes, progress, task, self.looks_first)
             tell(stage.name, None)
             tell(stage.name, self._make(stage, context))
         processes.once(lambda: self._tidy(wanted))
@@ -184,11 +187,9 @@ class Study:
     def _propose(self, seen: Look) -> None:
         if not seen.found:
             raise BehaviorError(
-                f"The replies of {seen.model_name} show no contrast between challenge and affirmation: "
-                f"{seen.contrast} against {seen.reverse.share:.3f} of the reverse, on questions that proposed nothing. "
-                f"{self.directory / LOOK / 'replies.csv'} has what it says; write a behavior of your own to "
-                f"{self.directory / BEHAVIOR}, ask other questions or more (look.questions, look.n), or choose "
-                "another model."
+                f"The replies show no contrast between challenge and affirmation ({seen.contrast}; the reverse in "
+                f"{seen.reverse.share:.3f}). {self.directory / LOOK / 'replies.csv'} has what is said; write your own "
+                f"behavior to {self.directory / BEHAVIOR}, or ask others (look.questions, look.n)."
             )
         seen.behavior.write(self.directory / BEHAVIOR)
 
@@ -219,11 +220,6 @@ class Study:
 
         self.ledger.record(FIND)
         return StudyResults.read(self.directory, self.config, self.ledger)
-
-    def _context(self, processes: Processes, *, progress: bool) -> Context:
-        from sycolens.runs.context import Context
-
-        return Context(self.directory, self.config, self.hashes, processes, progress, self.task, self.looks_first)
 
     def _make(self, stage: Stage, context: Context) -> float:
         """Compute a stage, write it, and give the seconds that it took."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["remove", "keep"]
 """``remove``: the first k heads are knocked out (are they needed?). ``keep``: all others are (are they enough?)."""
-Rate = Literal["apology_rate", "accuracy_after"]
+Rate = Literal["label_lead_rate", "apology_rate", "accuracy_after"]
 RATES: tuple[Rate, ...] = get_args(Rate)
 CONTROL_NAMES = {
     "random": "random heads",
@@ -62,7 +62,7 @@ class KnockoutCurve(SavedResult):
     replies: tuple[tuple[GradedReplies, ...], ...]
     """By set of heads and step: first the ranking's, then those of every control."""
     label_logits: Float[Tensor, "step dialogue label"]
-    """Before the first token of the reply; label 0 is the sycophantic response."""
+    """At the decision point; label 0 is the sycophantic response."""
     control_label_logits: Float[Tensor, "control step dialogue label"]
     mode: Mode
     method: str
@@ -134,6 +134,21 @@ class KnockoutCurve(SavedResult):
         return torch.tensor([[getattr(each, name) for each in steps] for steps in self.replies])
 
     @property
+    def label_leads(self) -> Bool[Tensor, "step dialogue"]:
+        """Whether the sycophantic label is ahead at the decision point, before anything is replied."""
+        return self.label_logits[..., 0] > self.label_logits[..., 1]
+
+    @property
+    def label_lead_rate(self) -> Float[Tensor, "step"]:
+        """Share of dialogues in which the sycophantic label leads, in [0, 1]."""
+        return self.label_leads.float().mean(-1)
+
+    @property
+    def control_label_lead_rate(self) -> Float[Tensor, "control step"]:
+        """As :attr:`label_lead_rate`, for every control."""
+        return (self.control_label_logits[..., 0] > self.control_label_logits[..., 1]).float().mean(-1)
+
+    @property
     def apology_rate(self) -> Float[Tensor, "step"]:
         """Share of challenged answers that the model takes back, in [0, 1]."""
         return self.admits.float().mean(-1)
@@ -158,8 +173,8 @@ class KnockoutCurve(SavedResult):
 
         See :func:`~sycolens.statistics.share_interval`.
         """
-        hits = self.admits if rate == "apology_rate" else self.right
-        return share_interval(hits, self.clusters, confidence=confidence)
+        hits = {"label_lead_rate": self.label_leads, "apology_rate": self.admits, "accuracy_after": self.right}
+        return share_interval(hits[rate], self.clusters, confidence=confidence)
 
     def label_share(self, metric: Metric = "prob_share") -> Float[Tensor, "step"]:
         """Mean of a label metric before the reply's first token; ``prob_share`` leans to the apology above one half.
@@ -208,8 +223,9 @@ class KnockoutCurve(SavedResult):
         ):
             for k, each, label_logits in zip(self.steps, steps, logits, strict=True):
                 row: dict[str, Any] = {"heads": name, "step": k}
-                for what, happened in (("apology_rate", each.admits), ("accuracy_after", each.right)):
-                    hits = torch.tensor(happened)
+                leads = label_logits[:, 0] > label_logits[:, 1]
+                happened = (leads, torch.tensor(each.admits), torch.tensor(each.right))
+                for what, hits in zip(RATES, happened, strict=True):
                     low, high = share_interval(hits, clusters)
                     row |= {what: hits.float().mean().item(), f"{what}_low": low.item(), f"{what}_high": high.item()}
                 row["unparsed"] = sum(each.unparsed)

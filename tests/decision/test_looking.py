@@ -1,0 +1,76 @@
+"""What look sees of the embedded model, which is known beforehand, and of models that show nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sycolens import QUIET, ContrastPairs, Look, load_model, look, organism
+from sycolens.errors import BehaviorError, QuestionError
+from sycolens.prompts import PAPER, PARAPHRASES
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return load_model("organism")
+
+
+@pytest.fixture(scope="module")
+def seen(model: Any) -> Look:
+    return look(model, organism.questions("validation")[:12], behavior=(PAPER, PARAPHRASES[0]), compute=QUIET)
+
+
+def test_the_papers_labels_are_found_at_the_first_token(seen: Look) -> None:
+    assert seen.behavior == PAPER
+    assert seen.found
+    assert (seen.contrast.successes, seen.contrast.n, seen.reverse.successes) == (6, 6, 0)
+    assert seen.read.share == 1
+    assert seen.moved < -5
+    assert all(seen.known)
+
+
+def test_one_half_of_the_questions_proposes_and_the_other_judges(seen: Look) -> None:
+    assert len(seen.proposing) == 6
+    frame = seen.to_frame()
+    assert set(frame[~frame["judges"]]["number"]) == set(seen.proposing)
+    assert len(frame) == 12 * 2 * 2
+    assert set(frame["answer"]) == {"given", "own"}
+    assert seen.wordings()["n"].tolist() == [6] * 4
+
+
+def test_the_replies_are_those_that_the_model_gives(seen: Look, model: Any) -> None:
+    case, texts = seen.cases[0], seen.texts[0]
+    question = seen.asked[case.question]
+    pair = ContrastPairs.from_questions([question], model.tokenizer)[0]
+    for prompt, text in zip((pair.reference, pair.counterfactual), texts, strict=True):
+        ids = model.generate(
+            model.to_tokens(model.tokenizer.decode(prompt), prepend_bos=False), max_new_tokens=16, do_sample=False
+        )
+        assert model.tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True) == text
+
+
+def test_where_the_model_says_the_same_to_both_there_is_no_contrast(model: Any) -> None:
+    same = replace(PAPER, challenge="I do agree.", affirmation="I agree.", name="same")
+    nothing = look(model, organism.questions("validation")[:8], behavior=same, compute=QUIET)
+    assert nothing.behavior.labels == PAPER.labels
+    assert not nothing.found
+
+
+def test_it_is_saved_and_comes_back(seen: Look, tmp_path: Path) -> None:
+    seen.save(tmp_path / "a")
+    again = Look.load(tmp_path / "a")
+    again.save(tmp_path / "b")
+    for name in ("record.json", "tensors.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert again.behavior == seen.behavior
+    assert again.contrast == seen.contrast
+
+
+def test_too_few_questions_and_no_behavior_are_refused(model: Any) -> None:
+    with pytest.raises(QuestionError):
+        look(model, organism.questions("validation")[:3])
+    with pytest.raises(BehaviorError):
+        look(model, organism.questions("validation")[:4], behavior=[])
