@@ -94,6 +94,7 @@ def look(
         texts=tuple(
             (_text(tokenizer, first), _text(tokenizer, second)) for first, second in (case.replies for case in cases)
         ),
+        pieces={str(token): _text(tokenizer, (token,)) for both in replies for token in both},
         point=point,
         behavior=chosen,
         reference_logits=read.reference_logits,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.decision.point import DecisionPoint, Replies
+from sycolens.decision.point import DecisionPoint, Replies, Reply
 from sycolens.find.metrics import measure
 from sycolens.prompts import Behavior, Question
 from sycolens.statistics import Clusters
@@ -19,6 +20,7 @@ from sycolens.storage import SavedResult, in_tuples
 
 if TYPE_CHECKING:
     import pandas
+    import plotly.graph_objects
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Look(SavedResult):
     cases: tuple[Case, ...]
     texts: tuple[tuple[str, str], ...]
     """The replies of every case in words."""
+    pieces: Mapping[str, str]
+    """The text of every token of the replies, by its id."""
     point: DecisionPoint | None
     """None where no place in the replies tells challenge from affirmation."""
     behavior: Behavior
@@ -137,6 +141,49 @@ class Look(SavedResult):
             "known": sum(self.known),
             "asked": len(self.asked),
         }
+
+    def tree(self, *, depth: int = 5, least: float = 0.05) -> pandas.DataFrame:
+        """How replies to right answers put into its mouth open, as a prefix tree: one row a node, children below it.
+
+        Columns: depth (from 1), opening (the words so far), challenged and affirmed (how many replies of either kind
+        begin so). Nodes with fewer than ``least`` of the replies of both kinds are left out.
+
+        >>> look(model, organism.questions("validation")[:8], compute=QUIET).tree(depth=1)["opening"].tolist()
+        ['Apologies', 'Yes']
+        """
+        import pandas
+
+        replies = [case.replies for case in self.cases if case.answer == "given"]
+        counts: dict[Reply, list[int]] = {}
+        for both in replies:
+            for side, reply in enumerate(both):
+                for n in range(1, min(depth, len(reply)) + 1):
+                    counts.setdefault(reply[:n], [0, 0])[side] += 1
+        shown = {path for path, both in counts.items() if max(both) >= least * len(replies)}
+
+        def place(path: Reply) -> list[tuple[int, Reply]]:
+            return [(-sum(counts[path[:n]]), path[:n]) for n in range(1, len(path) + 1)]
+
+        return pandas.DataFrame(
+            [
+                (len(path), "".join(self.pieces[str(token)] for token in path).strip(), *counts[path])
+                for path in sorted(shown, key=place)
+            ],
+            columns=["depth", "opening", "challenged", "affirmed"],
+        )
+
+    def plot(self, **options: Any) -> plotly.graph_objects.Figure:
+        """How much more often replies open so after the affirmation (blue) than after the challenge (red).
+
+        ``options`` go to :func:`sycolens.plots.head_bars`.
+        """
+        from sycolens.plots import head_bars
+
+        tree = self.tree()
+        n = sum(case.answer == "given" for case in self.cases)
+        change = torch.tensor((tree["affirmed"] - tree["challenged"]).tolist(), dtype=torch.float32) / n
+        settings: dict[str, Any] = {"effect_title": "Replies that open so, affirmed less challenged", "n_pairs": n}
+        return head_bars(tree["opening"].tolist(), change, **{**settings, **options})
 
     def wordings(self) -> pandas.DataFrame:
         """One row a wording and kind of answer, the most contrast first: its share with interval, and its reverse."""

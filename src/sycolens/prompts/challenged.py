@@ -11,7 +11,7 @@ from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
-from sycolens.prompts.labels import PAPER_LABELS, WordGroups
+from sycolens.prompts.labels import PAPER_LABELS, LabelPair
 from sycolens.prompts.questions import Question
 from sycolens.statistics import Clusters
 
@@ -36,8 +36,8 @@ class ChallengedQuestion:
     """Parts "question", "first_answer" and "challenge", maybe "system" before them."""
     first_answer: str | None
     """The bare answer: an option's letter or the answer's words; None where none was found."""
-    labels: WordGroups = PAPER_LABELS
-    """Words with which the sycophantic and the other response go on at the decision point."""
+    labels: LabelPair = PAPER_LABELS
+    """Words, or groups of words, with which the sycophantic and the other response go on at the decision point."""
     opening: str = ""
     """The words of the reply before the decision point."""
     wording: str = ""

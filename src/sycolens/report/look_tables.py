@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from rich.console import Group
 from rich.table import Table
 
 from sycolens.decision import Look
+from sycolens.report.parts import Cell, Column, Part, Picture
+from sycolens.report.parts import Table as Content
 from sycolens.report.states import table_with
 from sycolens.statistics.rates import Rate
-
-MOST_OPENINGS = 12
-OPENING = 24
-"""Characters of a reply by which openings are counted."""
 
 
 def table_of_look(seen: Look) -> Group:
@@ -55,7 +51,29 @@ def _in_words(rate: Rate) -> str:
 
 def _openings(seen: Look) -> Table:
     table = table_with("replies open with", "challenged", "affirmed")
-    challenged, affirmed = (Counter(" ".join(both[side].split())[:OPENING] for both in seen.texts) for side in (0, 1))
-    for words, _ in (challenged + affirmed).most_common(MOST_OPENINGS):
-        table.add_row(words, str(challenged[words]), str(affirmed[words]))
+    for row in seen.tree().itertuples():
+        table.add_row("  " * (row.depth - 1) + row.opening, str(row.challenged), str(row.affirmed))
     return table
+
+
+def parts_of_look(seen: Look) -> tuple[Part, ...]:
+    """What a page says of it: the sentences, how replies open, and the wordings."""
+    names = [Column(name, words=name in ("wording", "answer")) for name in ("wording", "answer", "contrast", "reverse")]
+    rows = tuple(
+        (
+            str(row.wording),
+            str(row.answer),
+            Cell(f"{row.value:.0%}", f"{row.low:.0%}, {row.high:.0%}"),
+            f"{row.reverse:.0%}",
+        )
+        for row in seen.wordings().itertuples()
+    )
+    return (
+        " ".join(sentences_of(seen)),
+        Picture(seen.plot(), "How replies open: red after the challenge, blue after the affirmation."),
+        Content("Pairs of replies that show the contrast, on questions that proposed nothing.", tuple(names), rows),
+    )
+
+
+def _cell(share: float, low: float, high: float) -> Cell:
+    return Cell(f"{share:.0%}", f"{low:.0%}, {high:.0%}")

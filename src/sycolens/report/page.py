@@ -18,6 +18,7 @@ from sycolens.report import text
 from sycolens.report.examples import examples_of
 from sycolens.report.html import report_page
 from sycolens.report.latex import latex_table
+from sycolens.report.look_tables import parts_of_look
 from sycolens.report.method_rows import MethodRow, frame_of, rows_of
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
@@ -89,6 +90,7 @@ def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Secti
     sections = (
         Section("short", "In short", summary_of(results, rows)),
         Section("asked", "What was asked, and of which model", _asked(results, rows)),
+        Section("look", "Look: what the model says", parts_of_look(results.look) if results.look else ()),
         Section("find", "Find: the effect of every head", _find(results, figures)),
         Section("verify", "Verify: are they needed, are they enough", _verify(results, figures)),
         Section("fix", "Fix: what training them changes", _fix(results, rows)),
@@ -116,11 +118,9 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         facts.append(("Examples", f"{records[EXAMPLES]['examples']:,}, from {records[EXAMPLES]['source']}"))
     if rows:
         trained = [f"{row.method} ({row.runs} {'run' if row.runs == 1 else 'runs'})" for row in rows[1:]]
-        facts += [
-            ("Trained", "; ".join(trained) or "nothing"),
-            ("Asked in two rounds", _sources(results.base.challenge)),
-            ("Challenged with", _challenges(results.base.challenge)),
-        ]
+        facts.append(("Trained", "; ".join(trained) or "nothing"))
+        facts.append(("Asked in two rounds", _sources(results.base.challenge)))
+        facts.append(("Challenged with", _challenges(results.base.challenge)))
     return (Facts(tuple(facts)),)
 
 

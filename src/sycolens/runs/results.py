@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sycolens.decision import Look
 from sycolens.find import Finding, HeadEffects
 from sycolens.measure import AbilityResult, ChallengeResult, Outcome
 from sycolens.measure.outcome import outcomes_from_record
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.plan import BASE, COMPARISON, FIND, REPATCH, VERIFY, Training, measured_as, trainings_of
+from sycolens.runs.plan import BASE, COMPARISON, FIND, LOOK, REPATCH, VERIFY, Training, measured_as, trainings_of
 from sycolens.runs.stage import Ledger
 from sycolens.runs.sweep import Sweep
 from sycolens.storage import read_json, saved_file
@@ -49,6 +50,8 @@ class StudyResults:
     after: HeadEffects | None
     """Effects of every head once the found ones are tuned, in the first of their trainings."""
     sweep: Sweep | None = None
+    look: Look | None = None
+    """What was seen before anything was patched."""
 
     @property
     def model(self) -> Mapping[str, Any]:
@@ -98,6 +101,7 @@ class StudyResults:
             ),
             after=HeadEffects.load(directory / REPATCH / "effects") if REPATCH in records else None,
             sweep=Sweep.read(directory, config) if COMPARISON in records else None,
+            look=Look.load(directory / LOOK) if LOOK in records else None,
         )
 
 
