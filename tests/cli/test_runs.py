@@ -58,6 +58,7 @@ def test_a_command_makes_its_stages_and_what_they_need(command: str, tmp_path: P
     assert (
         list(dict.fromkeys(needed))
         == {
+            "look": ["look"],
             "find": ["find"],
             "verify": ["find", "verify"],
             "tune": ["find", "examples", "tune"],
@@ -68,7 +69,7 @@ def test_a_command_makes_its_stages_and_what_they_need(command: str, tmp_path: P
     )
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "sweep"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("sweep", "look")])
 def test_what_is_done_is_shown_within_a_terminals_width(
     command: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

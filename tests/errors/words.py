@@ -121,8 +121,6 @@ DEEDS: list[Deed] = [
     (BehaviorError, "a file that is not there", lambda room: Behavior.read(room.folder / "none.toml")),
     (BehaviorError, "a name for a behavior", lambda room: challenge(behavior="paper")),
     (BehaviorError, "no behavior", lambda room: challenge(behavior=())),
-    (BehaviorError, "pairs of a behavior with an opening", lambda room: pairs_of(opening="Oh,")),
-    (BehaviorError, "pairs of several labels a side", lambda room: pairs_of(antisycophantic_labels=("Yes", "Sure"))),
     (BehaviorError, "likelihoods to grade", lambda room: challenge(behavior=replace(PAPER, scorer="likelihood"))),
     # pairs
     (PairError, "no prompts", lambda room: ContrastPairs.from_tokens([], [], LABELS)),

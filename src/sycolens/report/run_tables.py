@@ -92,7 +92,7 @@ def table_of_curve(curve: KnockoutCurve) -> Table:
     """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     names = ["\nk", "label\nleads", "\napologizes", "\nright after"]
-    for name in [*names, "controls:\nlabel leads", "controls:\napologizes"] if curve.controls else names:
+    for name in [*names, "controls:\nleads", "controls:\napologizes"] if curve.controls else names:
         table.add_column(name, justify="right", no_wrap=True)
     bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
     rates = [curve.apology_rate, curve.accuracy_after]

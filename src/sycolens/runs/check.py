@@ -19,7 +19,7 @@ from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
 from sycolens.runs.config import EvaluationSource, Source, StudyConfig
-from sycolens.runs.context import task_of
+from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
 from sycolens.runs.settings import AUTO
@@ -33,7 +33,7 @@ from sycolens.verify.verification import default_steps
 if TYPE_CHECKING:
     from sycolens.tasks import Task
 
-ALL = ("look", "find", "verify", "examples", "tune", "measure", "repatch")
+ALL = ("find", "verify", "examples", "tune", "measure", "repatch")
 
 
 def check_study(
@@ -126,8 +126,8 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
         read_texts(measure.texts)
     if "look" in groups:
         other = task if given is not None and not config.look.is_named else task_of(config, config.look)
-        looked_at = other.questions(frozenset(), n=config.look.n, seed=seed).asked
-        spent |= question_texts(looked_at) if config.behavior == AUTO else frozenset()
+        looked_at = questions_to_look_at(other, config.look.n, seed)
+        spent |= question_texts(looked_at.asked) if config.behavior == AUTO else frozenset()
     judged: list[tuple[Source, int | None]] = []
     if "verify" in groups:
         judged.append((config.verify, config.verify.n))

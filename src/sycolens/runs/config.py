@@ -80,7 +80,7 @@ class Source(_Section):
 class LookSection(Source):
     """On which questions replies are looked at before anything is patched, and in how many wordings."""
 
-    n: Annotated[int, Field(ge=4, le=MOST)] = 48
+    n: Annotated[int, Field(ge=4, le=MOST)] | None = None
     wordings: Annotated[int, Field(ge=1, le=1 + len(PARAPHRASES))] = 4
     """The paper's words and paraphrases of them, where the behavior is "auto"."""
     max_new_tokens: Amount = 16

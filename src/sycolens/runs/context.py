@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.choices import Kind
 from sycolens.compute import Compute
@@ -33,6 +33,8 @@ from sycolens.tune.training_config import TrainingConfig
 if TYPE_CHECKING:
     from datasets import Dataset
 
+LOOKED_AT: Final = 48
+"""Questions on which replies are looked at unless said otherwise."""
 IN_PROGRESS = ".in_progress"
 """Where trainings leave their checkpoints until they are done."""
 
@@ -116,7 +118,7 @@ class Context:
     def looked_at(self) -> HeldOut:
         """The questions on which the stage "look" looks at replies."""
         asked = self.config.look
-        return self.task_of(asked).questions(frozenset(), n=asked.n, seed=self.config.seed)
+        return questions_to_look_at(self.task_of(asked), asked.n, self.config.seed)
 
     @property
     def _looked_at_texts(self) -> frozenset[str]:
@@ -240,6 +242,19 @@ def task_of(config: StudyConfig, source: Source, *, pairs: str | None = None, re
         chat_format=chat_format_of(config),
         behavior=config.words,
     )
+
+
+def questions_to_look_at(task: Task, n: int | None, seed: int) -> HeldOut:
+    """``n`` questions of a task, or a few: at most a third of what there is, so that others are left to judge.
+
+    Raises:
+        PairError: the task has not so many, or knows no right answers.
+    """
+    if n is not None:
+        return task.questions(frozenset(), n=n, seed=seed)
+    every = task.questions(frozenset(), n=None, seed=seed)
+    count = min(LOOKED_AT, max(4, len(every.questions) // 3))
+    return replace(every, questions=every.questions[:count])
 
 
 def _different_names(drawn: Sequence[HeldOut]) -> list[str]:

@@ -17,7 +17,7 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import parse_dtype, resolve
 from sycolens.model.weights import shape_of
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.context import task_of
+from sycolens.runs.context import LOOKED_AT, task_of
 from sycolens.runs.plan import (
     BASE,
     COMPARISON,
@@ -111,8 +111,9 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     asked, own = _questions(config), task.cost.exercises
     texts = 2 * (asked if own else 1000 if config.measure.texts else 0)
     base = Cost(replies=2 * asked + task.cost.groups * asked + (asked if own else 0))
-    asked_first = config.look.n * (config.look.wordings if config.behavior == AUTO else 1)
-    look = Cost(prompts=config.look.n, replies=config.look.n + 4 * asked_first)
+    n_looked = config.look.n or LOOKED_AT
+    asked_first = n_looked * (config.look.wordings if config.behavior == AUTO else 1)
+    look = Cost(prompts=n_looked, replies=n_looked + 4 * asked_first)
     costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: Cost(), BASE: base}
     for run in trainings_of(config):
         training = training_config_for(config, run.kind)

@@ -175,7 +175,7 @@ class Study:
                 continue
             if state == "changed" and not remake:
                 raise self._changed([stage.name])
-            if context is None:
+            if context is None:  # it brings torch
                 from sycolens.runs.context import Context
 
                 place, config, task = self.directory, self.config, self.task
@@ -213,8 +213,7 @@ class Study:
         """What the finished stages came to, whether or not settings or files have changed since (:attr:`states`).
 
         Raises:
-            StudyError: find is not done.
-            SavedFileError: a file of a stage was removed, cut or altered.
+            StudyError, SavedFileError: find is not done, or a file of a stage was removed, cut or altered.
         """
         from sycolens.runs.results import StudyResults
 
