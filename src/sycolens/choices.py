@@ -38,5 +38,5 @@ FigureFormat = Literal["html", "pdf", "svg", "png"]
 
 EMBEDDED: Final[dict[str, Literal["mha", "gqa"]]] = {"organism": "mha", "organism-gqa": "gqa"}
 """The models that come with the library, by the names that load them."""
-KNOWN_SETS: Final[tuple[str, ...]] = get_args(Format)[2:]
-"""Question sets on the hub that go by a short name."""
+KNOWN_SETS: Final[tuple[str, ...]] = ("general", *get_args(Format)[2:])
+"""Question sets that go by a short name: the one that comes with the library, and those on the hub."""

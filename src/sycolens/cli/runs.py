@@ -34,8 +34,9 @@ Behavior = Annotated[
 Questions = Annotated[
     str | None,
     typer.Option(
-        help="Questions that find the heads: mmlu, aqua, truthfulqa, triviaqa, math or sycophancy-eval (fetched from "
-        "the hub), owner/name, a .jsonl, .json or .csv file, or organism (the embedded model's world).",
+        help="Questions that find the heads: general (easy facts, no network), mmlu, aqua, truthfulqa, triviaqa, math "
+        "or sycophancy-eval (fetched from the hub), owner/name, a .jsonl, .json or .csv file, or organism (the "
+        "embedded model's world).",
         rich_help_panel=SETTINGS,
     ),
 ]

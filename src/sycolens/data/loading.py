@@ -1,13 +1,15 @@
-"""Questions from the hub by name, or from the user's own files."""
+"""Questions that come with the library, from the hub by name, or from the user's own files."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from sycolens.choices import Format
+from sycolens.choices import KNOWN_SETS, Format
 from sycolens.counts import check_choice
+from sycolens.data import general
 from sycolens.data.question_sets import CONVERTERS, HUB, Row, recognize
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
 from sycolens.errors import AmbiguousQuestionError, QuestionError
@@ -29,11 +31,14 @@ def load_questions(
 ) -> list[Question]:
     """Questions of a known set, of any set on the hub that looks like one, or of local files.
 
+    "general" comes with the library and needs no network: easy facts, in the splits "train", "validation" and
+    "held_out" that share none, as questions with four options (``subset="choice"``, the default) or without ("open").
+
     The names "mmlu", "aqua", "truthfulqa", "triviaqa", "math" and "sycophancy-eval" are fetched through ``datasets``
     (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name".
     Anything else is a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or
     answer; optional options, wrong, source, id) or as the sets above are published. ``format="auto"`` recognizes
-    it by the fields. A folder that is called like a known set is written with a slash: "./mmlu".
+    it by the fields. A file or folder that is called like a known set is written with a slash: "./mmlu".
 
     Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
     out with a warning that counts them and names the first. In a file of our own form they are bad rows.
@@ -42,9 +47,11 @@ def load_questions(
     ``sample`` then draws that many with ``seed`` (the authors': 100), in the order of the source.
 
     Raises:
-        QuestionError: an unknown name, a file that cannot be read, a row that does not fit (named with file and line,
-            or left out with a warning under ``bad_rows="skip"``), or fewer questions than ``sample``.
+        QuestionError: an unknown name, subset or split, a file that cannot be read, a row that does not fit (named with
+            file and line, or left out with a warning under ``bad_rows="skip"``), or fewer questions than ``sample``.
 
+    >>> load_questions("general", subset="open", split="held_out", limit=1)[0].source
+    'general'
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "quiz.jsonl"
     >>> _ = path.write_text('{"question": "Which is a planet?", "options": ["Sirius", "Mars"], "answer": "B"}')
@@ -53,6 +60,19 @@ def load_questions(
     """
     check_choice(QuestionError, Format, format=format)
     check_counts(limit=limit, sample=sample, max_characters=max_characters)
+    if isinstance(name_or_path, str) and name_or_path in KNOWN_SETS and Path(name_or_path).exists():
+        warnings.warn(
+            f"{name_or_path!r} is the question set of that name, not the file or folder that is here too; that is "
+            f"'./{name_or_path}'.",
+            stacklevel=2,
+        )
+    if name_or_path == general.NAME:
+        if revision is not None or format != "auto":
+            raise QuestionError(
+                f"The set {general.NAME!r} comes with the library and has no revision and no format; leave them out."
+            )
+        known = general.general_questions(subset=subset, split=split)[:limit]
+        return drawn(_short(known, max_characters), name_or_path, sample=sample, seed=seed)
     source = on_hub(name_or_path, HUB)
     if source is not None and source.format and format == "auto":
         format = source.format  # type: ignore[assignment]
@@ -66,8 +86,12 @@ def load_questions(
             raise (QuestionError if form == "sycolens" else AmbiguousQuestionError)(str(error)) from error
         return question if question.id else replace(question, id=id_)
 
-    rows = rows_of(name_or_path, HUB, subset=subset, split=split, revision=revision, format=format)
+    rows = rows_of(name_or_path, HUB, subset=subset, split=split, revision=revision, format=format, names=KNOWN_SETS)
     questions = converted(islice(rows, limit), convert, bad_rows)
-    if max_characters is not None:
-        questions = [question for question in questions if len(question.text) <= max_characters]
-    return drawn(questions, name_or_path, sample=sample, seed=seed)
+    return drawn(_short(questions, max_characters), name_or_path, sample=sample, seed=seed)
+
+
+def _short(questions: list[Question], max_characters: int | None) -> list[Question]:
+    if max_characters is None:
+        return questions
+    return [question for question in questions if len(question.text) <= max_characters]

@@ -6,7 +6,7 @@ import csv
 import json
 import random
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -32,8 +32,11 @@ def rows_of(
     revision: str | None = None,
     format: str = "",
     what: str = "question",
+    names: Sequence[str] | None = None,
 ) -> Iterator[Located]:
     """The rows of a known set, of another on the hub ("owner/name"), or of local files.
+
+    An unknown name is answered with ``names``, by default those of the known sets.
 
     Raises:
         QuestionError: an unknown name, a file that cannot be read, or a subset of a local file.
@@ -43,7 +46,7 @@ def rows_of(
         return _hub_rows(source, subset, split, revision)
     if subset or split or revision:
         raise QuestionError(f"{name_or_path} is a local file, which has no subset, split or revision; leave them out.")
-    return _local_rows(Path(name_or_path), format, known, what)
+    return _local_rows(Path(name_or_path), format, tuple(known) if names is None else names, what)
 
 
 def converted(rows: Iterable[Located], convert: Callable[[Row, str], T], bad_rows: BadRows) -> list[T]:
@@ -156,16 +159,16 @@ def _hub_rows(source: HubSource, subset: str | None, split: str | None, revision
 # --- local files -----------------------------------------------------------------------------------------------------
 
 
-def _local_rows(path: Path, format: str, known: Mapping[str, HubSource], what: str) -> Iterator[Located]:
+def _local_rows(path: Path, format: str, names: Sequence[str], what: str) -> Iterator[Located]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
         if not files:
             raise QuestionError(f"{path} holds no {', '.join(_SUFFIXES)} files.")
-        return chain.from_iterable(_local_rows(file, format, known, what) for file in files)
+        return chain.from_iterable(_local_rows(file, format, names, what) for file in files)
     if not path.exists():
         raise QuestionError(
             f"{str(path)!r} is no file or folder here, and no known {what} set; the sets known by name are "
-            f"{', '.join(known)}."
+            f"{', '.join(names)}."
         )
     if path.suffix not in _SUFFIXES:
         raise QuestionError(f"{path} ends in {path.suffix!r}; {what}s are read from {', '.join(_SUFFIXES)} files.")

@@ -61,7 +61,7 @@ def open_task(
     if questions is None and model not in EMBEDDED:
         raise PairError(
             f"Only the embedded models ({', '.join(EMBEDDED)}) bring dialogues of their own. Name questions for "
-            f'{model} (questions = "mmlu", or a file), or a file of pairs.'
+            f'{model} (questions = "general", "mmlu", or a file), or a file of pairs.'
         )
     if questions is None or questions == WORLD:
         return _world(split, subset, plain, chat_format, behavior)
