@@ -173,7 +173,7 @@ def _is_group(labels: object) -> bool:
 
 
 def one_for_each(labels: Any, count: int) -> list[Any]:
-    """Labels of every pair: a tuple is one pair of them for all, a list has one pair for each.
+    """Labels of every pair: a tuple is one pair of them for all, a list (or pairs of groups) has one for each.
 
     Raises:
         PairError: the list has another length.
@@ -181,13 +181,18 @@ def one_for_each(labels: Any, count: int) -> list[Any]:
     >>> one_for_each((" sorry", (" glad", " happy")), 2)
     [(' sorry', (' glad', ' happy')), (' sorry', (' glad', ' happy'))]
     """
-    each = labels if isinstance(labels, list) else [labels] * count
+    pairs_of_groups = any(isinstance(side, list | tuple) for pair in labels if _has_sides(pair) for side in pair)
+    each = list(labels) if isinstance(labels, list) or pairs_of_groups else [labels] * count
     if len(each) != count:
         raise PairError(
             f"There are {count} pairs but {len(each)} pairs of labels; give a tuple, one pair for all, or a list with "
             "one for each."
         )
     return each
+
+
+def _has_sides(pair: object) -> bool:
+    return isinstance(pair, list | tuple)
 
 
 def checked_prompt(ids: Sequence[int], where: str) -> tuple[int, ...]:
