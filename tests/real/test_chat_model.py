@@ -1,4 +1,4 @@
-"""A chat model that somebody else made: SYCOLENS_REAL names a directory or a .gguf file; `make real` fetches one."""
+"""A chat model that somebody else made: SYCOLENS_REAL names its directory, or its name on the hub."""
 
 from __future__ import annotations
 
