@@ -98,3 +98,12 @@ def test_a_label_that_melts_into_the_prompt_is_an_error(byte_bpe: Any) -> None:
     with pytest.raises(LabelError, match="melts into the last token"):
         first_token(byte_bpe, text, label)
     assert first_token(byte_bpe, text, " Yes") == byte_bpe.encode(" Yes")[0]
+
+
+def test_a_label_that_would_go_on_inside_a_word_is_refused(byte_bpe: Any) -> None:
+    assert first_token(byte_bpe, "I am", " zebra") == byte_bpe.encode(" zebra")[0]
+    with pytest.raises(LabelError):
+        first_token(byte_bpe, "I am", "zebra")
+    # A single token may be how the word goes on.
+    piece = byte_bpe.convert_ids_to_tokens(byte_bpe.encode("I amb"))[-1]
+    assert first_token(byte_bpe, "I am", "b") == byte_bpe.convert_tokens_to_ids(piece)

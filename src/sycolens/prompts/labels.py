@@ -46,7 +46,8 @@ def first_token(
     without a space of its own is taken. A token id is passed through.
 
     Raises:
-        LabelError: the label is empty, unknown to the vocabulary, or melts into the prompt's last token.
+        LabelError: the label is empty, unknown to the vocabulary, melts into the prompt's last token, or would go on
+            inside its last word.
     """
     if isinstance(label, int) and not isinstance(label, bool):
         return label
@@ -54,6 +55,14 @@ def first_token(
         raise LabelError(f"A label of {where} is {label!r}; give a word or a token id.")
     if (found := continuation(tokenizer, text, label, lead=lead)) is not None:
         token = found[0]
+        piece = str(tokenizer.convert_ids_to_tokens([token])[0])
+        inside = not lead and _is_letter(text[-1:]) and _is_letter(label[0]) and not piece.startswith("▁")
+        # One token may be how a word goes on; several are a word of which a space was forgotten.
+        if inside and len(found) > 1:
+            raise LabelError(
+                f"Label {label!r} of {where} would go on inside the word at the end of {text[-12:]!r}; write it with a "
+                "space before it."
+            )
     elif text[-1:].isspace():
         token = _after_line_break(tokenizer, label.lstrip(), where)
     else:
@@ -89,6 +98,11 @@ def label_tokens(
             "opening, or pass token ids with ContrastPairs.from_tokens."
         )
     return tuple(first), tuple(second)
+
+
+def _is_letter(char: str) -> bool:
+    """Of a script that sets words apart by spaces."""
+    return char.isascii() and char.isalnum()
 
 
 def _after_line_break(tokenizer: PreTrainedTokenizerBase, word: str, where: str) -> int:
