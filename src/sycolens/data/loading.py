@@ -1,4 +1,4 @@
-"""Questions from the hub by name, or from the user's own files."""
+"""Questions from the hub by name, from the user's own files, or from tables in memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from sycolens.choices import Format
 from sycolens.counts import check_choice
 from sycolens.data.question_sets import CONVERTERS, HUB, Row, recognize
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
+from sycolens.data.tables import Table
 from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.questions import Question
 
 
 def load_questions(
-    name_or_path: str | Path,
+    source: str | Path | Table,
     *,
     subset: str | None = None,
     split: str | None = None,
@@ -27,13 +28,14 @@ def load_questions(
     max_characters: int | None = None,
     bad_rows: BadRows = "raise",
 ) -> list[Question]:
-    """Questions of a known set, of any set on the hub that looks like one, or of local files.
+    """Questions of a known set, of any set on the hub that looks like one, of local files, or of a table in memory.
 
     The names "mmlu", "aqua", "truthfulqa", "triviaqa", "math" and "sycophancy-eval" are fetched through ``datasets``
     (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name".
     Anything else is a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or
     answer; optional options, wrong, source, id) or as the sets above are published. ``format="auto"`` recognizes
-    it by the fields. A folder that is called like a known set is written with a slash: "./mmlu".
+    it by the fields. A folder that is called like a known set is written with a slash: "./mmlu". A table has the same
+    rows: a ``datasets.Dataset``, a pandas DataFrame, or a list of dictionaries.
 
     Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
     out with a warning that counts them and names the first. In a file of our own form they are bad rows.
@@ -50,12 +52,14 @@ def load_questions(
     >>> _ = path.write_text('{"question": "Which is a planet?", "options": ["Sirius", "Mars"], "answer": "B"}')
     >>> load_questions(path)[0].answers
     ('B', 'Mars')
+    >>> load_questions([{"question": "Who wrote the first program?", "answer": "Ada Lovelace"}])[0].answers
+    ('Ada Lovelace',)
     """
     check_choice(QuestionError, Format, format=format)
     check_counts(limit=limit, sample=sample, max_characters=max_characters)
-    source = on_hub(name_or_path, HUB)
-    if source is not None and source.format and format == "auto":
-        format = source.format  # type: ignore[assignment]
+    there = on_hub(source, HUB)
+    if there is not None and there.format and format == "auto":
+        format = there.format  # type: ignore[assignment]
 
     def convert(row: Row, id_: str) -> Question:
         form = recognize(row) if format == "auto" else format
@@ -66,8 +70,8 @@ def load_questions(
             raise (QuestionError if form == "sycolens" else AmbiguousQuestionError)(str(error)) from error
         return question if question.id else replace(question, id=id_)
 
-    rows = rows_of(name_or_path, HUB, subset=subset, split=split, revision=revision, format=format)
+    rows = rows_of(source, HUB, subset=subset, split=split, revision=revision, format=format)
     questions = converted(islice(rows, limit), convert, bad_rows)
     if max_characters is not None:
         questions = [question for question in questions if len(question.text) <= max_characters]
-    return drawn(questions, name_or_path, sample=sample, seed=seed)
+    return drawn(questions, source, sample=sample, seed=seed)
