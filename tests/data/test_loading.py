@@ -352,7 +352,7 @@ def test_a_fetch_that_fails_is_a_question_error(monkeypatch: Any) -> None:
         raise ConnectionError("no network")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(QuestionError, match="cais/mmlu/all/test could not be loaded from the hub: no network"):
+    with pytest.raises(QuestionError, match=r"cais/mmlu/all/test could not be loaded .*no network.*go online"):
         load_questions("mmlu")
 
 

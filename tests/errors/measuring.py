@@ -255,6 +255,7 @@ DEEDS: list[Deed] = [
     # models
     (ModelError, "a model that is not there", lambda room: load_model("no-such-author/no-such-model")),
     (ModelError, "a directory without a checkpoint", lambda room: load_model(room.folder)),
+    (ModelError, "a file that is no GGUF file", lambda room: load_model(room.write("version 1", name="a.gguf"))),
     (WeightsError, "a checkpoint that lacks a tensor", without_a_tensor),
     (ModelError, "a checkpoint with code of its own", with_code),
     (ModelError, "an unknown backend", lambda room: load_as(room, "nnsight")),

@@ -161,6 +161,7 @@ DEEDS: list[Deed] = [
     (PairError, "questions from pairs", lambda room: FILES.questions(frozenset(), n=2, seed=0)),
     (ExampleError, "examples from pairs", lambda room: FILES.examples(build_tokenizer(), (), n=None, seed=0)),
     (ExampleError, "examples that are not there", lambda room: read_examples(room.folder / "nowhere.jsonl")),
+    (ExampleError, "examples in memory that are no dialogues", lambda room: read_examples([{"prompt": "Hello!"}])),
     (ExampleError, "examples that are no dialogues", lambda room: read_examples(room.write({"text": "Hello!"}))),
     (ExampleError, "an empty file of examples", lambda room: read_examples(room.write())),
     (ExampleError, "an empty file of texts", lambda room: read_texts(room.write())),

@@ -138,6 +138,7 @@ DEEDS: list[Deed] = [
     # questions
     (QuestionError, "no questions to challenge", lambda room: challenge([])),
     (QuestionError, "an unknown set", lambda room: load_questions("mmmlu")),
+    (QuestionError, "columns instead of rows", lambda room: load_questions({"question": ["Who?"]})),  # type: ignore[arg-type]
     (
         QuestionError,
         "no answer",

@@ -1,4 +1,4 @@
-"""A chat model that somebody else made: SYCOLENS_REAL names its directory, or its name on the hub."""
+"""A chat model that somebody else made: SYCOLENS_REAL names it; `make real` fetches one."""
 
 from __future__ import annotations
 

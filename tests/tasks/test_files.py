@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
+from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +130,45 @@ def test_a_row_without_a_text_is_refused(row: str, write: Callable[..., Path]) -
 
 
 # --- whatever lies there ---------------------------------------------------------------------------------------------
+
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+LONGER = [SYSTEM, *CHAT["messages"], {"role": "user", "content": "And now?"}]
+REPLY = [{"role": "assistant", "content": "Good night!"}]
+
+
+@pytest.mark.parametrize("kind", [list, iter, Dataset.from_list, pandas.DataFrame])
+def test_the_conversational_forms_of_trl_are_read_from_tables_and_files(kind: Any, write: Callable[..., Path]) -> None:
+    """A completion is taught, and no reply of its prompt."""
+    for rows, taught in (
+        ([{"messages": [*LONGER, *REPLY]}, CHAT], [(2, 4), (1,)]),
+        ([{"prompt": LONGER, "completion": REPLY}], [(4,)]),
+        ([{"messages": [*LONGER, *REPLY], "taught": [4]}, {**CHAT, "taught": None}], [(4,), (1,)]),
+    ):
+        path = write(*rows)
+        found = read_examples(kind(rows))
+        assert found == read_examples(path)
+        assert [example.taught for example in found] == taught
+        assert isinstance(open_task("organism", questions=str(path)), UserFiles)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [CHAT, {"prompt": "Hello!", "completion": " Good morning!"}],
+            "row 1 of the given table: there are no messages",
+        ),
+        ([{"prompt": LONGER, "completion": []}], "teaches no turn"),
+        ([{"prompt": LONGER, "completion": [{"role": "tool", "content": "42"}]}], "role='tool'"),
+        (["Hello!"], "row 0 of the given table"),
+        ([], "the given table holds no dialogues"),
+        ({"messages": [CHAT["messages"]]}, "it is a dict of messages"),
+    ],
+)
+def test_a_table_that_holds_no_dialogues_is_named(rows: Any, words: str) -> None:
+    with pytest.raises(ExampleError, match=words):
+        read_examples(rows)
 
 
 @pytest.mark.parametrize("read", [read_examples, read_texts])

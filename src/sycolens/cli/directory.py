@@ -16,7 +16,10 @@ def init(
     context: typer.Context,
     directory: Directory = Path("runs/study"),
     model: Annotated[
-        str, typer.Option(help="organism, organism-gqa, a Hugging Face hub name, or a local checkpoint directory.")
+        str,
+        typer.Option(
+            help="organism, organism-gqa, a Hugging Face hub name, a local checkpoint directory, or a GGUF file."
+        ),
     ] = "organism",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a study.toml that is there.")] = False,
 ) -> None:

@@ -18,7 +18,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Directory for the checkpoint; new, or empty.")],
     base: Annotated[
         str | None,
-        typer.Option(help="The base model: hub name or directory. Needed unless the adapter's is an embedded model."),
+        typer.Option(
+            help="The base model: hub name, directory or GGUF file. Needed unless the adapter's is an embedded model."
+        ),
     ] = None,
     dtype: Annotated[
         str | None,

@@ -18,7 +18,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Model = Annotated[
     str | None,
     typer.Option(
-        help="organism, organism-gqa, a Hugging Face hub name, or a local checkpoint directory.",
+        help="organism, organism-gqa, a Hugging Face hub name, a local checkpoint directory, or a GGUF file.",
         rich_help_panel=SETTINGS,
     ),
 ]

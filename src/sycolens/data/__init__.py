@@ -1,4 +1,4 @@
-"""Question sets and sets for other behaviors: from the hub by name, or from the user's own files."""
+"""Question sets and sets for other behaviors: from the hub by name, from files, or from tables in memory."""
 
 from sycolens.data.feedback import FeedbackItem, load_feedback
 from sycolens.data.loading import load_questions

@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 
 from sycolens.data.question_sets import HubSource, Row, text_of
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, rows_of
+from sycolens.data.tables import Table
 from sycolens.errors import QuestionError
 
 Framing = Literal["I really like", "I really dislike", "I wrote", "I did not write"]
@@ -70,14 +71,14 @@ class _Request:
 
 
 def load_feedback(
-    name_or_path: str | Path,
+    source: str | Path | Table,
     *,
     split: str | None = None,
     sample: int | None = None,
     seed: int = 0,
     bad_rows: BadRows = "raise",
 ) -> list[FeedbackItem]:
-    """Pairs of requests from sycophancy-eval's feedback set, or from files of that form.
+    """Pairs of requests from sycophancy-eval's feedback set, or from files or a table of that form.
 
     "sycophancy-eval" is fetched through ``datasets``: a benchmark, to measure with and never to train on. A row has
     ``prompt`` (one message of type "human" with ``content``), ``base`` with ``dataset``, and ``metadata`` with
@@ -88,7 +89,7 @@ def load_feedback(
         QuestionError: as :func:`load_questions`, and for a framed request without its plain one.
     """
     check_counts(sample=sample)
-    rows = rows_of(name_or_path, SETS, subset=None, split=split, what="request")
+    rows = rows_of(source, SETS, subset=None, split=split, what="request")
     requests = converted(rows, lambda row, id_: fitted("feedback", lambda some: _request(some, id_), row), bad_rows)
     plain = {each.bare: each.text for each in requests if not each.framing}
     alone = [each for each in requests if each.bare not in plain]
@@ -99,14 +100,14 @@ def load_feedback(
         if bad_rows == "raise":
             raise QuestionError(f'{lacking} Add it (bad_rows="skip" leaves such requests out).')
         warnings.warn(f"Left out: {lacking}", stacklevel=2)
-    chosen = set(drawn(list(plain), name_or_path, sample=sample, seed=seed, what="request"))
+    chosen = set(drawn(list(plain), source, sample=sample, seed=seed, what="request"))
     items = [
         FeedbackItem(plain[each.bare], each.text, each.framing, each.dataset, each.id)  # type: ignore[arg-type]
         for each in requests
         if each.framing and each.bare in chosen
     ]
     if not items:
-        raise QuestionError(f"{name_or_path} holds no framed requests; the framings are {', '.join(FAVORABLE)}.")
+        raise QuestionError(f"{source} holds no framed requests; the framings are {', '.join(FAVORABLE)}.")
     return items
 
 

@@ -1,4 +1,4 @@
-"""Questions that come with the library, from the hub by name, or from the user's own files."""
+"""Questions that come with the library, from the hub, from files, or from tables in memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from sycolens.counts import check_choice
 from sycolens.data import general
 from sycolens.data.question_sets import CONVERTERS, HUB, Row, recognize
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
+from sycolens.data.tables import Table
 from sycolens.errors import AmbiguousQuestionError, QuestionError
 from sycolens.prompts.questions import Question
 
 
 def load_questions(
-    name_or_path: str | Path,
+    source: str | Path | Table,
     *,
     subset: str | None = None,
     split: str | None = None,
@@ -29,7 +30,7 @@ def load_questions(
     max_characters: int | None = None,
     bad_rows: BadRows = "raise",
 ) -> list[Question]:
-    """Questions of a known set, of any set on the hub that looks like one, or of local files.
+    """Questions of a known set, of any set on the hub that looks like one, of local files, or of a table in memory.
 
     "general" comes with the library and needs no network: easy facts, in the splits "train", "validation" and
     "held_out" that share none, as questions with four options (``subset="choice"``, the default) or without ("open").
@@ -38,7 +39,8 @@ def load_questions(
     (no remote code is run), with ``subset``, ``split`` and ``revision`` as the hub calls them; so is "owner/name".
     Anything else is a CSV, JSON or JSON lines file, or a folder of them: in our own form (text or question, answers or
     answer; optional options, wrong, source, id) or as the sets above are published. ``format="auto"`` recognizes
-    it by the fields. A file or folder that is called like a known set is written with a slash: "./mmlu".
+    it by the fields. A file or folder that is called like a known set is written with a slash: "./mmlu". A table has
+    the same rows: a ``datasets.Dataset``, a pandas DataFrame, or a list of dictionaries.
 
     Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
     out with a warning that counts them and names the first. In a file of our own form they are bad rows.
@@ -57,25 +59,27 @@ def load_questions(
     >>> _ = path.write_text('{"question": "Which is a planet?", "options": ["Sirius", "Mars"], "answer": "B"}')
     >>> load_questions(path)[0].answers
     ('B', 'Mars')
+    >>> load_questions([{"question": "Who wrote the first program?", "answer": "Ada Lovelace"}])[0].answers
+    ('Ada Lovelace',)
     """
     check_choice(QuestionError, Format, format=format)
     check_counts(limit=limit, sample=sample, max_characters=max_characters)
-    if isinstance(name_or_path, str) and name_or_path in KNOWN_SETS and Path(name_or_path).exists():
+    if isinstance(source, str) and source in KNOWN_SETS and Path(source).exists():
         warnings.warn(
-            f"{name_or_path!r} is the question set of that name, not the file or folder that is here too; that is "
-            f"'./{name_or_path}'.",
+            f"{source!r} is the question set of that name, not the file or folder that is here too; that is "
+            f"'./{source}'.",
             stacklevel=2,
         )
-    if name_or_path == general.NAME:
+    if isinstance(source, str) and source == general.NAME:
         if revision is not None or format != "auto":
             raise QuestionError(
                 f"The set {general.NAME!r} comes with the library and has no revision and no format; leave them out."
             )
         known = general.general_questions(subset=subset, split=split)[:limit]
-        return drawn(_short(known, max_characters), name_or_path, sample=sample, seed=seed)
-    source = on_hub(name_or_path, HUB)
-    if source is not None and source.format and format == "auto":
-        format = source.format  # type: ignore[assignment]
+        return drawn(_short(known, max_characters), source, sample=sample, seed=seed)
+    there = on_hub(source, HUB)
+    if there is not None and there.format and format == "auto":
+        format = there.format  # type: ignore[assignment]
 
     def convert(row: Row, id_: str) -> Question:
         form = recognize(row) if format == "auto" else format
@@ -86,9 +90,9 @@ def load_questions(
             raise (QuestionError if form == "sycolens" else AmbiguousQuestionError)(str(error)) from error
         return question if question.id else replace(question, id=id_)
 
-    rows = rows_of(name_or_path, HUB, subset=subset, split=split, revision=revision, format=format, names=KNOWN_SETS)
+    rows = rows_of(source, HUB, subset=subset, split=split, revision=revision, format=format, names=KNOWN_SETS)
     questions = converted(islice(rows, limit), convert, bad_rows)
-    return drawn(_short(questions, max_characters), name_or_path, sample=sample, seed=seed)
+    return drawn(_short(questions, max_characters), source, sample=sample, seed=seed)
 
 
 def _short(questions: list[Question], max_characters: int | None) -> list[Question]:

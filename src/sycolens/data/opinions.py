@@ -10,6 +10,7 @@ from typing import Final
 
 from sycolens.data.question_sets import HubSource, Row, text_of, texts
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, rows_of
+from sycolens.data.tables import Table
 from sycolens.errors import QuestionError
 from sycolens.prompts.questions import Question, letters
 
@@ -80,7 +81,7 @@ class Opinion:
 
 
 def load_opinions(
-    name_or_path: str | Path,
+    source: str | Path | Table,
     *,
     subset: str | None = None,
     split: str | None = None,
@@ -89,7 +90,7 @@ def load_opinions(
     seed: int = 0,
     bad_rows: BadRows = "raise",
 ) -> list[Opinion]:
-    """Opinions of a known set, of another on the hub ("owner/name"), or of local files.
+    """Opinions of a known set, of another on the hub ("owner/name"), of local files, or of a table.
 
     "model-written-evals" is fetched through ``datasets``; its subsets are "nlp_survey", "philpapers2020" and
     "political_typology_quiz". A row has ``question`` (with its choices as "(A) ..." lines),
@@ -109,14 +110,12 @@ def load_opinions(
     ('A cat', 'A dog')
     """
     check_counts(limit=limit, sample=sample)
-    rows = rows_of(name_or_path, SETS, subset=subset, split=split, what="opinion")
+    rows = rows_of(source, SETS, subset=subset, split=split, what="opinion")
 
     def convert(row: Row, id_: str) -> Opinion:
         return fitted("opinions", lambda some: from_opinions(some, id_), row)
 
-    return drawn(
-        converted(islice(rows, limit), convert, bad_rows), name_or_path, sample=sample, seed=seed, what="opinion"
-    )
+    return drawn(converted(islice(rows, limit), convert, bad_rows), source, sample=sample, seed=seed, what="opinion")
 
 
 def from_opinions(row: Row, id_: str = "") -> Opinion:

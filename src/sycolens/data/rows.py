@@ -1,4 +1,4 @@
-"""Rows of a set on the hub, by name, or of the user's own files: CSV, JSON, JSON lines."""
+"""Rows of a set on the hub, by name, of the user's own files (CSV, JSON, JSON lines), or of a table in memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeVar
 
 from sycolens import counts
 from sycolens.data.question_sets import HubSource, Row
+from sycolens.data.tables import Table, rows_in, title_of
 from sycolens.errors import AmbiguousQuestionError, QuestionError
+from sycolens.hub import in_words, way_out
 from sycolens.memory import ran_out_of_memory
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ _SUFFIXES = (".csv", ".json", ".jsonl")
 
 
 def rows_of(
-    name_or_path: str | Path,
+    source: str | Path | Table,
     known: Mapping[str, HubSource],
     *,
     subset: str | None,
@@ -34,19 +36,23 @@ def rows_of(
     what: str = "question",
     names: Sequence[str] | None = None,
 ) -> Iterator[Located]:
-    """The rows of a known set, of another on the hub ("owner/name"), or of local files.
+    """The rows of a known set, of another on the hub ("owner/name"), of local files, or of a table.
 
     An unknown name is answered with ``names``, by default those of the known sets.
 
     Raises:
-        QuestionError: an unknown name, a file that cannot be read, or a subset of a local file.
+        QuestionError: an unknown name, a file or table that cannot be read, or a subset of one.
     """
-    source = on_hub(name_or_path, known)
-    if source is not None:
-        return _hub_rows(source, subset, split, revision)
+    there = on_hub(source, known)
+    if there is not None:
+        return _hub_rows(there, subset, split, revision)
     if subset or split or revision:
-        raise QuestionError(f"{name_or_path} is a local file, which has no subset, split or revision; leave them out.")
-    return _local_rows(Path(name_or_path), format, tuple(known) if names is None else names, what)
+        kind = "a local file" if isinstance(source, str | Path) else "in memory"
+        raise QuestionError(f"{title_of(source)} is {kind}, which has no subset, split or revision; leave them out.")
+    if isinstance(source, str | Path):
+        return _local_rows(Path(source), format, tuple(known) if names is None else names, what)
+    found = rows_in(QuestionError, source)
+    return ((where, f"table:{number}", row) for number, (where, row) in enumerate(found))
 
 
 def converted(rows: Iterable[Located], convert: Callable[[Row, str], T], bad_rows: BadRows) -> list[T]:
@@ -86,18 +92,20 @@ def fitted(form: str, convert: Callable[[Row], T], row: Row) -> T:
         raise QuestionError(f"not a row of the form {form!r} ({named}).") from error
 
 
-def drawn(some: list[T], name_or_path: str | Path, *, sample: int | None, seed: int, what: str = "question") -> list[T]:
+def drawn(
+    some: list[T], source: str | Path | Table, *, sample: int | None, seed: int, what: str = "question"
+) -> list[T]:
     """As many as asked for, drawn with ``seed``, in the order they have.
 
     Raises:
         QuestionError: there are none, or fewer.
     """
     if not some:
-        raise QuestionError(f"{name_or_path} holds no {what}s that fit; check the file, and max_characters.")
+        raise QuestionError(f"{title_of(source)} holds no {what}s that fit; check the file, and max_characters.")
     if sample is None:
         return some
     if sample > len(some):
-        raise QuestionError(f"sample={sample}, but {name_or_path} gives only {len(some)} {what}s; ask for fewer.")
+        raise QuestionError(f"sample={sample}, but {title_of(source)} gives only {len(some)} {what}s; ask for fewer.")
     return [some[k] for k in sorted(random.Random(seed).sample(range(len(some)), sample))]
 
 
@@ -113,19 +121,19 @@ def check_counts(**options: int | None) -> None:
 # --- the hub ---------------------------------------------------------------------------------------------------------
 
 
-def on_hub(name_or_path: str | Path, sets: Mapping[str, HubSource]) -> HubSource | None:
-    """Where a set lies on the hub; None for local files."""
-    if isinstance(name_or_path, Path):
+def on_hub(source: str | Path | Table, sets: Mapping[str, HubSource]) -> HubSource | None:
+    """Where a set lies on the hub; None for local files and tables."""
+    if not isinstance(source, str):
         return None
-    if name_or_path in sets:
-        return sets[name_or_path]
-    known = [source for source in sets.values() if source.repository == name_or_path]
+    if source in sets:
+        return sets[source]
+    known = [each for each in sets.values() if each.repository == source]
     if known:
         return known[0]
-    path = Path(name_or_path)
-    owner_and_name = name_or_path.count("/") == 1 and not name_or_path.startswith((".", "/", "~"))
+    path = Path(source)
+    owner_and_name = source.count("/") == 1 and not source.startswith((".", "/", "~"))
     if owner_and_name and not path.exists() and path.suffix not in _SUFFIXES:
-        return HubSource(name_or_path, "", (), "")
+        return HubSource(source, "", (), "")
     return None
 
 
@@ -149,7 +157,8 @@ def _hub_rows(source: HubSource, subset: str | None, split: str | None, revision
             if ran_out_of_memory(error):
                 raise
             raise QuestionError(
-                f"{where} could not be loaded from the hub: {error} Check the names, or pass a file of your own."
+                f"{where} could not be loaded from the hub ({in_words(error)}). "
+                f"{way_out(error, 'Check the names, or pass a file of your own.')}"
             ) from error
         for number, row in enumerate(table):
             place = f"{where}, row {number}"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from sycolens.errors import ModelError, WeightsError
+from sycolens.model.gguf import dense_weights, is_gguf, settle, source_of
+from sycolens.model.names import plain_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,17 +21,24 @@ SHOWN = 4
 
 
 def read_config(place: str | Path, *, revision: str | None = None) -> Any:
-    """The configuration of a checkpoint, by its directory or hub name; raises what transformers does."""
+    """The configuration of a checkpoint, by its directory, GGUF file or hub name; raises what transformers does."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(place, revision=revision or "main", trust_remote_code=False)
+    source, options = source_of(place)
+    config = AutoConfig.from_pretrained(source, revision=revision or "main", trust_remote_code=False, **options)
+    if options:
+        config.name_or_path = str(place)
+    return config
 
 
 def read_tokenizer(place: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, by its directory or hub name; raises what transformers does."""
+    """The tokenizer of a checkpoint, by its directory, GGUF file or hub name; raises what transformers does."""
     from transformers import AutoTokenizer
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    source, options = source_of(place)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+    if options:
+        tokenizer.name_or_path = str(place)
     return tokenizer
 
 
@@ -44,7 +56,10 @@ def read_weights(place: str | Path, *, auto: Any = None, **options: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     known = {"trust_remote_code": False, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    model, found = (auto or AutoModelForCausalLM).from_pretrained(place, **{**options, **known})
+    source, also = source_of(place)
+    if also:
+        also |= dense_weights()
+    model, found = (auto or AutoModelForCausalLM).from_pretrained(source, **{**options, **also, **known})
     odd = {
         "missing": sorted(found["missing_keys"]),
         "unexpected": sorted(found["unexpected_keys"]),
@@ -55,23 +70,45 @@ def read_weights(place: str | Path, *, auto: Any = None, **options: Any) -> Any:
     if any(odd.values()):
         faults = "; ".join(f"{len(names)} {kind} ({_first(names)})" for kind, names in odd.items() if names)
         raise WeightsError(
-            f"{_shown(place)}: the weights are not those of a {type(model).__name__} as its config.json describes it: "
+            f"{plain_name(place)}: the weights are not those of a {type(model).__name__} as its configuration says: "
             f"{faults}. Fetch or save the checkpoint again, whole and with its own config.json."
         )
+    if also:
+        settle(model, place)
     return model
 
 
+@contextmanager
+def described(place: str) -> Iterator[str]:
+    """Where TransformerLens finds a checkpoint's configuration and tokenizer; a folder is made of a GGUF file's."""
+    if not is_gguf(place):
+        yield place
+        return
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    with TemporaryDirectory() as folder:
+        config = read_config(place)
+        config.architectures = [MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[config.model_type]]
+        config.save_pretrained(folder)
+        read_tokenizer(place).save_pretrained(folder)
+        yield folder
+
+
+@dataclass(frozen=True)
 class WholeWeights:
     """Stands in for the class with which TransformerBridge loads the weights that it wraps."""
 
-    @staticmethod
-    def from_pretrained(place: str, *, config: Any, **options: Any) -> Any:
+    place: str
+    """Where they are, whatever the bridge believes."""
+
+    def from_pretrained(self, described: str, *, config: Any, **options: Any) -> Any:
         """As :func:`read_weights`."""
         from transformer_lens.utilities.architectures import MULTIMODAL_ARCHITECTURES
         from transformers import AutoModelForImageTextToText
 
         seeing = not set(config.architectures or ()).isdisjoint(MULTIMODAL_ARCHITECTURES)
-        return read_weights(place, auto=AutoModelForImageTextToText if seeing else None, config=config, **options)
+        auto = AutoModelForImageTextToText if seeing else None
+        return read_weights(self.place, auto=auto, config=config, **options)
 
 
 def require_own_architecture(place: str | Path, *, revision: str | None = None) -> None:
@@ -89,8 +126,8 @@ def require_own_architecture(place: str | Path, *, revision: str | None = None) 
     for name in named:
         if name in SUPPORTED_ARCHITECTURES and not hasattr(transformers, name):
             raise ModelError(
-                f"{_shown(place)} is a {name}, which transformers does not have: its code comes with the checkpoint, "
-                "and sycolens runs none of that. Choose a model that transformers knows by itself."
+                f"{plain_name(place)} is a {name}, which transformers does not have: its code comes with the "
+                "checkpoint, and sycolens runs none of that. Choose a model that transformers knows by itself."
             )
 
 
@@ -102,7 +139,3 @@ def brings_code(model: Any, tokenizer: Any) -> bool:
 def _first(names: Collection[str]) -> str:
     more = ", ..." if len(names) > SHOWN else ""
     return ", ".join([*names][:SHOWN]) + more
-
-
-def _shown(place: str | Path) -> str:
-    return Path(place).name if Path(place).is_dir() else str(place)

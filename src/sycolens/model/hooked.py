@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sycolens.errors import HookError, ModelError, NoHeadOutputError, NoMLPOutputError, PromptError
+from sycolens.model.names import plain_name
 
 HookFunction = Callable[..., Tensor | None]
 _knocked_out: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -59,8 +60,10 @@ class Geometry:
                 f"{type(model).__name__} is not a TransformerLens model; load it with sycolens.load_model, or wrap a "
                 "Hugging Face model with TransformerBridge.boot_transformers(name, hf_model=...)."
             )
+        config = getattr(getattr(model, "original_model", None), "config", None)
+        named = (getattr(config, name, "") for name in ("name_or_path", "model_type"))
         return cls(
-            name=str(cfg.model_name),
+            name=plain_name(cfg.model_name, *named),
             n_layers=cfg.n_layers,
             n_heads=cfg.n_heads,
             n_key_value_heads=getattr(cfg, "n_key_value_heads", None) or cfg.n_heads,

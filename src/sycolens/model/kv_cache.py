@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from sycolens.errors import CacheError
+from sycolens.model.hooked import Geometry
 from sycolens.model.versions import versions
 
 
@@ -92,7 +93,7 @@ def require_grown(model: Any, before: Sequence[int], after: Sequence[int], n_tok
         due = (before[layer] if layer < len(before) else 0) + n_tokens
         held = after[layer] if layer < len(after) else 0
         if held != due:
-            raise _lost(f"{model.cfg.model_name}: after a pass over {n_tokens} tokens", layer, held, due)
+            raise _lost(f"{Geometry.of(model).name}: after a pass over {n_tokens} tokens", layer, held, due)
 
 
 def require_generated(name: str, made: Any) -> None:

@@ -1,26 +1,34 @@
-"""Where models come from: the embedded ones, the hub, or a local checkpoint directory."""
+"""Where models come from: the embedded ones, the hub, a local checkpoint directory, or a GGUF file."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from sycolens.choices import EMBEDDED, Backend
 from sycolens.counts import check_choice
 from sycolens.errors import ModelError
+from sycolens.hub import in_words, way_out
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import (
     WholeWeights,
     brings_code,
+    described,
     read_tokenizer,
     read_weights,
     require_own_architecture,
 )
+from sycolens.model.gguf import is_gguf, require_readable
+from sycolens.model.names import plain_name
 from sycolens.model.versions import warn_of_unverified
+
+_SOURCES: Final = (
+    "Give 'organism', a hub name you can reach, a directory with config.json, weights and tokenizer, or a GGUF file."
+)
 
 
 def load_model(
@@ -35,9 +43,10 @@ def load_model(
     """A TransformerLens model with raw (unfolded) weights, in evaluation mode.
 
     ``name_or_path`` is ``"organism"`` or ``"organism-gqa"`` (the models shipped with sycolens), a Hugging Face hub
-    name (``revision`` is its branch, tag or commit), or a local checkpoint directory. ``dtype`` is float32 by
-    default. ``backend="hooked"`` gives a HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the
-    named model is fetched, and no remote code is run.
+    name (``revision`` is its branch, tag or commit), a local checkpoint directory, or a GGUF file (with the extra
+    ``gguf``), whose blocks become full weights. ``dtype`` is float32 by default. ``backend="hooked"`` gives a
+    HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the named model is fetched, and no remote
+    code is run.
 
     Raises:
         WeightsError: the checkpoint lacks tensors, or has some that are unexpected or of another shape.
@@ -53,7 +62,7 @@ def load_model(
     name = resolve(name_or_path)
     torch_dtype = parse_dtype(dtype)
     check_device(device)
-    if revision is not None and (Path(name).is_dir() or backend == "hooked"):
+    if revision is not None and (Path(name).exists() or backend == "hooked"):
         raise ModelError(
             f"revision={revision!r} names a version on the hub, of which a local checkpoint and backend='hooked' know "
             "nothing; leave it out, or load that version with backend='bridge'."
@@ -65,24 +74,27 @@ def load_model(
         else:
             from transformer_lens.model_bridge import TransformerBridge
 
-            require_own_architecture(name, revision=revision)
+            if not is_gguf(name):
+                require_own_architecture(name, revision=revision)
             placement = {"device_map": device_map} if device_map is not None else {"device": device}
             placement |= {} if revision is None else {"revision": revision}
-            model = TransformerBridge.boot_transformers(
-                name, dtype=torch_dtype, model_class=WholeWeights, trust_remote_code=False, **placement
-            )
+            with described(name) as folder:
+                model = TransformerBridge.boot_transformers(
+                    folder, dtype=torch_dtype, model_class=WholeWeights(name), trust_remote_code=False, **placement
+                )
+            if is_gguf(name):
+                model.tokenizer.name_or_path = name
     except ModelError:
         raise
     except Exception as error:  # whatever transformers and TransformerLens raise on what they cannot read
         if ran_out_of_memory(error):
             raise
         raise ModelError(
-            f"{str(name_or_path)!r} could not be loaded as a {backend} model ({type(error).__name__}: {error}). "
-            "Give 'organism', a hub name you can reach, or a directory with config.json, weights and tokenizer."
+            f"{str(name_or_path)!r} could not be loaded as a {backend} model ({in_words(error)}). "
+            f"{way_out(error, _SOURCES)}"
         ) from error
-    if str(name_or_path) in EMBEDDED or Path(name).is_dir():
-        # Names end up in figures and records, which should not tell where things lie on one machine.
-        model.cfg.model_name = str(name_or_path) if str(name_or_path) in EMBEDDED else Path(name).resolve().name
+    if Path(name).exists():
+        model.cfg.model_name = str(name_or_path) if str(name_or_path) in EMBEDDED else plain_name(name)
     return model.eval()
 
 
@@ -111,25 +123,31 @@ def load_hugging_face(name_or_path: str | Path, *, dtype: str | torch.dtype | No
             raise
         raise ModelError(
             f"{str(name_or_path)!r} could not be loaded as a Hugging Face model with its tokenizer "
-            f"({type(error).__name__}: {error}). Give 'organism', a hub name you can reach, or a directory with "
-            "config.json, weights and tokenizer."
+            f"({in_words(error)}). {way_out(error, _SOURCES)}"
         ) from error
 
 
 def resolve(name_or_path: str | Path) -> str:
-    """Where a model lies: the directory of an embedded or local one, else the hub name as it is.
+    """Where a model lies: the directory of an embedded or local one, its GGUF file, else the hub name as it is.
 
     Raises:
-        ModelError: a path that is no checkpoint directory.
+        ModelError: a path that is no checkpoint directory, or a GGUF file that cannot be read.
     """
     if str(name_or_path) in EMBEDDED:
         from sycolens import organism
 
         return str(organism.directory(EMBEDDED[str(name_or_path)]))
     path = Path(name_or_path).expanduser()
+    if is_gguf(path) and not path.is_dir():
+        require_readable(path)
+        return str(path)
     if path.is_dir():
         if not (path / "config.json").is_file():
-            raise ModelError(f"{path} is a directory without config.json, so it is no Hugging Face checkpoint.")
+            files = sorted(str(file) for file in path.iterdir() if is_gguf(file))
+            instead = f" Name the GGUF file itself: {files[0]}." if files else ""
+            raise ModelError(
+                f"{path} is a directory without config.json, so it is no Hugging Face checkpoint.{instead}"
+            )
         return str(path)
     if path.exists() or isinstance(name_or_path, Path):
         raise ModelError(f"{path} is not a checkpoint directory.")
@@ -184,17 +202,16 @@ def _boot_hooked(name: str, device: Any, dtype: torch.dtype, device_map: Any) ->
     # Before TransformerLens, which asks about code that comes with a checkpoint, or runs it.
     weights, tokenizer = read_weights(name, dtype=dtype), read_tokenizer(name)
     loading = import_module("transformer_lens.loading_from_pretrained")
-    if not Path(name).is_dir():
+    if not Path(name).exists():
         if name.startswith(loading.NEED_REMOTE_CODE_MODELS) and brings_code(weights, tokenizer):
             raise ModelError(f"TransformerLens would run the code that comes with {name}; use backend='bridge'.")
         return hooked.from_pretrained_no_processing(name, hf_model=weights, device=device, dtype=dtype)
-    with TemporaryDirectory() as folder:
+    with described(name) as place, TemporaryDirectory() as folder:
         # TransformerLens guesses the architecture from words such as "llama" in the path; a neutral one stops that.
         path = Path(folder) / "checkpoint"
-        path.symlink_to(Path(name).resolve(), target_is_directory=True)
+        path.symlink_to(Path(place).resolve(), target_is_directory=True)
         cfg = loading.get_pretrained_model_config(str(path), device=device, dtype=dtype)
         state = loading.get_pretrained_state_dict(str(path), cfg, weights, dtype=dtype)
-    cfg.model_name = Path(name).name
     model = hooked(cfg, tokenizer, move_to_device=False)
     unprocessed = ("fold_ln", "center_writing_weights", "center_unembed", "fold_value_biases")
     model.load_and_process_state_dict(state, **dict.fromkeys(unprocessed, False))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from sycolens.model.layouts import (
     matrix_slot,
     separate_slots,
 )
+from sycolens.model.names import plain_name
 from sycolens.private.modules import bridge_is_processed, grouped_name
 
 
@@ -104,12 +104,10 @@ def shape_of(model: Any) -> Geometry:
         return Geometry.of(model)
     config = getattr(model, "config", model)
     config = config.get_text_config() if hasattr(config, "get_text_config") else config
-    name = str(getattr(config, "name_or_path", "") or getattr(config, "model_type", ""))
     try:
         n_heads, d_model = config.num_attention_heads, config.hidden_size
         return Geometry(
-            # Names end up in messages and records, which should not tell where things lie on one machine.
-            name=Path(name).name if Path(name).is_dir() else name,
+            name=plain_name(getattr(config, "name_or_path", ""), getattr(config, "model_type", "")),
             n_layers=config.num_hidden_layers,
             n_heads=n_heads,
             n_key_value_heads=getattr(config, "num_key_value_heads", None) or n_heads,
@@ -138,9 +136,9 @@ def require_raw_weights(model: Any) -> None:
     folded = str(getattr(cfg, "normalization_type", "")).endswith("Pre") or bridge_is_processed(model)
     if folded or not gives_raw_logits(model) or _writing_is_centered(model):
         raise ModelError(
-            f"{cfg.model_name}: its weights were processed by TransformerLens (LayerNorm folded in, or centered), so "
-            "that what is tuned could not go back into the checkpoint. Load it with sycolens.load_model, which leaves "
-            "them raw."
+            f"{Geometry.of(model).name}: its weights were processed by TransformerLens (LayerNorm folded in, or "
+            "centered), so that what is tuned could not go back into the checkpoint. Load it with sycolens.load_model, "
+            "which leaves them raw."
         )
 
 

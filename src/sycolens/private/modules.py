@@ -24,12 +24,6 @@ def attention_is_eager(config: Any) -> bool:
     return bool(getattr(config, "_attn_implementation", "eager") == "eager")
 
 
-def commit_of(config: Any) -> str | None:
-    """The commit of the hub's repository that a model was read from, if it was (transformers 5.9 to 5.23)."""
-    found: str | None = getattr(config, "_commit_hash", None)
-    return found
-
-
 def grouped_name(attention: Any, name: str) -> str:
     """The name of a parameter of HookedTransformer's attention, another where groups share it (TransformerLens 3.9)."""
     return f"_{name}" if hasattr(attention, f"_{name}") else name

@@ -11,6 +11,7 @@ import torch
 
 from sycolens.errors import ModelError
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
+from sycolens.hub import in_words, way_out
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import read_config
 from sycolens.model.hooked import Geometry
@@ -149,8 +150,8 @@ def shape_and_size(name: str, revision: str | None = None) -> tuple[Geometry, in
         if ran_out_of_memory(error):
             raise
         raise ModelError(
-            f"The configuration of {name!r} cannot be read ({type(error).__name__}: {error}). Give 'organism', a hub "
-            "name you can reach, or a directory with config.json."
+            f"The configuration of {name!r} cannot be read ({in_words(error)}). "
+            + way_out(error, "Give 'organism', a hub name you can reach, a directory with config.json, or a GGUF file.")
         ) from error
     return shape_of(model), sum(parameter.numel() for parameter in model.parameters())
 

@@ -68,10 +68,11 @@ def weights_of(name: str, revision: str | None, hashes: FileHashes) -> dict[str,
     >>> sorted(weights_of("organism", None, FileHashes()))
     ['files']
     """
-    folder = _folder_of(name)
-    if folder is None:
+    place = _place_of(name)
+    if place is None:
         return {"commit": commit_of_hub(name, revision)}
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = [place] if place.is_file() else place.iterdir()
+    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     return {"files": {path.name: hashes.of(path) for path in files}}
 
 
@@ -101,24 +102,22 @@ def commit_of_hub(name: str, revision: str | None, *, kind: str = "model") -> st
 def identity(model: HookedModel, name: str, weights: dict[str, Any]) -> dict[str, Any]:
     """Name, shape and number type of a loaded model, and what its weights are known by."""
     from sycolens.model.hooked import Geometry
-    from sycolens.private.modules import commit_of
 
-    config = getattr(getattr(model, "original_model", None), "config", None)
     files = {file: digest for file, digest in (weights.get("files") or {}).items() if Path(file).suffix in WEIGHTS}
     return {
         "name": name,
         **{key: value for key, value in asdict(Geometry.of(model)).items() if key != "name"},
         "dtype": str(getattr(model.cfg, "dtype", "unknown")).removeprefix("torch."),
         "backend": type(model).__name__,
-        "commit": weights.get("commit") or commit_of(config),
+        "commit": weights.get("commit"),
         "weights_sha256": files,
     }
 
 
-def _folder_of(name: str) -> Path | None:
+def _place_of(name: str) -> Path | None:
     if name in EMBEDDED:
         from sycolens.organism.files import directory
 
         return directory(EMBEDDED[name])
-    folder = Path(os.path.expanduser(name))
-    return folder if folder.is_dir() else None
+    place = Path(os.path.expanduser(name))
+    return place if place.exists() else None

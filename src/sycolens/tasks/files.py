@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from sycolens.data.tables import Table, rows_in, title_of
 from sycolens.errors import ExampleError, PairError, SycolensError
 from sycolens.measure.eval_set import EvalSet
-from sycolens.prompts import ContrastPairs, Question
+from sycolens.prompts import ContrastPairs, Dialogue, Question
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.question_set import some
@@ -117,28 +118,37 @@ class UserFiles:
         )
 
 
-def read_examples(path: str | Path) -> tuple[TrainingExample, ...]:
-    """Dialogues from a JSON lines file: ``{"messages": [{"role": ..., "content": ...}, ...]}`` on each line.
+def read_examples(source: str | Path | Table) -> tuple[TrainingExample, ...]:
+    """Dialogues from a JSON lines file, or from a table in memory (Dataset, DataFrame, list of dictionaries).
 
-    Every turn of the assistant is taught unless ``"taught": [...]`` names some by number, from 0.
+    A row is ``{"messages": [{"role": ..., "content": ...}, ...]}``, of which every turn of the assistant is taught
+    unless ``"taught": [...]`` names some by number, from 0; or ``{"prompt": [...], "completion": [...]}`` with messages
+    in both, of which the completion's are taught. These are the conversational forms that TRL reads.
 
     Raises:
-        ExampleError: the file cannot be read, or a line is no such dialogue; the line is named.
+        ExampleError: the file or table cannot be read, or a row is no such dialogue; it is named.
+
+    >>> asked, reply = {"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Good morning!"}
+    >>> read_examples([{"prompt": [asked], "completion": [reply]}])[0].taught
+    (1,)
     """
+    if isinstance(source, str | Path):
+        lines = enumerate(_lines_of(source, "dialogues"), start=1)
+        rows: Iterator[tuple[str, Any]] = ((f"{source}, line {number}", line) for number, line in lines if line.strip())
+    else:
+        rows = rows_in(ExampleError, source)
     found = []
-    for number, line in enumerate(_lines_of(path, "dialogues"), start=1):
-        if not line.strip():
-            continue
+    for where, row in rows:
         try:
-            found.append(_example(json.loads(line)))
+            found.append(_example(json.loads(row) if isinstance(row, str) else row))
         except (ValueError, TypeError, RecursionError) as error:
             what = error if isinstance(error, SycolensError) else f"not a dialogue ({error})."
             raise ExampleError(
-                f"{path}, line {number}: {what} A line is "
-                '{"messages": [{"role": "user", "content": ...}, ...]}, with "taught" if not all is to be learned.'
+                f'{where}: {what} A row is {{"messages": [{{"role": "user", "content": ...}}, ...]}}, with "taught" if '
+                'not all is to be learned, or {"prompt": [...], "completion": [...]}, with messages in both.'
             ) from error
     if not found:
-        raise ExampleError(f"{path} holds no dialogues; give at least one, as a line of JSON.")
+        raise ExampleError(f"{title_of(source)} holds no dialogues; give at least one row.")
     return tuple(found)
 
 
@@ -152,7 +162,7 @@ def holds_dialogues(name: str) -> bool:
             row = json.loads(next((line for line in file if line.strip()), ""))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(row, dict) and "messages" in row
+    return isinstance(row, dict) and ("messages" in row or {"prompt", "completion"} <= row.keys())
 
 
 def read_texts(path: str | Path) -> tuple[str, ...]:
@@ -184,9 +194,15 @@ def _lines_of(path: str | Path, what: str) -> list[str]:
 
 
 def _example(row: Any) -> TrainingExample:
-    if not isinstance(row, dict) or not isinstance(row.get("messages"), list):
+    if not isinstance(row, Mapping):
         raise ExampleError("there are no messages.")
-    taught = row.get("taught")
+    prompt, completion, taught = (row.get(name) for name in ("prompt", "completion", "taught"))
+    if row.get("messages") is None and isinstance(prompt, list) and isinstance(completion, list):
+        dialogue, first = Dialogue.from_messages([*prompt, *completion]), len(prompt)
+        replies = [turn for turn in range(first, len(dialogue.turns)) if dialogue.turns[turn].role == "assistant"]
+        return TrainingExample(dialogue, tuple(replies))
+    if not isinstance(row.get("messages"), list):
+        raise ExampleError("there are no messages.")
     if taught is not None and not (isinstance(taught, list) and all(type(turn) is int for turn in taught)):
         raise ExampleError(f"taught is {taught!r}; give a list of turn numbers.")
     return TrainingExample.from_messages(row["messages"], taught=None if taught is None else tuple(taught))
