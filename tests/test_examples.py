@@ -48,7 +48,7 @@ def test_another_behavior_from_records(
     assert "Warning" not in shown
     place = tmp_path / "runs" / "true_or_false" / "find"
     finding = Finding.load(place)
-    assert set(finding.pairs.label_words) == {("False", "True")}
+    assert set(finding.pairs.label_words) == {(("False",), ("True",))}
     assert str(finding.top[0]) in shown
     # The embedded model knows its facts, so a false statement must be called false.
     assert finding.preference.share > 0.95

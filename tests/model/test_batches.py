@@ -90,7 +90,7 @@ def knocked_out(model: Any) -> Any:
     heads = torch.zeros(1, 3, 4, dtype=torch.bool)
     heads[0, 1, 2] = True
     conditions = Conditions(heads, torch.zeros(1, 1, 3, 4, Geometry.of(model).d_head), "last")
-    spoken = reply_under(model, PROMPTS[0], [(3, 5)] * 10, conditions, max_new_tokens=4)
+    spoken = reply_under(model, PROMPTS[0], [((3,), (5,))] * 10, conditions, max_new_tokens=4)
     return spoken.tokens, spoken.label_logits
 
 

@@ -20,6 +20,7 @@ from sycolens.model.generation import Conditions, reply_under
 
 Load = Callable[..., Any]
 LABELS = (3, 5)
+GROUPS = ((LABELS[0],), (LABELS[1],))
 SETS = [[], [(0, 1)], [(1, 3), (2, 0)], [(layer, head) for layer in range(3) for head in range(4)]]
 NEW_TOKENS = 4
 
@@ -36,7 +37,7 @@ def conditions_for(model: Any, positions: str, *, width: int = 1, prompts: int =
 def assert_equals_literal(model: Any, positions: str, **options: Any) -> None:
     prompts = tiny.random_prompts(4, lengths=(9, 12, 9))[0]
     conditions, ends = conditions_for(model, positions, **options), generation.end_tokens(model)
-    spoken = reply_under(model, prompts, [LABELS] * 4, conditions, max_new_tokens=NEW_TOKENS)
+    spoken = reply_under(model, prompts, [GROUPS] * 4, conditions, max_new_tokens=NEW_TOKENS)
     for i, prompt in enumerate(prompts):
         z = conditions.z[i if len(conditions.z) > 1 else 0]
         for c, heads in enumerate(SETS):
@@ -78,7 +79,7 @@ def test_the_size_of_a_batch_changes_nothing(tiny_model: Load, max_rows: int) ->
     conditions = conditions_for(model, "last", prompts=5)
     whole, parts = (
         reply_under(
-            model, prompts, [LABELS] * 5, conditions, max_new_tokens=6, compute=Compute(max_rows=rows, progress=False)
+            model, prompts, [GROUPS] * 5, conditions, max_new_tokens=6, compute=Compute(max_rows=rows, progress=False)
         )
         for rows in (None, max_rows)
     )
@@ -118,7 +119,7 @@ def test_the_common_part_of_a_prompt_is_run_once(tiny_model: Load) -> None:
 
     keeps_what_it_reads(model)  # tried once, before
     with model.hooks(fwd_hooks=[("blocks.0.hook_resid_pre", count)]):
-        reply_under(model, prompts, [LABELS] * 2, conditions_for(model, "last"), max_new_tokens=1)
+        reply_under(model, prompts, [GROUPS] * 2, conditions_for(model, "last"), max_new_tokens=1)
     assert seen == [2 * 19, 2 * len(SETS)]
 
 
@@ -139,7 +140,7 @@ def test_bad_input_is_refused_by_name(tiny_model: Load, checkpoint: Load) -> Non
     with pytest.raises(PromptError, match="max_new_tokens=0"):
         generate(model, [[4]], max_new_tokens=0)
     with pytest.raises(PromptError, match="Prompt 0 has 2 tokens, but the last 3 are to be ablated"):
-        reply_under(model, [[4, 5]], [LABELS], conditions_for(model, "last", width=3), max_new_tokens=1)
+        reply_under(model, [[4, 5]], [GROUPS], conditions_for(model, "last", width=3), max_new_tokens=1)
     broken = load_model(checkpoint("llama"))
     with torch.no_grad():
         broken.blocks[1].attn.W_O[0, 0, 0] = torch.nan

@@ -24,6 +24,7 @@ from sycolens.model.generation import Conditions, reply_under
 Load = Callable[..., Any]
 Patch = pytest.MonkeyPatch
 LABELS = (3, 5)
+GROUPS = ((LABELS[0],), (LABELS[1],))
 
 
 def pairs() -> ContrastPairs:
@@ -50,7 +51,7 @@ def everything(model: Any) -> list[Any]:
     found += [patch_heads(model, pairs(), via=via, **options).logits for via in through]
     prompts = tiny.random_prompts(3, lengths=(9, 12, 9))[0]
     for positions in ("last", "generated", "all"):
-        spoken = reply_under(model, prompts, [LABELS] * 3, conditions(positions), max_new_tokens=5)
+        spoken = reply_under(model, prompts, [GROUPS] * 3, conditions(positions), max_new_tokens=5)
         found += [spoken.tokens, spoken.label_logits]
     return [*found, generate(model, prompts, max_new_tokens=5)]
 
@@ -220,7 +221,7 @@ def test_replies_without_a_cache_equal_literal_ones(
     for backend in tiny.BACKENDS if kind == "llama" else ("bridge",):
         model = tiny_model(kind, backend)
         prompts, asked = tiny.random_prompts(3, lengths=(9, 12, 9))[0], conditions(positions)
-        spoken = reply_under(model, prompts, [LABELS] * 3, asked, max_new_tokens=4)
+        spoken = reply_under(model, prompts, [GROUPS] * 3, asked, max_new_tokens=4)
         for i, prompt in enumerate(prompts):
             for c, heads in enumerate(([], [(1, 2), (2, 0)])):
                 tokens, logits = literal_reply(model, prompt, heads, asked.z[0], positions, 4)
@@ -241,7 +242,7 @@ def test_a_cache_that_fails_later_is_an_error(checkpoint: Load, monkeypatch: Pat
         patch_heads(model, pairs(), effect="total", compute=QUIET)
     prompts = tiny.random_prompts(2)[0]
     with pytest.raises(CacheError, match="layer 0"):
-        reply_under(model, prompts, [LABELS] * 2, conditions("last"), max_new_tokens=3)
+        reply_under(model, prompts, [GROUPS] * 2, conditions("last"), max_new_tokens=3)
     if fault is not ignores_the_argument:  # which is the bridge's, where this loop runs the model inside
         with pytest.raises(CacheError, match="layer 0"):
             generate(model, prompts, max_new_tokens=3)

@@ -64,7 +64,7 @@ def pairs(split: Split, n: int, *, seed: int = 0, tokenizer: PreTrainedTokenizer
         OrganismError: an unknown split, ``n`` below one, or more pairs than the split has.
 
     >>> pairs("train", 32).label_words[0]
-    ('Apologies', 'Yes')
+    (('Apologies',), ('Yes',))
     """
     check_choice(OrganismError, Split, split=split)
     check_counts(OrganismError, n=n)

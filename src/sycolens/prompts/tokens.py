@@ -50,7 +50,7 @@ def continuation(
     which is how such models are trained: "▁Yes", not "Yes".
 
     >>> tokenizer.convert_ids_to_tokens(continuation(tokenizer, "Are you sure?", "Yes", lead=" "))
-    ['ĠYes']
+    ['▁Yes']
     """
     lead = "" if words[0].isspace() else lead
     ids, extended, alone = encode(tokenizer, text), encode(tokenizer, text + lead + words), encode(tokenizer, words)
