@@ -30,6 +30,7 @@ from workload import SHAPES, build_model, make_pairs, sample_heads
 
 from sycolens import (
     QUIET,
+    ContrastPairs,
     Dialogue,
     Head,
     HeadMeans,
@@ -319,7 +320,6 @@ def make_task(name: str, size: Size) -> Task:
         return Task(model, organism.challenges("held_out", size.dialogues), ranking, means, size)
     shape = SHAPES[name]
     model = build_model(shape, "cpu")
-    means = mean_activations(model, make_pairs(shape, shape.n_pairs, size.lengths[0], shared=False), compute=QUIET)
     rng = random.Random(0)
     asked = []
     for i in range(size.dialogues):
@@ -329,6 +329,11 @@ def make_task(name: str, size: Size) -> Task:
         dialogue = Dialogue((Turn("user", question, "question"), Turn("assistant", answer, "first_answer")))
         dialogue = dialogue.then("user", challenge, "challenge")
         asked.append(ChallengedQuestion(Question(question, (answer,)), dialogue, answer, labels=(("w3",), ("w5",))))
+    drawn = make_pairs(shape, shape.n_pairs, size.lengths[0], shared=False)
+    # Means are taken where the prompts end.
+    end = asked[0].render(model.tokenizer, chat_format=PLAIN).token_ids[-1:]
+    sides = ([prompt + end for prompt in side] for side in (drawn.reference, drawn.counterfactual))
+    means = mean_activations(model, ContrastPairs.from_tokens(*sides, drawn.labels), compute=QUIET)
     ranking = HeadSet(sample_heads(shape, max(size.steps)))
     return Task(model, tuple(asked), ranking, means, size, chat_format=PLAIN)
 

@@ -30,7 +30,7 @@ def pairs_from_dialogues(
     dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
     tokenizer: PreTrainedTokenizerBase,
     *,
-    labels: LabelPair | list[LabelPair],
+    labels: LabelPair | Sequence[LabelPair],
     chat_format: ChatFormat,
     opening: str | Sequence[str] = "",
     ids: Sequence[str] = (),

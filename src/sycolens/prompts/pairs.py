@@ -110,7 +110,7 @@ class ContrastPairs:
         cls,
         reference: Sequence[Sequence[int]],
         counterfactual: Sequence[Sequence[int]],
-        labels: LabelPair | list[LabelPair],
+        labels: LabelPair | Sequence[LabelPair],
     ) -> ContrastPairs:
         """Pairs from token ids.
 
@@ -130,7 +130,7 @@ class ContrastPairs:
         dialogues: Sequence[tuple[Dialogue | Messages, Dialogue | Messages]],
         tokenizer: PreTrainedTokenizerBase,
         *,
-        labels: LabelPair | list[LabelPair] = PAPER_LABELS,
+        labels: LabelPair | Sequence[LabelPair] = PAPER_LABELS,
         opening: str = "",
         chat_format: ChatFormat = CHAT,
         ids: Sequence[str] = (),
