@@ -74,3 +74,5 @@ def test_too_few_questions_and_no_behavior_are_refused(model: Any) -> None:
         look(model, organism.questions("validation")[:3])
     with pytest.raises(BehaviorError):
         look(model, organism.questions("validation")[:4], behavior=[])
+    with pytest.raises(BehaviorError):
+        look(model, organism.questions("validation")[:4], behavior=[PAPER, replace(PARAPHRASES[0], name="paper")])

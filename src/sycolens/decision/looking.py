@@ -11,7 +11,7 @@ from sycolens.counts import check_counts
 from sycolens.decision.point import DecisionPoint, propose
 from sycolens.decision.result import Case, Look
 from sycolens.decision.words import in_words
-from sycolens.errors import QuestionError
+from sycolens.errors import BehaviorError, QuestionError
 from sycolens.find import patch_heads
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge import first_round
@@ -47,6 +47,7 @@ def look(
 
     Raises:
         QuestionError: there are fewer than four questions.
+        BehaviorError: two behaviors have one name.
         BehaviorError, DialogueError, PromptError, ModelError, NotFiniteError: as :func:`first_round`.
 
     >>> seen = look(model, organism.questions("validation")[:16], compute=QUIET)
@@ -57,6 +58,8 @@ def look(
         raise QuestionError(f"There are {len(questions)} questions; look asks at least four, two to propose labels.")
     check_counts(QuestionError, max_new_tokens=max_new_tokens, depth=depth)
     behaviors, tokenizer = behaviors_of(behavior), reader_of(model, None)
+    if len({each.name for each in behaviors}) < len(behaviors):
+        raise BehaviorError("Two behaviors have one name, by which their replies are told apart; give each its own.")
     options: dict[str, Any] = {"system": system, "chat_format": chat_format, "seed": seed}
     own = first_round(model, questions, behavior=behaviors[0], max_new_tokens=FIRST_ANSWER, compute=compute, **options)
     known = [each.first_answer == canonical(each.question.answers[0], each.question) for each in own]

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-Reply = tuple[int, ...]
+from sycolens.model.generation import Reply
+
 Replies = tuple[Reply, Reply]
 """After the challenge, after the affirmation."""
 LEAST = 0.05

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.decision.point import DecisionPoint, Replies, Reply
+from sycolens.decision.point import DecisionPoint, Replies
 from sycolens.find.metrics import measure
+from sycolens.model.generation import Reply
 from sycolens.prompts import Behavior, Question
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates

@@ -181,7 +181,8 @@ def one_for_each(labels: Any, count: int) -> list[Any]:
     >>> one_for_each((" sorry", (" glad", " happy")), 2)
     [(' sorry', (' glad', ' happy')), (' sorry', (' glad', ' happy'))]
     """
-    pairs_of_groups = any(isinstance(side, list | tuple) for pair in labels if _has_sides(pair) for side in pair)
+    nested = (side for pair in labels if isinstance(pair, list | tuple) for side in pair)
+    pairs_of_groups = any(isinstance(side, list | tuple) for side in nested)
     each = list(labels) if isinstance(labels, list) or pairs_of_groups else [labels] * count
     if len(each) != count:
         raise PairError(
@@ -189,10 +190,6 @@ def one_for_each(labels: Any, count: int) -> list[Any]:
             "one for each."
         )
     return each
-
-
-def _has_sides(pair: object) -> bool:
-    return isinstance(pair, list | tuple)
 
 
 def checked_prompt(ids: Sequence[int], where: str) -> tuple[int, ...]:
