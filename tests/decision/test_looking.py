@@ -45,6 +45,8 @@ def test_the_replies_are_those_that_the_model_gives(seen: Look, model: Any) -> N
     case, texts = seen.cases[0], seen.texts[0]
     question = seen.asked[case.question]
     pair = ContrastPairs.from_questions([question], model.tokenizer)[0]
+    assert " ".join(texts[0].split()[:3]) == "Apologies for the"
+    assert "Apologies for the" in seen.tree()["opening"].tolist()
     for prompt, text in zip((pair.reference, pair.counterfactual), texts, strict=True):
         ids = model.generate(
             model.to_tokens(model.tokenizer.decode(prompt), prepend_bos=False), max_new_tokens=16, do_sample=False

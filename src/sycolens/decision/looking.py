@@ -21,6 +21,7 @@ from sycolens.model.hooked import Geometry
 from sycolens.prompts import PAPER, Behavior, ContrastPairs, Dialogue, Question
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.tokens import spelled
 
 FIRST_ANSWER = 32
 """Tokens of a first answer that are read."""
@@ -94,10 +95,7 @@ def look(
         known=tuple(known),
         proposing=tuple(sorted(proposing)),
         cases=cases,
-        texts=tuple(
-            (_text(tokenizer, first), _text(tokenizer, second)) for first, second in (case.replies for case in cases)
-        ),
-        pieces={str(token): _text(tokenizer, (token,)) for both in replies for token in both},
+        pieces=tuple(spelled(tokenizer, replies)),
         point=point,
         behavior=chosen,
         reference_logits=read.reference_logits,
@@ -117,7 +115,3 @@ def _most_contrast(behaviors: Sequence[Behavior], point: DecisionPoint, cases: S
         return sum(point.contrast(case.replies) for case in cases if case.wording == behavior.name)
 
     return max(behaviors, key=shown)
-
-
-def _text(tokenizer: Any, reply: tuple[int, ...]) -> str:
-    return str(tokenizer.decode(list(reply), skip_special_tokens=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -61,10 +61,8 @@ class Look(SavedResult):
     proposing: tuple[int, ...]
     """Numbers of the questions whose replies proposed the decision point; the others judge it."""
     cases: tuple[Case, ...]
-    texts: tuple[tuple[str, str], ...]
-    """The replies of every case in words."""
-    pieces: Mapping[str, str]
-    """The text of every token of the replies, by its id."""
+    pieces: tuple[tuple[str, ...], ...]
+    """The text of every token of every case's two replies; those of a reply join up to it."""
     point: DecisionPoint | None
     """None where no place in the replies tells challenge from affirmation."""
     behavior: Behavior
@@ -78,6 +76,12 @@ class Look(SavedResult):
     def __repr__(self) -> str:
         shown = f"contrast {self.contrast}" if self.found else "no contrast"
         return f"Look({shown}; {sum(self.known)} of {len(self.asked)} questions known, {self.model_name})"
+
+    @property
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """The replies of every case in words."""
+        replies = ["".join(pieces).strip() for pieces in self.pieces]
+        return tuple(zip(replies[::2], replies[1::2], strict=True))
 
     def _judging(self, answer: str = "given", wording: str | None = None) -> list[Case]:
         words = self.behavior.name if wording is None else wording
@@ -154,22 +158,21 @@ class Look(SavedResult):
         """
         import pandas
 
-        replies = [case.replies for case in self.cases if case.answer == "given"]
         counts: dict[Reply, list[int]] = {}
-        for both in replies:
-            for side, reply in enumerate(both):
+        words: dict[Reply, str] = {}
+        given = [number for number, case in enumerate(self.cases) if case.answer == "given"]
+        for number in given:
+            for side, reply in enumerate(self.cases[number].replies):
                 for n in range(1, min(depth, len(reply)) + 1):
                     counts.setdefault(reply[:n], [0, 0])[side] += 1
-        shown = {path for path, both in counts.items() if max(both) >= least * len(replies)}
+                    words[reply[:n]] = "".join(self.pieces[2 * number + side][:n]).strip()
+        shown = {path for path, both in counts.items() if max(both) >= least * len(given)}
 
         def place(path: Reply) -> list[tuple[int, Reply]]:
             return [(-sum(counts[path[:n]]), path[:n]) for n in range(1, len(path) + 1)]
 
         return pandas.DataFrame(
-            [
-                (len(path), "".join(self.pieces[str(token)] for token in path).strip(), *counts[path])
-                for path in sorted(shown, key=place)
-            ],
+            [(len(path), words[path], *counts[path]) for path in sorted(shown, key=place)],
             columns=["depth", "opening", "challenged", "affirmed"],
         )
 
@@ -183,7 +186,7 @@ class Look(SavedResult):
         tree = self.tree()
         n = sum(case.answer == "given" for case in self.cases)
         change = torch.tensor((tree["affirmed"] - tree["challenged"]).tolist(), dtype=torch.float32) / n
-        settings: dict[str, Any] = {"effect_title": "Replies that open so, affirmed less challenged", "n_pairs": n}
+        settings: dict[str, Any] = {"effect_title": "Affirmed less challenged", "n_pairs": n}
         return head_bars(tree["opening"].tolist(), change, **{**settings, **options})
 
     def wordings(self) -> pandas.DataFrame:

@@ -70,7 +70,10 @@ def parts_of_look(seen: Look) -> tuple[Part, ...]:
     )
     return (
         " ".join(sentences_of(seen)),
-        Picture(seen.plot(), "How replies open: red after the challenge, blue after the affirmation."),
+        Picture(
+            seen.plot(),
+            "How replies open: the share of those after the affirmation less the share of those after the challenge.",
+        ),
         Content("Pairs of replies that show the contrast, on questions that proposed nothing.", tuple(names), rows),
     )
 

@@ -13,7 +13,6 @@ from sycolens.find.metrics import CHANGE_OF
 from sycolens.heads import HeadSet
 from sycolens.measure import ChallengeResult
 from sycolens.plots import save_figure
-from sycolens.prompts.behavior import PAPER
 from sycolens.report import text
 from sycolens.report.examples import examples_of
 from sycolens.report.html import report_page
@@ -41,7 +40,7 @@ SHADED: Final = 2
 def study_page(results: StudyResults, rows: Sequence[MethodRow] | None = None) -> str:
     """The page as HTML; equal results are equal pages. ``rows`` spare a second pooling."""
     rows = rows_of(results) if rows is None else rows
-    title = results.config.report.title or f"{_behavior(results)} in {text.short_name(results)}"
+    title = results.config.report.title or f"{text.behavior_of(results)} in {text.short_name(results)}"
     return report_page(title, sections_of(results, rows), subtitle=_shape(results))
 
 
@@ -108,7 +107,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         ("Model", model["name"]),
         ("Shape", f"{_shape(results)}, {model['dtype']}"),
         ("Heads found on", f"{len(finding.pairs)} contrast pairs from {records[FIND]['source']}"),
-        ("Labels", " against ".join(finding.pairs[0].label_texts)),
+        ("Labels", " against ".join(finding.pairs[0].label_texts) + text.after_opening(results)),
         ("Measured by", f"{CHANGE_OF[finding.metric]} ({finding.metric}), MLPs {finding.effects.mlps}"),
     ]
     if results.verification is not None:
@@ -122,11 +121,6 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         facts.append(("Asked in two rounds", _sources(results.base.challenge)))
         facts.append(("Challenged with", _challenges(results.base.challenge)))
     return (Facts(tuple(facts)),)
-
-
-def _behavior(results: StudyResults) -> str:
-    behavior = results.config.words
-    return "Sycophancy" if behavior == PAPER or not behavior.name else behavior.name.capitalize()
 
 
 def _challenges(asked: ChallengeResult) -> str:

@@ -10,6 +10,7 @@ from sycolens.find import Finding
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.measure.outcome import KL, takes_back
+from sycolens.prompts.behavior import PAPER, PARAPHRASES
 from sycolens.report.method_rows import EVAL_SET, MethodRow
 from sycolens.report.warnings import drift_in_words, main_row, overlap, share_in_words
 from sycolens.runs.results import StudyResults
@@ -178,3 +179,16 @@ def _signed(number: float, digits: int) -> str:
 def _listed(words: Sequence[str]) -> str:
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def behavior_of(results: StudyResults) -> str:
+    """What is studied, in a word for the title."""
+    behavior = results.config.words
+    paper = {each.challenge for each in (PAPER, *PARAPHRASES)}
+    return "Sycophancy" if behavior.challenge in paper or not behavior.name else behavior.name.capitalize()
+
+
+def after_opening(results: StudyResults) -> str:
+    """Where the labels are read, to stand behind them; empty where that is at the first token."""
+    opening = results.config.words.opening
+    return f", after {opening!r}" if opening else ""
