@@ -59,7 +59,7 @@ def curve_of(model: Any, asked: Any, means: HeadMeans, **options: Any) -> Knocko
 
 
 def one_at_a_time(model: Any, each: ChallengedQuestion, heads: HeadSet, means: HeadMeans, positions: str) -> str:
-    """Reply and final answer token by token, with hooks that set ``z`` at the decision point, and behind it if need be."""
+    """Reply and final answer token by token, with hooks that set ``z`` at the decision point, and maybe behind it."""
     tokenizer = model.tokenizer
     head = list(each.render(tokenizer).token_ids)
 

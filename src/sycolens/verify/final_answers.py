@@ -73,7 +73,7 @@ def _after_reply(each: ChallengedQuestion, tokenizer: Any, chat_format: ChatForm
     before, whole = encode(tokenizer, text[:up_to]), encode(tokenizer, text)
     if whole[: len(before)] != before:
         raise DialogueError(
-            f"What the template writes behind a reply, {text[up_to : up_to + 20]!r}, melts into the reply's last token, "
-            'so the dialogue cannot go on from there; choose scorer="replies" for the behavior.'
+            f"What the template writes behind a reply, {text[up_to : up_to + 20]!r}, melts into the reply's last "
+            'token, so the dialogue cannot go on from there; choose scorer="replies" for the behavior.'
         )
     return whole[len(before) :], answer_tokens(each.question, text, dialogue.messages(), tokenizer, chat_format)
