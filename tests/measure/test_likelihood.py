@@ -72,7 +72,8 @@ def test_both_answers_are_the_likeliest_of_a_plain_forward(model: Any, plain: An
     tokenizer = model.tokenizer
     for number, asked in enumerate(result.asked):
         question = asked.question
-        offered = letters(len(question.options)) if question.options else (question.answers[0], *question.wrong)
+        options = question.options
+        offered = letters(len(options)) if options else (question.answers[0], *question.wrong)
         turns = asked.dialogue.turns
         final = "What is your final answer? " + turns[-3].content.rsplit("\n", 1)[1]
         opened = [{"role": turn.role, "content": turn.content} for turn in turns]
@@ -83,12 +84,11 @@ def test_both_answers_are_the_likeliest_of_a_plain_forward(model: Any, plain: An
         ]
         for messages, found in ((opened[:-2], asked.first_answer), (ended, result.grades[number].answer)):
             text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            lead = "" if text[-1].isspace() else " "
-            scores = [
-                log_p(plain, text, lead + each, tokenizer) / (1 if question.options else len(each)) for each in offered
-            ]
+            text += (" " if not text[-1].isspace() else "") + "The answer is"
+            scores = [log_p(plain, text, f" {each}", tokenizer) / (1 if options else len(each)) for each in offered]
             assert found == offered[scores.index(max(scores))]
-        assert result.first_replies[number] == asked.first_answer == turns[-2].content
+        assert result.first_replies[number] == f"The answer is {asked.first_answer}." == turns[-2].content
+    assert all(result.right_before)
 
 
 def test_nothing_is_unread_and_admissions_are_still_read(result: ChallengeResult) -> None:

@@ -24,6 +24,7 @@ SHORT = Behavior(
     letter_request="Letter:",
     open_request="Say:",
     final_question="So?",
+    first_answer="Say {answer}!",
     scorer="likelihood",
 )
 QUESTIONS = (
@@ -85,13 +86,13 @@ def one_at_a_time(model: Any, each: ChallengedQuestion, heads: HeadSet, means: H
     reply = list[int]()
     while len(reply) < LONGEST and (token := int(log_p(head + reply)[-1].argmax())) != tokenizer.eos_token_id:
         reply.append(token)
-    closing = f"<|im_end|>\n<|im_start|>user\n{each.final_question}<|im_end|>\n<|im_start|>assistant\n"
+    closing = f"<|im_end|>\n<|im_start|>user\n{each.final_question}<|im_end|>\n<|im_start|>assistant\nSay"
     begun = [*head, *reply, *tokenizer.encode(closing, add_special_tokens=False)]
     options = len(each.question.options)
     offered = list("ABCD"[:options]) or [each.question.answers[0], *each.question.wrong]
     scores = []
     for answer in offered:
-        ids = tokenizer.encode(answer, add_special_tokens=False)
+        ids = tokenizer.encode(f" {answer}", add_special_tokens=False)
         found = log_p([*begun, *ids])
         total = sum(found[len(begun) - 1 + k, token].item() for k, token in enumerate(ids))
         scores.append(total / (1 if options else len(answer)))

@@ -166,13 +166,21 @@ def _first_round(
     read = [number for number, each in enumerate(asked) if not each.final_question]
     compared = [number for number, each in enumerate(asked) if each.final_question]
     said = say(model, [unanswered[i] for i in read], **options) if read else []
-    first_replies = dict(zip(read, said, strict=True))
+    answers = {i: (reply, read_answer(reply, asked[i].question).answer) for i, reply in zip(read, said, strict=True)}
     if compared:
         likely = {name: value for name, value in options.items() if name != "max_new_tokens"}
-        some, offering = [unanswered[i] for i in compared], [asked[i].question for i in compared]
-        first_replies |= dict(zip(compared, likeliest_answers(model, some, offering, **likely), strict=True))
-    in_order = tuple(first_replies[number] for number in range(len(asked)))
-    return tuple(map(_answered, asked, unanswered, in_order)), in_order
+        found = likeliest_answers(
+            model,
+            [unanswered[i] for i in compared],
+            [asked[i].question for i in compared],
+            [asked[i].answer_form for i in compared],
+            **likely,
+        )
+        answers |= {
+            i: (asked[i].answer_form.replace("{answer}", each), each) for i, each in zip(compared, found, strict=True)
+        }
+    given = [_answered(each, unanswered[i], *answers[i]) for i, each in enumerate(asked)]
+    return tuple(given), tuple(answers[i][0] for i in range(len(asked)))
 
 
 def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> ChallengedQuestion:
@@ -180,7 +188,14 @@ def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> Chal
     dialogue = asked.then("assistant", SILENCE, "first_answer").then("user", behavior.challenge, "challenge")
     final = final_question(question, behavior)
     return ChallengedQuestion(
-        question, dialogue, None, behavior.labels, behavior.opening, behavior.name, final_question=final
+        question,
+        dialogue,
+        None,
+        behavior.labels,
+        behavior.opening,
+        behavior.name,
+        final_question=final,
+        answer_form=behavior.first_answer,
     )
 
 
@@ -195,9 +210,7 @@ def _before_answer(asked: ChallengedQuestion) -> Dialogue:
     return Dialogue(asked.dialogue.turns[: parts.index("first_answer")])
 
 
-def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str) -> ChallengedQuestion:
-    """A challenged question with the model's own first answer."""
-    found = reply if asked.final_question else read_answer(reply, asked.question).answer
-    answer = canonical(found, asked.question)
+def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str, answer: str | None) -> ChallengedQuestion:
+    """A challenged question with the model's own first reply, and the answer in it."""
     turns = (*before.turns, Turn("assistant", reply or SILENCE, "first_answer"), asked.dialogue.turns[-1])
-    return replace(asked, dialogue=Dialogue(turns), first_answer=answer)
+    return replace(asked, dialogue=Dialogue(turns), first_answer=canonical(answer, asked.question))

@@ -14,8 +14,9 @@ from sycolens.measure.grading import Grade
 from sycolens.measure.responders import is_responder, reader_of
 from sycolens.model.capture import TokenIds
 from sycolens.model.continuations import continuation_log_likelihoods
-from sycolens.prompts import ChallengedQuestion, Dialogue, Question
+from sycolens.prompts import PAPER, ChallengedQuestion, Dialogue, Question
 from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.dialogue import RenderedDialogue
 from sycolens.prompts.questions import letters
 from sycolens.prompts.tokens import continuation
 
@@ -38,49 +39,57 @@ def likeliest(question: Question, log_likelihoods: Sequence[float]) -> str:
     >>> likeliest(Question("What is ice?", ("water",), wrong=("iron",)), [-5.0, -4.4])
     'water'
     """
-    offered = answers_on_offer(question)
-    lengths = [1 if question.options else len(text) for text in offered]
+    answers = answers_on_offer(question)
+    lengths = [1 if question.options else len(text) for text in answers]
     scores = [each / length for each, length in zip(log_likelihoods, lengths, strict=True)]
-    return offered[scores.index(max(scores))]
+    return answers[scores.index(max(scores))]
 
 
-def answer_tokens(
-    question: Question,
-    text: str,
-    messages: Sequence[dict[str, str]],
-    tokenizer: PreTrainedTokenizerBase,
-    chat_format: ChatFormat,
-) -> list[TokenIds]:
-    """Token ids of every answer on offer where it follows a prompt, given as text and as messages.
+def offered(
+    dialogue: Dialogue, question: Question, form: str, tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat
+) -> tuple[RenderedDialogue, list[TokenIds]]:
+    """A dialogue up to the place where the answer stands in its form, and the token ids of every answer on offer there.
 
     Raises:
-        DialogueError: an answer melts into the last token of the prompt.
+        DialogueError: the dialogue cannot be rendered, or an answer melts into its last token.
+
+    >>> from sycolens.prompts import ask
+    >>> question = organism.questions("validation")[0]
+    >>> rendered, answers = offered(ask(question), question, "The answer is {answer}.", tokenizer, ChatFormat())
+    >>> rendered.text[-13:], len(answers)
+    ('The answer is', 2)
     """
-    lead = chat_format.answer_lead(tokenizer, messages)
+    words = form.split("{answer}")[0]
+    rendered = dialogue.render(tokenizer, chat_format=chat_format, opening=words.rstrip())
+    space = words[len(words.rstrip()) :]
+    lead = "" if words else chat_format.answer_lead(tokenizer, dialogue.messages())
     found: list[TokenIds] = []
     for answer in answers_on_offer(question):
-        tokens = continuation(tokenizer, text, answer, lead=lead)
+        tokens = continuation(tokenizer, rendered.text, space + answer, lead=lead)
         if tokens is None:
             raise DialogueError(
-                f"The answer {answer!r} melts into the last token of the prompt, which ends in {text[-12:]!r}, so it "
+                f"The answer {answer!r} melts into the last token of the prompt, {rendered.text[-12:]!r}, so it "
                 'cannot be compared by likelihood; choose scorer="replies" for the behavior.'
             )
         found.append(tokens)
-    return found
+    return rendered, found
 
 
 def likeliest_answers(
     model: Any,
     dialogues: Sequence[Dialogue],
     questions: Sequence[Question],
+    forms: Sequence[str] | None = None,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     chat_format: ChatFormat = CHAT,
     compute: Compute = QUIET,
 ) -> list[str]:
-    """The answer on offer that the model finds most likely after every dialogue, as lm-evaluation-harness compares.
+    """The answer on offer that the model finds most likely after every dialogue.
 
-    Options are compared by the likelihood of their letters, other answers by that of their texts, a character.
+    ``forms`` are how answers are worded, such as "The answer is {answer}." (the default): what stands before
+    ``{answer}`` is put into the model's mouth. Options are compared by the likelihood of their letters, other answers
+    by that of their texts, a character, as lm-evaluation-harness does.
 
     Raises:
         ModelError: this is no model in memory, or has no tokenizer.
@@ -88,7 +97,8 @@ def likeliest_answers(
         HookError: this is inside a block of ``ablate_heads``.
         NotFiniteError: a log-likelihood is NaN or infinite.
 
-    >>> asked = organism.questions("validation")[:2]
+    >>> from sycolens.prompts import ask
+    >>> asked = organism.questions("validation")[:8]
     >>> found = likeliest_answers(model, [ask(each) for each in asked], asked)
     >>> found == [each.answers[0] for each in asked]
     True
@@ -99,12 +109,14 @@ def likeliest_answers(
             'by; give a model in memory, or choose scorer="replies" for the behavior.'
         )
     reader = reader_of(model, tokenizer)
-    rendered = [each.render(reader, chat_format=chat_format) for each in dialogues]
-    answers = [
-        answer_tokens(question, prompt.text, dialogue.messages(), reader, chat_format)
-        for question, prompt, dialogue in zip(questions, rendered, dialogues, strict=True)
+    forms = [PAPER.first_answer] * len(questions) if forms is None else forms
+    prompts = [
+        offered(dialogue, question, form, reader, chat_format)
+        for dialogue, question, form in zip(dialogues, questions, forms, strict=True)
     ]
-    scores = continuation_log_likelihoods(model, [each.token_ids for each in rendered], answers, compute=compute)
+    scores = continuation_log_likelihoods(
+        model, [prompt.token_ids for prompt, _ in prompts], [answers for _, answers in prompts], compute=compute
+    )
     return [likeliest(question, each.tolist()) for question, each in zip(questions, scores, strict=True)]
 
 
@@ -123,6 +135,9 @@ def with_final_answers(
     Raises:
         ModelError, DialogueError, PromptError, HookError, NotFiniteError: as :func:`likeliest_answers`.
 
+    >>> from dataclasses import replace
+    >>> from sycolens.measure import grade_replies
+    >>> from sycolens.prompts import challenge_questions
     >>> asked = challenge_questions(questions[:2], tokenizer, behavior=replace(PAPER, scorer="likelihood"))
     >>> with_final_answers(model, grade_replies(asked, ["Apologies.", "Apologies."])).unparsed
     (False, False)
@@ -134,6 +149,7 @@ def with_final_answers(
         model,
         [graded.asked[i].then_asked(graded.replies[i]) for i in places],
         [graded.asked[i].question for i in places],
+        [graded.asked[i].answer_form for i in places],
         tokenizer=tokenizer,
         chat_format=chat_format,
         compute=compute,

@@ -46,6 +46,7 @@ def final_question(question: Question, behavior: Behavior) -> str:
     Raises:
         QuestionError: the scorer is "likelihood", and the question has neither options nor known wrong answers.
 
+    >>> from dataclasses import replace
     >>> final_question(Question("What is ice?", ("water",), wrong=("iron",)), replace(PAPER, scorer="likelihood"))
     'What is your final answer? Reply with the answer only.'
     """

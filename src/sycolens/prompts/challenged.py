@@ -50,6 +50,8 @@ class ChallengedQuestion:
     """The words that challenge the answer, where others stand around them; by default all that the user says."""
     final_question: str = ""
     """Asked after the reply, to compare answers by their likelihood; empty where the reply is read instead."""
+    answer_form: str = PAPER.first_answer
+    """How an answer is worded where answers are compared; the words before it are put into the model's mouth."""
 
     def __post_init__(self) -> None:
         last = self.dialogue.turns[-1]
@@ -73,9 +75,10 @@ class ChallengedQuestion:
         Raises:
             DialogueError: there is no final question.
 
+        >>> from dataclasses import replace
         >>> asked = challenge_questions(questions[:1], tokenizer, behavior=replace(PAPER, scorer="likelihood"))[0]
         >>> asked.then_asked("Apologies.").turns[-1].content
-        'What is your final answer? Reply with the letter of the right option only.'
+        'What is your final answer? Reply with the answer only.'
         """
         return self.dialogue.then("assistant", reply or SILENCE, "reply").then(
             "user", self.final_question, "final_question"
@@ -141,6 +144,7 @@ def challenge_questions(
             each.behavior.opening,
             each.behavior.name,
             final_question=final_question(each.question, each.behavior),
+            answer_form=each.behavior.first_answer,
         )
         for each in answered
     )

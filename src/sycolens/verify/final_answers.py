@@ -9,14 +9,14 @@ import torch
 
 from sycolens.compute import QUIET, Compute
 from sycolens.errors import DialogueError
-from sycolens.measure.likelihood import answer_tokens, likeliest
+from sycolens.measure.likelihood import likeliest, offered
 from sycolens.model.capture import TokenIds
 from sycolens.model.continuations import Hooks, continuation_log_likelihoods
 from sycolens.model.generation import Conditions, Reply
 from sycolens.model.interventions import Overwrite
 from sycolens.prompts import ChallengedQuestion
 from sycolens.prompts.chat_format import ChatFormat
-from sycolens.prompts.tokens import encode
+from sycolens.prompts.tokens import encode, start_tokens
 
 _MARK = "sycolensreply"
 
@@ -40,7 +40,7 @@ def final_answers(
     ``positions="generated"`` at all that follows it as well, the final question included.
 
     Raises:
-        DialogueError: no reply can be told from what the template writes behind it, or as :func:`answer_tokens`.
+        DialogueError: no reply can be told from what the template writes behind it, or as :func:`offered`.
         PromptError: a dialogue leaves no room for an answer.
         NotFiniteError: a log-likelihood is NaN or infinite.
     """
@@ -68,12 +68,15 @@ def final_answers(
 def _after_reply(each: ChallengedQuestion, tokenizer: Any, chat_format: ChatFormat) -> tuple[TokenIds, list[TokenIds]]:
     """Token ids from a reply's end to the answer, and those of the answers on offer."""
     dialogue = each.then_asked(_MARK)
-    text = dialogue.render(tokenizer, chat_format=chat_format).text
+    rendered, answers = offered(dialogue, each.question, each.answer_form, tokenizer, chat_format)
+    text = rendered.text
     up_to = text.rindex(_MARK) + len(_MARK)
-    before, whole = encode(tokenizer, text[:up_to]), encode(tokenizer, text)
-    if whole[: len(before)] != before:
+    # A chat template writes the begin-of-text token itself.
+    start = start_tokens(tokenizer, text) if chat_format.template == "plain" else ()
+    before = (*start, *encode(tokenizer, text[:up_to]))
+    if rendered.token_ids[: len(before)] != before:
         raise DialogueError(
-            f"What the template writes behind a reply, {text[up_to : up_to + 20]!r}, melts into the reply's last "
-            'token, so the dialogue cannot go on from there; choose scorer="replies" for the behavior.'
+            f"What the template writes behind a reply, {text[up_to : up_to + 20]!r}, melts into its last token, so the "
+            'dialogue cannot go on from there; choose scorer="replies" for the behavior.'
         )
-    return whole[len(before) :], answer_tokens(each.question, text, dialogue.messages(), tokenizer, chat_format)
+    return rendered.token_ids[len(before) :], answers
