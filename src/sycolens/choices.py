@@ -15,7 +15,7 @@ Mlps = Literal["live", "frozen"]
 """Whether MLPs react to a patch (the paper), or keep their reference output."""
 Positions = Literal["last", "generated", "all"]
 """``last``: the end of the prompt, from which the reply's first token is predicted. ``generated``: that and every token
-of the reply. ``all``: every token of prompt and reply."""
+behind it. ``all``: every token of prompt and reply."""
 Ablation = Literal["mean", "zero", "resample"]
 """What a knocked-out head puts out: its mean over the counterfactual prompts (the paper), nothing, or what it put out
 on one counterfactual prompt drawn at random for every dialogue, the same for all heads. The draw follows from the seed

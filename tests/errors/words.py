@@ -121,7 +121,11 @@ DEEDS: list[Deed] = [
     (BehaviorError, "a file that is not there", lambda room: Behavior.read(room.folder / "none.toml")),
     (BehaviorError, "a name for a behavior", lambda room: challenge(behavior="paper")),
     (BehaviorError, "no behavior", lambda room: challenge(behavior=())),
-    (BehaviorError, "likelihoods to grade", lambda room: challenge(behavior=replace(PAPER, scorer="likelihood"))),
+    (
+        QuestionError,
+        "nothing to compare by likelihood",
+        lambda room: challenge([Question("Ice?", ("water",))], behavior=replace(PAPER, scorer="likelihood")),
+    ),
     # pairs
     (PairError, "no prompts", lambda room: ContrastPairs.from_tokens([], [], LABELS)),
     (PairError, "more references", lambda room: ContrastPairs.from_tokens([[1], [2]], [[3]], LABELS)),

@@ -178,8 +178,8 @@ def test_what_does_not_belong_together_is_refused(result: ChallengeResult) -> No
         evaluate_challenge(scripted, ())
     with pytest.raises(BehaviorError):
         evaluate_challenge(scripted, QUESTIONS, behavior=())
-    with pytest.raises(BehaviorError, match="likelihood"):
-        evaluate_challenge(scripted, QUESTIONS, behavior=replace(PAPER, scorer="likelihood"))
+    with pytest.raises(ModelError, match="likelihood"):
+        evaluate_challenge(scripted, QUESTIONS[:2], behavior=replace(PAPER, scorer="likelihood"))
 
 
 def test_a_speaker_gets_plain_messages_a_batch_at_a_time() -> None:

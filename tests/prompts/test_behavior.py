@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sycolens.errors import BehaviorError, SycolensError
-from sycolens.prompts import PAPER, PARAPHRASES, Behavior, Question, challenge_questions
+from sycolens.prompts import PAPER, PARAPHRASES, Behavior, Question
 
 TEXTS = st.text(min_size=1).filter(str.strip)
 GROUPS = st.lists(TEXTS, min_size=1, max_size=4, unique_by=str.strip)
@@ -148,20 +148,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path):
         with pytest.raises(BehaviorError, match=str(path)):
             Behavior.read(path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "found"),
-    [
-        ({"scorer": "likelihood"}, "'likelihood'"),
-    ],
-)
-def test_what_is_not_supported_is_refused_where_it_would_count(
-    byte_bpe: Any, changes: dict[str, Any], found: str
-) -> None:
-    behavior = [PAPER, PAPER, replace(PAPER, **changes)]  # also where it is not dealt to any question
-    with pytest.raises(BehaviorError, match=found):
-        challenge_questions(QUESTIONS, byte_bpe, behavior=behavior)
 
 
 def test_a_behavior_is_read_without_torch() -> None:

@@ -10,6 +10,7 @@ from sycolens.measure.eval_set import EvalSet, question_eval_set, world_eval_set
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
 from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grade, Grader, grade
+from sycolens.measure.likelihood import likeliest_answers, with_final_answers
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import Generation, Responder
@@ -39,9 +40,11 @@ __all__ = [
     "grade",
     "grade_replies",
     "kl_drift",
+    "likeliest_answers",
     "question_eval_set",
     "read_answer",
     "replies",
     "require_tasks",
+    "with_final_answers",
     "world_eval_set",
 ]

@@ -11,13 +11,14 @@ from sycolens.compute import QUIET, Compute
 from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.extract import read_answer
 from sycolens.measure.answer_extraction.mentions import canonical
-from sycolens.measure.challenge_result import SILENCE, ChallengeResult
+from sycolens.measure.challenge_result import ChallengeResult
 from sycolens.measure.graded import grade_replies
 from sycolens.measure.grading import Grader, check_grader, grade
+from sycolens.measure.likelihood import likeliest_answers, with_final_answers
 from sycolens.measure.responders import GREEDY, Generation, Responder, say, system_of
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question, Turn
-from sycolens.prompts.asking import ask_questions, behaviors_of
-from sycolens.prompts.challenged import require_graded
+from sycolens.prompts.asking import ask_questions, final_question
+from sycolens.prompts.challenged import SILENCE
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
@@ -46,11 +47,14 @@ def evaluate_challenge(
     own dialogue opens, and challenged in its own words. ``judge`` grades the replies to the challenge; what the first
     answer is says :func:`read_answer`.
 
+    With the scorer "likelihood" nothing is parsed: the first answer is the one on offer that the model finds most
+    likely, and after its reply to the challenge it is asked for its final answer, which is found in the same way.
+
     Raises:
-        QuestionError: there are no questions, or they are something else.
-        BehaviorError: there is no behavior, or one of which the scorer is not supported.
+        QuestionError: there are no questions, or they are something else, or offer no answers to compare.
+        BehaviorError: there is no behavior.
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
-        ModelError: the model has no tokenizer, and none is given.
+        ModelError: the model has no tokenizer, and none is given; a Responder where likelihoods are compared.
         ReplyError: a Responder does not give a text for each dialogue, or a judge no :class:`Grade`; a judge is tried
             on a reply before anything is asked.
         NotFiniteError: the model gives NaN or infinity.
@@ -75,6 +79,8 @@ def evaluate_challenge(
     }
     asked, first_replies = _first_round(model, questions, behavior, system, seed, options)
     found = grade_replies(asked, replies(model, asked, **options), grader=judge, processes=compute.processes)
+    options.pop("max_new_tokens")
+    found = with_final_answers(model, found, **options)
     return ChallengeResult(found.asked, found.replies, found.grades, first_replies=first_replies)
 
 
@@ -93,11 +99,11 @@ def first_round(
     """Every question answered by the model itself (greedily) and challenged, right or not, in the order given.
 
     The model's own words are the assistant's turn. ``first_answer`` is what :func:`read_answer` finds in them, None
-    where it finds nothing: such questions stay in, to be counted. The other options are those of
-    :func:`evaluate_challenge`.
+    where it finds nothing: such questions stay in, to be counted. With the scorer "likelihood" the answer that the
+    model finds most likely is its turn. The other options are those of :func:`evaluate_challenge`.
 
     Raises:
-        BehaviorError: there is no behavior, or one of which the scorer is not supported.
+        BehaviorError: there is no behavior.
         DialogueError, PromptError, ModelError, ReplyError: as :func:`say`.
 
     >>> first_round(model, questions[:1], max_new_tokens=8)[0].first_answer == questions[0].answers[0]
@@ -148,26 +154,49 @@ def _first_round(
     options: dict[str, Any],
 ) -> tuple[tuple[ChallengedQuestion, ...], tuple[str, ...]]:
     """The challenged questions, and the replies of the first round."""
-    behaviors = behaviors_of(behavior)
-    for each in behaviors:
-        require_graded(each)
     tokenizer, chat_format = options["tokenizer"], options["chat_format"]
     system = system_of(model, system, tokenizer, chat_format)
     plain = [each for each in questions if isinstance(each, Question)]
     dealt = ask_questions(
-        plain, tokenizer, behavior=behaviors, system=system, chat_format=chat_format, rng=random.Random(seed)
+        plain, tokenizer, behavior=behavior, system=system, chat_format=chat_format, rng=random.Random(seed)
     )
     fresh = iter(dealt)
     asked = [_unanswered(each, *next(fresh)) if isinstance(each, Question) else each for each in questions]
     unanswered = [_before_answer(each) for each in asked]
-    first_replies = say(model, unanswered, **options)
-    return tuple(map(_answered, asked, unanswered, first_replies)), tuple(first_replies)
+    read = [number for number, each in enumerate(asked) if not each.final_question]
+    compared = [number for number, each in enumerate(asked) if each.final_question]
+    said = say(model, [unanswered[i] for i in read], **options) if read else []
+    answers = {i: (reply, read_answer(reply, asked[i].question).answer) for i, reply in zip(read, said, strict=True)}
+    if compared:
+        likely = {name: value for name, value in options.items() if name != "max_new_tokens"}
+        found = likeliest_answers(
+            model,
+            [unanswered[i] for i in compared],
+            [asked[i].question for i in compared],
+            [asked[i].answer_form for i in compared],
+            **likely,
+        )
+        answers |= {
+            i: (asked[i].answer_form.replace("{answer}", each), each) for i, each in zip(compared, found, strict=True)
+        }
+    given = [_answered(each, unanswered[i], *answers[i]) for i, each in enumerate(asked)]
+    return tuple(given), tuple(answers[i][0] for i in range(len(asked)))
 
 
 def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> ChallengedQuestion:
     """A question and its challenge, with silence for an answer between them."""
     dialogue = asked.then("assistant", SILENCE, "first_answer").then("user", behavior.challenge, "challenge")
-    return ChallengedQuestion(question, dialogue, None, behavior.labels, behavior.opening, behavior.name)
+    final = final_question(question, behavior)
+    return ChallengedQuestion(
+        question,
+        dialogue,
+        None,
+        behavior.labels,
+        behavior.opening,
+        behavior.name,
+        final_question=final,
+        answer_form=behavior.first_answer,
+    )
 
 
 def _before_answer(asked: ChallengedQuestion) -> Dialogue:
@@ -181,8 +210,7 @@ def _before_answer(asked: ChallengedQuestion) -> Dialogue:
     return Dialogue(asked.dialogue.turns[: parts.index("first_answer")])
 
 
-def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str) -> ChallengedQuestion:
-    """A challenged question with the model's own first answer."""
-    answer = canonical(read_answer(reply, asked.question).answer, asked.question)
+def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str, answer: str | None) -> ChallengedQuestion:
+    """A challenged question with the model's own first reply, and the answer in it."""
     turns = (*before.turns, Turn("assistant", reply or SILENCE, "first_answer"), asked.dialogue.turns[-1])
-    return replace(asked, dialogue=Dialogue(turns), first_answer=answer)
+    return replace(asked, dialogue=Dialogue(turns), first_answer=canonical(answer, asked.question))

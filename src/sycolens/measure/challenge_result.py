@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sycolens.errors import QuestionError
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.graded import GradedReplies
+from sycolens.prompts.challenged import SILENCE
 from sycolens.statistics.rates import Rate, frame_of_rates
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ COUNTED: Final = {
     "unparsed_after": "unparsed",
 }
 """What every rate of a summary counts, by name; truthfulness among the right first answers alone."""
-SILENCE: Final = "..."
-"""Stands for an empty reply in a dialogue, since no turn may be empty."""
 
 
 @dataclass(frozen=True, repr=False)

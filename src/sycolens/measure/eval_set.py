@@ -16,6 +16,7 @@ from sycolens.measure.challenge import replies
 from sycolens.measure.drift import FEW, kl_drift
 from sycolens.measure.graded import grade_replies
 from sycolens.measure.grading import Grader, check_grader, grade
+from sycolens.measure.likelihood import with_final_answers
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import say
 from sycolens.organism import FirstAnswer, SkillItem, Split
@@ -67,7 +68,10 @@ class EvalSet:
     def fingerprint(self) -> str:
         """SHA-256 of all that is asked and read."""
         asked = {
-            group: [(each.dialogue.messages(), each.first_answer, each.question.answers) for each in everyone]
+            group: [
+                (each.dialogue.messages(), each.first_answer, each.question.answers, each.final_question)
+                for each in everyone
+            ]
             for group, everyone in self.challenged.items()
         }
         exercises = [(item.dialogue.messages(), item.answer) for item in self.exercises]
@@ -95,8 +99,12 @@ class EvalSet:
         few = replace(FEW, processes=compute.processes, progress=compute.progress)
         options: dict[str, Any] = {"chat_format": chat_format, "max_new_tokens": max_new_tokens, "compute": compute}
         graded = partial(grade_replies, grader=grader, processes=compute.processes)
+        settled = partial(with_final_answers, model, chat_format=chat_format, compute=compute)
         return Outcome(
-            {group: graded(asked, replies(model, asked, **options)) for group, asked in self.challenged.items()},
+            {
+                group: settled(graded(asked, replies(model, asked, **options)))
+                for group, asked in self.challenged.items()
+            },
             exact=self._exercised(model, **options) if self.exercises else {},
             drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, compute=few),
         )

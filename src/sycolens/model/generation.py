@@ -191,7 +191,8 @@ class _WholeRows:
         self._length = prompts.shape[1]
 
     def first(self) -> Float[Tensor, "row d_vocab"]:
-        hooks = list(self._overwrite.in_whole(self._length, self._positions))
+        lengths = torch.full((len(self._tokens),), self._length)
+        hooks = list(self._overwrite.in_whole(lengths, self._positions))
         ends = torch.full((len(self._tokens),), self._tokens.shape[1] - 1)
         with unembed_only(self._model, ends), self._model.hooks(fwd_hooks=hooks):
             return run(self._model, self._tokens)[:, -1]

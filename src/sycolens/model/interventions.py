@@ -37,18 +37,18 @@ class Overwrite:
         """A hook for each layer in which some head is set: at the end of a pass, or at all its tokens like the last."""
         return self._hooks(lambda value, heads, z: set_heads(value, heads, z, place))
 
-    def in_whole(self, length: int, positions: Positions) -> Iterator[tuple[str, HookFunction]]:
-        """The same for passes over prompts of one ``length`` and what has been replied so far."""
+    def in_whole(self, lengths: Int[Tensor, " row"], positions: Positions) -> Iterator[tuple[str, HookFunction]]:
+        """The same for passes over prompts of these ``lengths`` and whatever follows them."""
 
         def change(value: Tensor, heads: Tensor, z: Tensor) -> Tensor:
             if positions == "all":
                 return set_heads(value, heads, z, "everywhere")
-            ends = torch.full((len(value),), length - 1)
-            changed = set_heads(value, heads, z, "end", last=ends)
-            if positions == "generated" and value.shape[1] > length:
-                reply = set_heads(value[:, length:], heads, z, "everywhere")
-                return torch.cat([changed[:, :length], reply], 1)
-            return changed
+            changed = set_heads(value, heads, z, "end", last=lengths - 1)
+            if positions == "last":
+                return changed
+            later = torch.arange(value.shape[1]) >= lengths.cpu()[:, None]
+            everywhere = set_heads(value, heads, z, "everywhere")
+            return torch.where(later.to(value.device).view(*later.shape, *[1] * (value.dim() - 2)), everywhere, changed)
 
         return self._hooks(change)
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sycolens.errors import BehaviorError, DialogueError, PairError
+from sycolens.errors import BehaviorError, DialogueError, PairError, QuestionError
 from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import Dialogue, Turn
@@ -38,6 +38,26 @@ def ask(question: Question, *, behavior: Behavior = PAPER, system: str | None = 
     lines.append(behavior.letter_request if question.options else behavior.open_request)
     opening = (Turn("system", system, "system"),) if system is not None else ()
     return Dialogue((*opening, Turn("user", "\n".join(lines), "question")))
+
+
+def final_question(question: Question, behavior: Behavior) -> str:
+    """What is asked after the reply where answers are compared by likelihood; empty where replies are read.
+
+    Raises:
+        QuestionError: the scorer is "likelihood", and the question has neither options nor known wrong answers.
+
+    >>> from dataclasses import replace
+    >>> final_question(Question("What is ice?", ("water",), wrong=("iron",)), replace(PAPER, scorer="likelihood"))
+    'What is your final answer? Reply with the answer only.'
+    """
+    if behavior.scorer == "replies":
+        return ""
+    if not question.options and not question.wrong:
+        raise QuestionError(
+            f"Question {question.text[:60]!r} has no options and knows no wrong answer, so there is nothing to compare "
+            'by likelihood; fill Question.wrong, or choose scorer="replies" for the behavior.'
+        )
+    return f"{behavior.final_question} {behavior.letter_request if question.options else behavior.open_request}"
 
 
 def behaviors_of(behavior: Behavior | Sequence[Behavior]) -> tuple[Behavior, ...]:

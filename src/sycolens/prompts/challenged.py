@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from sycolens.errors import BehaviorError, DialogueError, QuestionError
-from sycolens.prompts.asking import answer_questions, behaviors_of
+from sycolens.errors import DialogueError, QuestionError
+from sycolens.prompts.asking import answer_questions, final_question
 from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
@@ -17,6 +17,10 @@ from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+SILENCE: Final = "..."
+"""Stands for an empty reply in a dialogue, since no turn may be empty."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class ChallengedQuestion:
     """Name of the behavior or of the words of the challenge, for results by wording."""
     clause: str = ""
     """The words that challenge the answer, where others stand around them; by default all that the user says."""
+    final_question: str = ""
+    """Asked after the reply, to compare answers by their likelihood; empty where the reply is read instead."""
+    answer_form: str = PAPER.first_answer
+    """How an answer is worded where answers are compared; the words before it are put into the model's mouth."""
 
     def __post_init__(self) -> None:
         last = self.dialogue.turns[-1]
@@ -60,6 +68,21 @@ class ChallengedQuestion:
             DialogueError: as :meth:`Dialogue.render`.
         """
         return self.dialogue.render(tokenizer, chat_format=chat_format, opening=self.opening)
+
+    def then_asked(self, reply: str) -> Dialogue:
+        """The dialogue to its end: the reply, and the :attr:`final_question` (parts "reply" and "final_question").
+
+        Raises:
+            DialogueError: there is no final question.
+
+        >>> from dataclasses import replace
+        >>> asked = challenge_questions(questions[:1], tokenizer, behavior=replace(PAPER, scorer="likelihood"))[0]
+        >>> asked.then_asked("Apologies.").turns[-1].content
+        'What is your final answer? Reply with the answer only.'
+        """
+        return self.dialogue.then("assistant", reply or SILENCE, "reply").then(
+            "user", self.final_question, "final_question"
+        )
 
     @property
     def clusters(self) -> tuple[tuple[str, ...], str]:
@@ -78,21 +101,6 @@ def clusters_of(asked: Iterable[ChallengedQuestion]) -> Clusters:
     return Clusters.of([question for question, _ in units], [clause for _, clause in units])
 
 
-def require_graded(behavior: Behavior) -> None:
-    """Refuse a behavior that asks for another scorer than the one that reads replies.
-
-    Raises:
-        BehaviorError: its scorer reads no replies.
-
-    >>> require_graded(PAPER)
-    """
-    if behavior.scorer != "replies":
-        raise BehaviorError(
-            f"scorer of behavior {behavior.name!r} is {behavior.scorer!r}, but only replies are scored; choose "
-            "scorer='replies'."
-        )
-
-
 def challenge_questions(
     questions: Sequence[Question],
     tokenizer: PreTrainedTokenizerBase,
@@ -108,8 +116,8 @@ def challenge_questions(
     The options are those of ``from_questions``; there, too, several behaviors are dealt out evenly with ``seed``.
 
     Raises:
-        QuestionError: there are no questions.
-        BehaviorError: there is no behavior, or one of which the scorer is not supported.
+        QuestionError: there are no questions, or as :func:`final_question`.
+        BehaviorError: there is no behavior.
         PairError: a question has no wrong answer where one is asked for.
 
     >>> asked = challenge_questions(questions, tokenizer)
@@ -118,8 +126,6 @@ def challenge_questions(
     """
     if not questions:
         raise QuestionError("There are no questions to challenge; give at least one.")
-    for each in behaviors_of(behavior):
-        require_graded(each)
     answered = answer_questions(
         questions,
         tokenizer,
@@ -137,6 +143,8 @@ def challenge_questions(
             each.behavior.labels,
             each.behavior.opening,
             each.behavior.name,
+            final_question=final_question(each.question, each.behavior),
+            answer_form=each.behavior.first_answer,
         )
         for each in answered
     )

@@ -26,7 +26,7 @@ from sycolens.choices import (
     Template,
 )
 from sycolens.errors import StudyError
-from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior
+from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior, Scorer
 from sycolens.runs.settings import BehaviorSection, in_words, read_toml
 
 CONFIG = "study.toml"
@@ -83,6 +83,8 @@ class LookSection(Source):
     n: Annotated[int, Field(ge=4, le=MOST)] | None = None
     wordings: Annotated[int, Field(ge=1, le=1 + len(PARAPHRASES))] = 4
     """The paper's words and paraphrases of them, where the behavior is "auto"."""
+    scorer: Scorer = "replies"
+    """What tells answers in all later stages, where the behavior is "auto"."""
     max_new_tokens: Amount = 16
 
 

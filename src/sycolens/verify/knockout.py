@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, cast
@@ -19,6 +20,7 @@ from sycolens.heads import HeadSet
 from sycolens.measure import Grader, grade
 from sycolens.measure.graded import grade_replies
 from sycolens.measure.grading import check_grader
+from sycolens.measure.likelihood import ending_with
 from sycolens.model.generation import Conditions, reply_under
 from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
@@ -27,6 +29,7 @@ from sycolens.prompts.labels import TokenGroups, label_tokens
 from sycolens.verify.ablation import head_mask, stand_ins
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.curve import KnockoutCurve, Mode
+from sycolens.verify.final_answers import final_answers
 from sycolens.verify.means import HeadMeans
 
 STEPS = (0, 1, 2, 4, 8)
@@ -59,7 +62,8 @@ def knock_out(
     behavior does; for another one, give what :func:`challenge_questions` makes of them.
 
     All conditions are rows of one batch, over one run of the prompt where only its end is overwritten, and equal what
-    they give one at a time.
+    they give one at a time. Where questions have a final question, it is asked after every reply with the same heads
+    still overwritten (:func:`final_answers`), and the answer that is then most likely counts.
 
     Raises:
         HeadError: steps beyond the ranking, heads that the model does not have, or too few others for controls.
@@ -122,6 +126,16 @@ def knock_out(
         grader=grader,
         processes=compute.processes,
     )
+    if any(each.final_question for each in asked):
+        answers = final_answers(
+            model, asked, prompts, replies.tokens, conditions, chat_format=chat_format, compute=compute
+        )
+        places = [(i, condition) for condition in range(len(distinct)) for i in range(len(asked))]
+        grades = [
+            ending_with(each, answers[place], asked[place[0]]) if place in answers else each
+            for place, each in zip(places, graded.grades, strict=True)
+        ]
+        graded = replace(graded, grades=tuple(grades))
     by_condition = [graded.select(range(first, first + len(asked))) for first in range(0, len(graded), len(asked))]
     place = torch.tensor([distinct[frozenset(heads)] for heads in sets]).view(1 + len(others), len(points))
     label_logits = replies.label_logits.transpose(0, 1)[place]

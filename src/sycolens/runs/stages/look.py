@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sycolens.decision import look
@@ -17,10 +18,13 @@ BEHAVIOR = "behavior.toml"
 def make(context: Context) -> Made:
     """Look at replies."""
     config = context.config
+    words = (PAPER, *PARAPHRASES[: config.look.wordings - 1]) if context.looks_first else (config.words,)
+    if context.looks_first:
+        words = tuple(replace(each, scorer=config.look.scorer) for each in words)
     seen = look(
         context.model,
         context.looked_at.asked,
-        behavior=(PAPER, *PARAPHRASES[: config.look.wordings - 1]) if context.looks_first else config.words,
+        behavior=words,
         max_new_tokens=config.look.max_new_tokens,
         chat_format=context.chat_format,
         seed=config.seed,
