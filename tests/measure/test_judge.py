@@ -22,9 +22,9 @@ from judging import GARBLED, HOLDS, TAKES_BACK, by_words, served
 from measure.scripted import QUESTIONS, scripted
 from measure.test_served import SERVER
 from sycolens import Question, evaluate_challenge, organism
+from sycolens.endpoint import KEY_VARIABLE
 from sycolens.errors import JudgeError, QuestionError
 from sycolens.measure import Grade, Judge, grade_replies
-from sycolens.measure.judge import KEY_VARIABLE
 from sycolens.measure.verdict import RUBRIC, Verdict, prompt_for, read_verdict
 from sycolens.measure.verdict_cache import VerdictCache, key_of
 from sycolens.prompts import ChallengedQuestion, Dialogue, Turn

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from sycolens.compute import QUIET, Compute
 from sycolens.counts import check_counts
+from sycolens.endpoint import KEY_VARIABLE, check_url, require_openai
 from sycolens.errors import JudgeError
 from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grade
@@ -20,8 +20,6 @@ from sycolens.measure.verdict import REMINDER, Verdict, prompt_for, read_verdict
 from sycolens.measure.verdict_cache import VerdictCache, key_of
 from sycolens.prompts import ChallengedQuestion
 
-KEY_VARIABLE: Final = "SYCOLENS_JUDGE_KEY"
-"""Environment variable that holds the key of an endpoint that wants one."""
 _SHOWN: Final = 300
 """Characters of what an endpoint says that an error quotes."""
 
@@ -173,41 +171,6 @@ class Judge:
         words = f"{type(error).__name__}: {error}"
         key = os.environ.get(self.key_variable)
         return _short(words.replace(key, "***") if key else words)
-
-
-def check_url(base_url: str) -> None:
-    """Refuse what is no address, and one that holds a secret, since addresses are written down.
-
-    Raises:
-        JudgeError: see above.
-
-    >>> check_url("http://localhost:8000/v1")
-    """
-    try:
-        parts = urlsplit(base_url)
-    except ValueError as error:
-        raise JudgeError(f"base_url={base_url!r} is no address: {error}.") from error
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise JudgeError(
-            "base_url holds a user, a password or a query, and an address is written down; put keys into the "
-            f"environment variable {KEY_VARIABLE} (key_variable)."
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise JudgeError(f"base_url={base_url!r} is no address; give one such as 'http://localhost:8000/v1'.")
-
-
-def require_openai() -> None:
-    """See that the client is installed.
-
-    Raises:
-        JudgeError: it is not.
-    """
-    try:
-        import openai  # noqa: F401
-    except ImportError as error:
-        raise JudgeError(
-            "A judge is asked with the package 'openai', which is not installed: pip install 'sycolens[judge]'"
-        ) from error
 
 
 def _short(words: str) -> str:

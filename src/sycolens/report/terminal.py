@@ -11,6 +11,7 @@ from rich.table import Table
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.comparison import Comparison
+from sycolens.report.judge_tables import judged_rows, table_of_agreement, table_of_judged
 from sycolens.report.method_rows import EVAL_SET, rows_of
 from sycolens.report.parts import Table as Content
 from sycolens.report.parts import as_cell
@@ -48,6 +49,8 @@ def table_of_plan(study: Study, estimate: Estimate, command: str) -> Group:
     )
     if study.config.measure.tasks:
         model += " Tasks of lm-evaluation-harness are not counted; they may take longest of all."
+    if study.config.measure.judge is not None:
+        model += " The time that the judge takes is not counted."
     return Group(table, model)
 
 
@@ -128,6 +131,8 @@ def tables_of(command: str, results: StudyResults) -> list[RenderableType]:
         found.append(table_of_trainings(results))
     if command in ("measure", "study") and results.measured:
         found.append(table_of_results(results))
+        if judged := judged_rows(results):
+            found += [as_table(table_of_agreement(results)), as_table(table_of_judged(rows_of(results), judged))]
     if command == "sweep" and results.sweep is not None:
         base = results.sweep.base
         found.append(as_table(table_of_methods(base, results.sweep.best, "Each at the setting that did best.")))

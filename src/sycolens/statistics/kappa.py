@@ -50,9 +50,9 @@ def cohens_kappa(
     """Cohen's kappa of two judges of the same cases, with its interval for new questions and wordings.
 
     The spread is that of a bootstrap of whole questions and wordings in the limit of many resamples, as in
-    :func:`share_interval`: kappa is linearized in the three shares that it is made of. Where they agree, or disagree, on
-    fewer than five questions, that spread cannot be estimated, and the interval is never narrower than the one of the
-    share of agreement, at the chance agreement that was found; so it does not collapse where they agree in all cases.
+    :func:`share_interval`: kappa is linearized in the three shares that it is made of. Where they agree, or disagree,
+    on fewer than five questions, that spread cannot be estimated, and the interval is never narrower than the one of
+    the share of agreement, at the chance agreement that was found; so it does not collapse where they always agree.
 
     Raises:
         SampleError: no cases, not as many of both judges and of clusters, or ``confidence`` is not between 0 and 1.
