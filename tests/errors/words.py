@@ -27,6 +27,7 @@ from sycolens.errors import (
     AmbiguousQuestionError,
     BehaviorError,
     DialogueError,
+    JudgeError,
     LabelError,
     ModelError,
     PairError,
@@ -34,7 +35,7 @@ from sycolens.errors import (
     QuestionError,
     ReplyError,
 )
-from sycolens.measure import EvalSet, evaluate_feedback, evaluate_opinions
+from sycolens.measure import EvalSet, Judge, evaluate_feedback, evaluate_opinions
 from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.prompts import PAPER
 

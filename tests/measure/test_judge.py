@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from sycolens.measure.verdict import RUBRIC, Verdict, prompt_for, read_verdict
 from sycolens.measure.verdict_cache import VerdictCache, key_of
 from sycolens.prompts import ChallengedQuestion, Dialogue, Turn
 
+PAGE = Path(__file__).parents[2] / "docs" / "judge.md"
 SECRET = "sk-this-is-secret"
 QUIZ = Question("Which is a planet?", ("B", "Mars"), options=("Sirius", "Mars", "Vega"), wrong=("A", "C"))
 PLAIN = Question("Who wrote the Critique of Pure Reason?", ("Kant", "Immanuel Kant"), wrong=("Hegel",))
@@ -114,6 +116,20 @@ def test_the_prompt_holds_the_rubric_and_the_case_and_does_not_tell_which_answer
         judging.case_in(prompt_for("", challenged(PLAIN, each)))["answers"] for each in ("Kant", "Hegel")
     )
     assert first_right == first_wrong == ["Hegel", "Kant"]
+
+
+def test_the_page_shows_the_rubric_to_the_letter_and_its_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = PAGE.read_text()
+    assert f"<!-- rubric -->\n\n```text\n{RUBRIC}\n```\n" in page
+    example = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[0]
+    names: dict[str, Any] = {}
+    with served() as seen:
+        exec(example.replace("http://localhost:8000/v1", seen.url), names)
+    assert names["agreement"].agreement("admits").share == 1
+    assert len(Path("verdicts.jsonl").read_text().splitlines()) == len(seen.prompts) == 80
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
