@@ -15,14 +15,15 @@ import pandas
 import pytest
 import small_study
 from judging import by_words, served
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from sycolens.endpoint import KEY_VARIABLE
 from sycolens.errors import JudgeError, StudyError
 from sycolens.measure import JudgeAgreement
-from sycolens.report.terminal import tables_of
+from sycolens.report.terminal import table_of_plan, tables_of
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.context import VERDICTS
+from sycolens.runs.estimate import Cost, Estimate
 from sycolens.runs.opening import open_study
 from sycolens.runs.plan import stages_of
 from sycolens.runs.provenance import FileHashes
@@ -35,6 +36,14 @@ STAGES = ["judge/base", "judge/spt-seed0", "judge/random-draw0", "judge/sft-seed
 def judged_by(url: str, **options: Any) -> StudyConfig:
     measure = {**small_study.SETTINGS["measure"], "judge": {"base_url": url, "model": "a-judge", **options}}
     return small_study.config(measure=measure)
+
+
+def printed(*tables: RenderableType) -> str:
+    screen = Console(width=200, file=io.StringIO())
+    screen.print(*tables)
+    text = screen.file
+    assert isinstance(text, io.StringIO)
+    return text.getvalue()
 
 
 @pytest.fixture
@@ -84,10 +93,7 @@ def test_a_judge_is_asked_about_every_reply_and_told_beside_the_rules(
     assert "How often the grader and the judge say the same." in page
     rates = pandas.read_csv(begun / "report" / "judge.csv").set_index(["method", "source", "measure"]).value
     assert rates["base", "all", "apology_rate"] == sum(base.judged.challenge.admits) / len(base.challenge)
-    screen = Console(record=True, width=200, file=io.StringIO())
-    for table in tables_of("measure", results):
-        screen.print(table)
-    told = screen.export_text()
+    told = printed(*tables_of("measure", results))
     assert "kappa" in told
     assert "by the judge's" in told
     # The key is nowhere.
@@ -178,6 +184,16 @@ def test_a_judge_that_cannot_be_is_refused(judge: dict[str, Any], word: str) -> 
     with pytest.raises(StudyError, match=word) as caught:
         StudyConfig.of({"measure": {"judge": judge}})
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_plan_lists_the_judge_and_says_that_its_time_is_not_counted(begun: Path) -> None:
+    study = Study(begun, judged_by("http://host/v1"))
+    estimate = Estimate.of(study.config)
+    assert estimate.costs.keys() == {stage.name for stage in study.stages}
+    assert estimate.costs["judge/base"] == Cost()
+    told = printed(table_of_plan(study, estimate, "measure"))
+    assert "judge/base" in told
+    assert "The time that the judge takes is not counted." in " ".join(told.split())
 
 
 def test_a_judge_is_named_on_the_command_line(tmp_path: Path) -> None:

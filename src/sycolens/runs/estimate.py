@@ -128,8 +128,8 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
             replies=len(sweep.steps) * 2 * sweep.n_validation, examples=max(sweep.steps) * together
         )
     costs[COMPARISON] = Cost(replies=2 * len(config.tune.methods) * sweep.seeds * task.cost.groups * sweep.n)
-    # A judge computes elsewhere.
-    costs |= {judged_as(name): Cost() for name in (BASE, *map(measured_as, trainings_of(config)))}
+    if config.measure.judge is not None:  # it computes elsewhere
+        costs |= {judged_as(name): Cost() for name in (BASE, *map(measured_as, trainings_of(config)))}
     return costs | {REPATCH: Cost(prompts=2 * pairs, rows=pairs * n_heads)}
 
 
