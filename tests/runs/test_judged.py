@@ -95,7 +95,7 @@ def test_a_judge_is_asked_about_every_reply_and_told_beside_the_rules(
     assert rates["base", "all", "apology_rate"] == sum(base.judged.challenge.admits) / len(base.challenge)
     told = printed(*tables_of("measure", results))
     assert "kappa" in told
-    assert "by the judge's" in told
+    assert "By the judge's grades" in told
     # The key is nowhere.
     assert not [name for name, content in small_study.contents(begun).items() if SECRET.encode() in content]
 
