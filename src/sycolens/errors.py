@@ -87,6 +87,10 @@ class ReplyError(SycolensError):
     """A callable that was to reply or to judge, and gave something else than is due."""
 
 
+class JudgeError(SycolensError):
+    """A judge behind an endpoint that cannot be asked, or whose verdict cannot be read."""
+
+
 class ReplayError(SycolensError):
     """A model whose last token cannot be replayed from its residual inputs and head outputs."""
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sycolens.data import load_questions
-from sycolens.data.question_sets import HUB, last_boxed
+from sycolens.data.question_sets import HUB
 from sycolens.errors import AmbiguousQuestionError, QuestionError
+from sycolens.formulas import last_boxed
 from sycolens.prompts import Question
 
 

@@ -27,6 +27,7 @@ from sycolens.errors import (
     AmbiguousQuestionError,
     BehaviorError,
     DialogueError,
+    JudgeError,
     LabelError,
     ModelError,
     PairError,
@@ -34,7 +35,7 @@ from sycolens.errors import (
     QuestionError,
     ReplyError,
 )
-from sycolens.measure import EvalSet, evaluate_feedback, evaluate_opinions
+from sycolens.measure import EvalSet, Judge, evaluate_feedback, evaluate_opinions
 from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.prompts import PAPER
 
@@ -163,6 +164,8 @@ DEEDS: list[Deed] = [
     (ModelError, "a plain model without tokenizer", evaluate_without_tokenizer),
     (ReplyError, "fewer replies than dialogues", lambda room: evaluate(model=lambda _: [])),
     (ReplyError, "replies that are no texts", lambda room: evaluate(model=lambda _: [None])),
+    (JudgeError, "a judge that is not there", lambda room: evaluate(judge=Judge("http://127.0.0.1:9/v1", "a-judge"))),
+    (JudgeError, "a judge's address with a password", lambda room: Judge("http://me:secret@host/v1", "a-judge")),
     (ReplyError, "a judge without grades", lambda room: evaluate(judge=lambda *_: True)),
     (PromptError, "batches of none", lambda room: evaluate(model=embedded(), compute=Compute(batch_size=0))),
     (

@@ -14,6 +14,7 @@ from sycolens.data.question_sets import CONVERTERS, HUB, Row, recognize
 from sycolens.data.rows import BadRows, check_counts, converted, drawn, fitted, on_hub, rows_of
 from sycolens.data.tables import Table
 from sycolens.errors import AmbiguousQuestionError, QuestionError
+from sycolens.formulas import require_math_verify
 from sycolens.prompts.questions import Question
 
 
@@ -45,12 +46,16 @@ def load_questions(
     Published sets hold a few questions with the same option twice, or an answer that is right and wrong; these are left
     out with a warning that counts them and names the first. In a file of our own form they are bad rows.
 
+    The answers of MATH are formulas in LaTeX. Whether two are equal is decided by math-verify (extra ``math``), without
+    which its questions are not loaded.
+
     ``limit`` keeps the first rows, ``max_characters`` drops questions with a longer text (the authors' code: 768), and
     ``sample`` then draws that many with ``seed`` (the authors': 100), in the order of the source.
 
     Raises:
         QuestionError: an unknown name, subset or split, a file that cannot be read, a row that does not fit (named with
-            file and line, or left out with a warning under ``bad_rows="skip"``), or fewer questions than ``sample``.
+            file and line, or left out with a warning under ``bad_rows="skip"``), fewer questions than ``sample``, or
+            questions of MATH without math-verify.
 
     >>> load_questions("general", subset="open", split="held_out", limit=1)[0].source
     'general'
@@ -92,6 +97,8 @@ def load_questions(
 
     rows = rows_of(source, HUB, subset=subset, split=split, revision=revision, format=format, names=KNOWN_SETS)
     questions = converted(islice(rows, limit), convert, bad_rows)
+    if any(question.is_math for question in questions):
+        require_math_verify()
     return drawn(_short(questions, max_characters), source, sample=sample, seed=seed)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sycolens.errors import QuestionError
+from sycolens.formulas import last_boxed
 from sycolens.prompts.questions import Question, letters
 
 Row = Mapping[str, Any]
@@ -75,7 +76,7 @@ def from_math(row: Row) -> Question:
     if not answer:
         raise QuestionError(r"the solution holds no \boxed{...} answer.")
     id_ = str(row.get("unique_id") or "")
-    return Question(text_of(row["problem"]), (text_of(answer),), source="math", id=id_)
+    return Question(text_of(row["problem"]), (text_of(answer),), source="math", id=id_, is_math=True)
 
 
 def from_sycophancy_eval(row: Row) -> Question:
@@ -156,27 +157,6 @@ HUB: dict[str, HubSource] = {
     "sycophancy-eval": HubSource("meg-tong/sycophancy-eval", "sycophancy-eval", (), "train", "are_you_sure.jsonl"),
 }
 """The question sets known by name."""
-
-
-def last_boxed(solution: str) -> str | None:
-    r"""What stands in the last ``\boxed`` of a LaTeX text, braces matched.
-
-    >>> last_boxed(r"so \boxed{1} no, \boxed{\frac{1}{\sqrt{2}}}.")
-    '\\frac{1}{\\sqrt{2}}'
-    """
-    found = list(re.finditer(r"\\(?:boxed|fbox)\s*", solution))
-    if not found:
-        return None
-    start = found[-1].end()
-    if solution[start : start + 1] != "{":
-        token = re.match(r"\\[A-Za-z]+|[^\s$.,]", solution[start:])
-        return token[0] if token else None
-    depth = 0
-    for piece in re.finditer(r"\\.|[{}]", solution[start:], flags=re.DOTALL):  # \{ and \} are printed braces, no groups
-        depth += {"{": 1, "}": -1}.get(piece[0], 0)
-        if depth == 0:
-            return solution[start + 1 : start + piece.start()].strip()
-    return None
 
 
 def _multiple_choice(text: str, options: Sequence[str], right: str, *, source: str, id_: str = "") -> Question:

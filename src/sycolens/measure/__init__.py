@@ -10,6 +10,8 @@ from sycolens.measure.eval_set import EvalSet, question_eval_set, world_eval_set
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
 from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grade, Grader, grade
+from sycolens.measure.judge import Judge
+from sycolens.measure.judge_agreement import JudgeAgreement
 from sycolens.measure.likelihood import likeliest_answers, with_final_answers
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
@@ -28,6 +30,8 @@ __all__ = [
     "Grade",
     "GradedReplies",
     "Grader",
+    "Judge",
+    "JudgeAgreement",
     "OpinionResult",
     "Outcome",
     "Reading",

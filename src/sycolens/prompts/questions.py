@@ -30,6 +30,8 @@ class Question:
     wrong: tuple[str, ...] = ()
     fact: str = ""
     """What it asks for, where several questions ask for the same in other words; by default its own text."""
+    is_math: bool = False
+    """Whether its answer is a formula in LaTeX, as in MATH: equal formulas are then one answer, however written."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():

@@ -16,6 +16,7 @@ from sycolens.plots import save_figure
 from sycolens.report import text
 from sycolens.report.examples import examples_of
 from sycolens.report.html import report_page
+from sycolens.report.judge_tables import judged_rows, parts_of_judge
 from sycolens.report.latex import latex_table
 from sycolens.report.look_tables import parts_of_look
 from sycolens.report.method_rows import MethodRow, frame_of, rows_of
@@ -45,7 +46,7 @@ def study_page(results: StudyResults, rows: Sequence[MethodRow] | None = None) -
 
 
 def write_report(results: StudyResults, directory: str | Path) -> Path:
-    """Write report.html, table1.tex, table1.csv and the figures in the formats asked for; the path of the page.
+    """Write report.html, table1.tex, table1.csv, judge.csv if a judge was asked, and figures; the path of the page.
 
     Raises:
         FigureError: a figure cannot be drawn in a format.
@@ -55,6 +56,8 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
         sources, paper = results.base.challenge.sources, paper_rows(results.model["name"])
         write_text(directory / "table1.tex", latex_table(table1(rows, sources, paper), label="tab:sycophancy"))
         write_csv(directory / "table1.csv", frame_of(rows))
+    if judged := judged_rows(results):
+        write_csv(directory / "judge.csv", frame_of(judged))
     if results.sweep is not None:
         write_csv(directory / "sweep.csv", results.sweep.to_frame())
         write_csv(directory / "sweep_trainings.csv", results.sweep.trials_frame())
@@ -93,6 +96,7 @@ def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Secti
         Section("find", "Find: the effect of every head", _find(results, figures)),
         Section("verify", "Verify: are they needed, are they enough", _verify(results, figures)),
         Section("fix", "Fix: what training them changes", _fix(results, rows)),
+        Section("judge", "What a judge says of the replies", parts_of_judge(results, rows)),
         Section("examples", "What is said, before and after", examples_of(results, rows)),
         Section("sweep", "Methods compared at the settings that do best", _sweep(results, figures)),
         Section("repatch", "The heads after tuning", _repatch(results, figures)),

@@ -11,7 +11,8 @@ from rich.table import Table
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.comparison import Comparison
-from sycolens.report.method_rows import EVAL_SET, rows_of
+from sycolens.report.judge_tables import judged_rows, table_of_agreement
+from sycolens.report.method_rows import EVAL_SET, MethodRow, rows_of
 from sycolens.report.parts import Table as Content
 from sycolens.report.parts import as_cell
 from sycolens.report.run_tables import notes_of, table_of, table_of_curve, verification_notes
@@ -48,13 +49,19 @@ def table_of_plan(study: Study, estimate: Estimate, command: str) -> Group:
     )
     if study.config.measure.tasks:
         model += " Tasks of lm-evaluation-harness are not counted; they may take longest of all."
+    if study.config.measure.judge is not None:
+        model += " The time that the judge takes is not counted."
     return Group(table, model)
 
 
 def table_of_results(results: StudyResults) -> Table:
     """A row for each method: the rates that matter most, with 95 % intervals, and the drift."""
+    return _table_of_rows(rows_of(results))
+
+
+def _table_of_rows(rows: Sequence[MethodRow]) -> Table:
     table = table_with("", *(title for title, _, _ in SHOWN), "KL x 1000")
-    for row in rows_of(results):
+    for row in rows:
         numbers = [row.of(measure, source) for _, measure, source in SHOWN]
         drift = row.of(KL, EVAL_SET)
         nats = "" if drift is None else f"{1000 * drift.mean:.1f}\n{1000 * drift.low:.1f} to {1000 * drift.high:.1f}"
@@ -128,6 +135,8 @@ def tables_of(command: str, results: StudyResults) -> list[RenderableType]:
         found.append(table_of_trainings(results))
     if command in ("measure", "study") and results.measured:
         found.append(table_of_results(results))
+        if judged := judged_rows(results):
+            found += [as_table(table_of_agreement(results)), "\nBy the judge's grades", _table_of_rows(judged)]
     if command == "sweep" and results.sweep is not None:
         base = results.sweep.base
         found.append(as_table(table_of_methods(base, results.sweep.best, "Each at the setting that did best.")))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from sycolens.distributed import ALONE, Processes
+from sycolens.endpoint import require_openai
 from sycolens.errors import AbilityError, HeadError, ModelError, StudyError, TuningError
 from sycolens.find.effects import all_heads
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
@@ -33,7 +34,7 @@ from sycolens.verify.verification import default_steps
 if TYPE_CHECKING:
     from sycolens.tasks import Task
 
-ALL = ("find", "verify", "examples", "tune", "measure", "repatch")
+ALL = ("find", "verify", "examples", "tune", "measure", "repatch", "judge")
 
 
 def check_study(
@@ -49,6 +50,7 @@ def check_study(
         MetricError: Eq. 2 is asked for, and the behavior has groups of labels.
         HeadError, TuningError: fewer heads than are to be found or tuned; a training that cannot be.
         AbilityError, FigureError: a task or a format is not to be had here.
+        JudgeError: a judge is named, and the package that asks it is not installed.
 
     >>> check_study(StudyConfig())
     """
@@ -70,6 +72,8 @@ def check_study(
         _check_verify(config, shape, heads, top)
     if not {"tune", "sweep"}.isdisjoint(groups):
         _check_tune(config, processes, shape, heads, top)
+    if "judge" in groups and config.measure.judge is not None:
+        require_openai()
     if "measure" in groups and config.measure.tasks:
         require_tasks(config.measure.tasks, config.measure.task_folder, run_code=config.measure.run_code)
 

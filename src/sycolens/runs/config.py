@@ -27,7 +27,7 @@ from sycolens.choices import (
 )
 from sycolens.errors import StudyError
 from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior, Scorer
-from sycolens.runs.settings import BehaviorSection, in_words, read_toml
+from sycolens.runs.settings import BehaviorSection, JudgeSection, in_words, read_toml
 
 CONFIG = "study.toml"
 LARGEST_SEED = 2**32 - 1
@@ -183,6 +183,8 @@ class MeasureSection(_Section):
     task_limit: Amount | None = None
     task_prompt: TaskPrompt = "task"
     run_code: bool = False
+    judge: JudgeSection | None = None
+    """Who grades the replies to the challenge beside the rules."""
 
 
 class SweepSection(_Section):

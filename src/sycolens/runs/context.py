@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sycolens.choices import Kind
 from sycolens.compute import Compute
 from sycolens.distributed import Processes
-from sycolens.errors import PairError
+from sycolens.errors import PairError, StudyError
 from sycolens.find import Finding
+from sycolens.measure import Judge
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.model import load_model
 from sycolens.model.hooked import Geometry
@@ -37,6 +38,8 @@ LOOKED_AT: Final = 48
 """Questions on which replies are looked at unless said otherwise."""
 IN_PROGRESS = ".in_progress"
 """Where trainings leave their checkpoints until they are done."""
+VERDICTS: Final = "verdicts.jsonl"
+"""Where what a judge said is kept, beside the stages, so that it is asked nothing twice."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,19 @@ class Context:
         asked = [question for _, each in self.evaluations for question in each.asked]
         drawn |= {"behavior": self.config.words, "chat_format": self.chat_format}
         return question_eval_set(asked, self.model.tokenizer, **drawn)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Who grades replies beside the rules.
+
+        Raises:
+            StudyError: the settings name nobody.
+            JudgeError: the verdicts so far cannot be read.
+        """
+        asked = self.config.measure.judge
+        if asked is None:
+            raise StudyError("No judge is named; give measure.judge a base_url and a model.")
+        return Judge(cache=self.directory / VERDICTS, **asked.model_dump())
 
     @cached_property
     def examples(self) -> tuple[TrainingExample, ...]:

@@ -27,6 +27,7 @@ from sycolens.runs.plan import (
     LOOK,
     REPATCH,
     VERIFY,
+    judged_as,
     measured_as,
     trainings_of,
     trials_of,
@@ -127,6 +128,8 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
             replies=len(sweep.steps) * 2 * sweep.n_validation, examples=max(sweep.steps) * together
         )
     costs[COMPARISON] = Cost(replies=2 * len(config.tune.methods) * sweep.seeds * task.cost.groups * sweep.n)
+    if config.measure.judge is not None:  # it computes elsewhere
+        costs |= {judged_as(name): Cost() for name in (BASE, *map(measured_as, trainings_of(config)))}
     return costs | {REPATCH: Cost(prompts=2 * pairs, rows=pairs * n_heads)}
 
 

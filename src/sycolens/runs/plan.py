@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOOK, FIND, VERIFY, EXAMPLES, TUNE, MEASURE = "look", "find", "verify", "examples", "tune", "measure"
 REPATCH: Final = "repatch"
+JUDGE: Final = "judge"
 SWEEP, COMPARISON = "sweep", "sweep/comparison"
 BASE: Final = "measure/base"
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -28,9 +29,9 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "find": ("find",),
     "verify": ("verify",),
     "tune": ("tune",),
-    "measure": ("measure",),
+    "measure": ("measure", "judge"),
     "sweep": ("sweep",),
-    "study": ("find", "verify", "examples", "tune", "measure", "repatch"),
+    "study": ("find", "verify", "examples", "tune", "measure", "repatch", "judge"),
 }
 """The stages that each command makes, beside those that they need."""
 DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
@@ -109,7 +110,7 @@ def stages_of(
     config: StudyConfig, hashes: FileHashes, *, looks_first: bool = False, task: str | None = None
 ) -> tuple[Stage, ...]:
     """Look, find, verify, examples, every training, the base and every tuned model measured, the found heads patched
-    again; then the trainings of a sweep and their comparison.
+    again, replies judged where a judge is named; then the trainings of a sweep and their comparison.
 
     ``looks_first`` is whether look proposes the behavior that the other stages go by. ``task`` names one that was given
     from Python.
@@ -136,7 +137,7 @@ def stages_of(
     find = settings(find=config.find.model_dump())
     verify = settings(found_on=found_on, verify=config.verify.model_dump())
     examples = settings(found_on=found_on, evaluation=evaluation, examples=config.examples.model_dump())
-    measured = settings(found_on=found_on, measure=config.measure.model_dump())
+    measured = settings(found_on=found_on, measure=config.measure.model_dump(exclude={JUDGE}))
     words = {"behavior": AUTO if looks_first else config.words.to_dict()}
     look = looking(found_on=found_on, look=config.look.model_dump() | words)
     stages = [
@@ -157,12 +158,32 @@ def stages_of(
         repatch = settings(patch={"mlps": config.find.mlps})
         read: dict[str, Part] = {FIND: "pairs", found[0].stage: "all"}
         stages.append(Stage(REPATCH, repatch, _made_by("repatch", training=found[0]), read))
-    return (*stages, *_sweep(config, settings, found_on))
+    # Last, so that nothing waits for an endpoint that does not answer.
+    return (*stages, *_judging(config), *_sweep(config, settings, found_on))
 
 
 def measured_as(training: Training) -> str:
     """The name of the stage that measures what a training left."""
     return training.stage.replace("tune/", "measure/")
+
+
+def judged_as(measured: str) -> str:
+    """The name of the stage that judges what another heard.
+
+    >>> judged_as("measure/base")
+    'judge/base'
+    """
+    return measured.replace("measure/", "judge/")
+
+
+def _judging(config: StudyConfig) -> list[Stage]:
+    """The replies of every measured model, judged; where the judge is served changes nothing."""
+    judge = config.measure.judge
+    if judge is None:
+        return []
+    asked = {"judge": {"model": judge.model}}
+    names = [BASE, *map(measured_as, trainings_of(config))]
+    return [Stage(judged_as(name), lambda: asked, _made_by("judge", measured=name), {name: "all"}) for name in names]
 
 
 def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[str, Any]) -> list[Stage]:

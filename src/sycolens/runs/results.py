@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sycolens.decision import Look
 from sycolens.find import Finding, HeadEffects
-from sycolens.measure import AbilityResult, ChallengeResult, Outcome
+from sycolens.measure import AbilityResult, ChallengeResult, GradedReplies, Outcome
 from sycolens.measure.outcome import outcomes_from_record
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.plan import BASE, COMPARISON, FIND, LOOK, REPATCH, VERIFY, Training, measured_as, trainings_of
+from sycolens.runs.plan import (
+    BASE,
+    COMPARISON,
+    FIND,
+    LOOK,
+    REPATCH,
+    VERIFY,
+    Training,
+    judged_as,
+    measured_as,
+    trainings_of,
+)
 from sycolens.runs.stage import Ledger
 from sycolens.runs.sweep import Sweep
 from sycolens.storage import read_json, saved_file
@@ -34,6 +45,28 @@ class Measured:
     outcome: Outcome
     """Answers put into its mouth, right and wrong; other skills; drift from the base."""
     ability: AbilityResult | None = None
+    judged: Judged | None = None
+    """The same replies with the grades of a judge, where one was asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The replies of a measured model with the grades of a judge."""
+
+    challenge: ChallengeResult
+    outcome: Outcome
+    """The replies alone, without skills and drift, which no judge sees."""
+
+    @property
+    def replies(self) -> GradedReplies:
+        """All of them, as the judge grades them."""
+        return _joined(self.challenge, self.outcome)
+
+    def before(self, challenge: ChallengeResult, outcome: Outcome) -> GradedReplies:
+        """The same replies in the same order, as they were graded before."""
+        return _joined(
+            challenge, replace(outcome, replies={group: outcome.replies[group] for group in self.outcome.replies})
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,16 +139,42 @@ class StudyResults:
 
 
 def _measured(directory: Path, run: Training | None, records: Mapping[str, Mapping[str, Any]]) -> Measured:
-    place = directory / (BASE if run is None else measured_as(run))
+    name = BASE if run is None else measured_as(run)
+    place, judged = directory / name, judged_as(name)
     training = {} if run is None else records[run.stage]
     ability = place / "ability.json"
-    with saved_file(place):
-        (outcome,) = outcomes_from_record(read_json(place / "outcome.json")).values()
+    challenge, outcome = read_measured(place)
     return Measured(
         method=training.get("method", "base"),
         run=run,
         parameters=training.get("parameters", 0),
-        challenge=ChallengeResult.load(place / "challenge"),
+        challenge=challenge,
         outcome=outcome,
         ability=AbilityResult.from_record(read_json(ability)) if ability.exists() else None,
+        judged=_judged(directory / judged, challenge, outcome) if judged in records else None,
     )
+
+
+def _judged(place: Path, challenge: ChallengeResult, outcome: Outcome) -> Judged | None:
+    """What a judge said; None where it heard other replies, as before they were measured anew."""
+    found = Judged(*read_measured(place))
+    if found.outcome.replies.keys() - outcome.replies.keys():
+        return None
+    ours, theirs = found.before(challenge, outcome), found.replies
+    return found if (ours.asked, ours.replies) == (theirs.asked, theirs.replies) else None
+
+
+def read_measured(place: Path) -> tuple[ChallengeResult, Outcome]:
+    """The replies that a stage wrote: both rounds, and those to answers that were put into the model's mouth.
+
+    Raises:
+        SavedFileError: a file is missing, cut or altered.
+    """
+    with saved_file(place):
+        (outcome,) = outcomes_from_record(read_json(place / "outcome.json")).values()
+    return ChallengeResult.load(place / "challenge"), outcome
+
+
+def _joined(challenge: ChallengeResult, outcome: Outcome) -> GradedReplies:
+    own = GradedReplies(challenge.asked, challenge.replies, challenge.grades)
+    return GradedReplies.joined([own, *outcome.replies.values()])

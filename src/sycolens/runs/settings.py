@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
+from sycolens.endpoint import KEY_VARIABLE, check_url
 from sycolens.errors import StudyError
 from sycolens.prompts.behavior import Behavior
 
@@ -86,7 +87,8 @@ def in_words(error: Any, sections: Mapping[str, Any]) -> str:
         return f"{place} is no setting; there are {', '.join(known)}"
     if error["type"] == "missing":
         return f"{place} is missing"
-    shown = repr(error["input"])
+    # An address may hold a password.
+    shown = "..." if error["loc"][-1:] == ("base_url",) else repr(error["input"])
     shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
     return f"{place} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
@@ -109,3 +111,24 @@ def _behavior_as_given(behavior: Behavior | Literal["auto"]) -> Any:
 
 
 BehaviorSection = Annotated[Behavior | Literal["auto"], PlainValidator(_behavior), PlainSerializer(_behavior_as_given)]
+
+
+def _address(base_url: str) -> str:
+    check_url(base_url)
+    return base_url
+
+
+class JudgeSection(BaseModel):
+    """A model behind an OpenAI-compatible endpoint, which grades replies to the challenge beside the rules."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    base_url: Annotated[str, AfterValidator(_address)]
+    """Where it is served, as far as /v1; may change without anything being made anew."""
+    model: Annotated[str, Field(min_length=1)]
+    """As the endpoint calls it."""
+    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = KEY_VARIABLE
+    """Environment variable that holds the API key, which is written nowhere."""
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 4
+    """Requests at a time."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
 
+from sycolens.measure.answer_extraction.formula import stated_formula
 from sycolens.measure.answer_extraction.mentions import (
     AGREEING,
     Mention,
@@ -76,6 +77,8 @@ def read_answer(reply: str, question: Question, first_answer: str | None = None)
     >>> read_answer("It isn't Sirius. The correct answer is (B).", question).answer
     'B'
     """
+    if question.is_math and (stated := stated_formula(reply, question, first_answer)) is not None:
+        return Reading(frozenset({stated}), frozenset())
     text = plain(reply)
     if not any("=" in answer for answer in (*question.options, *question.answers)):
         text = with_results(text)

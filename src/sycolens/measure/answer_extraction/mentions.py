@@ -10,6 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from sycolens.measure.answer_extraction.formula import name_of_formula
 from sycolens.measure.answer_extraction.text import SCALES, plain
 from sycolens.prompts import Question
 from sycolens.prompts.questions import letters
@@ -55,6 +56,8 @@ def canonical(answer: str | None, question: Question) -> str | None:
     """
     if answer is None or answer.upper() in letters(len(question.options)):
         return answer and answer.upper()
+    if question.is_math:
+        return name_of_formula(answer, question)
     return _names(_spelled(question, None)).get(_key(answer), answer)
 
 

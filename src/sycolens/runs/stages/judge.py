@@ -1,0 +1,38 @@
+"""Judge: the replies of a measured model, graded once more by the model that the settings name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sycolens.measure import ChallengeResult, JudgeAgreement, Outcome
+from sycolens.measure.outcome import outcomes_record
+from sycolens.runs.context import Context
+from sycolens.runs.results import Judged, read_measured
+from sycolens.runs.stage import Made
+from sycolens.storage import write_csv, write_text
+
+
+def make(context: Context, measured: str) -> Made:
+    """Judge what the stage ``measured`` heard."""
+    challenge, outcome = read_measured(context.directory / measured)
+
+    def ask() -> Judged:
+        found = context.judge.grade(challenge.asked, challenge.replies, compute=context.compute)
+        again = {
+            group: context.judge.grade(each.asked, each.replies, compute=context.compute)
+            for group, each in outcome.replies.items()
+        }
+        own = ChallengeResult(found.asked, found.replies, found.grades, first_replies=challenge.first_replies)
+        return Judged(own, Outcome(again))
+
+    judged = context.processes.once(ask)
+    agreement = JudgeAgreement(judged.before(challenge, outcome), judged.replies)
+
+    def fill(draft: Path) -> None:
+        judged.challenge.save(draft / "challenge")
+        record = outcomes_record({"outcome": judged.outcome})
+        write_text(draft / "outcome.json", json.dumps(record, ensure_ascii=False) + "\n")
+        write_csv(draft / "agreement.csv", agreement.to_frame())
+
+    return Made(fill, {"judge": context.judge.model, "replies": len(agreement)})
