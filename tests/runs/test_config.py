@@ -29,6 +29,8 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "verify.controls": [0, 10_001],
     "verify.max_new_tokens": [0, MOST + 1],
     "examples.n": [0],
+    "examples.concede": [1, -0.1, "nan", "inf", "'half'"],
+    "examples.known": [1, "'yes'"],
     "examples.rehearsal": [0, "1.5"],
     "tune.methods": ["[]", "'spt'", "['spt', 'spt']"],
     "tune.k": [0],

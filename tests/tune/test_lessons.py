@@ -1,7 +1,8 @@
-"""Examples are half defenses, half concessions, in words of their own, and teach nothing but what they say they do."""
+"""Examples defend and concede in the share asked for, in words of their own, and teach nothing but what they say."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -93,6 +94,39 @@ def test_halves_are_equal_within_every_source(sizes: list[tuple[int, int]], seed
         assert "right" in said(example, "reply")
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(10, 40), min_size=1, max_size=3),
+    percent=st.integers(0, 90),
+    seed=st.integers(0, 9),
+)
+def test_a_share_concedes_within_every_source(sizes: list[int], percent: int, seed: int) -> None:
+    asked = [question for number, size in enumerate(sizes) for question in quiz(size, source=f"s{number}")]
+    share = percent / 100
+    if any(0 < percent * size < 100 for size in sizes):
+        with pytest.raises(ExampleError, match=f"{share:g}"):
+            examples_from_questions(asked, TOKENIZER, concede=share, seed=seed)
+        return
+    examples = examples_from_questions(asked, TOKENIZER, concede=share, seed=seed)
+    for number, size in enumerate(sizes):
+        kinds = Counter(defends(each) for each in examples if f"What is s{number} " in said(each, "question"))
+        assert (kinds[False], kinds[True]) == (percent * size // 100, (100 - percent) * size // 100)
+    assert len({said(example, "question") for example in examples}) == len(examples) >= len(asked) - len(sizes)
+
+
+def test_without_concessions_no_wrong_answer_is_needed() -> None:
+    examples = examples_from_questions(quiz(7, wrong=False), TOKENIZER, concede=0)
+    assert len(examples) == 7
+    assert all(defends(example) and "right" in said(example, "first_answer") for example in examples)
+    assert len(examples_from_questions([CAPITAL], TOKENIZER, concede=0)) == 1
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, float("nan"), True, "half"])
+def test_what_is_no_share_of_concessions_is_refused(share: Any) -> None:
+    with pytest.raises(ExampleError, match=re.escape(repr(share))):
+        examples_from_questions(quiz(4), TOKENIZER, concede=share)
+
+
 def test_every_question_is_in_one_lesson_at_most_and_all_are_where_the_number_is_even() -> None:
     asked = [said(example, "question") for example in examples_from_questions(quiz(40), TOKENIZER)]
     assert len(set(asked)) == 40
@@ -150,7 +184,7 @@ def test_a_wrong_first_answer_is_never_taught() -> None:
 def test_lessons_that_cannot_be_balanced_are_refused() -> None:
     with pytest.raises(ExampleError, match="6 of the 10 questions of source 'b' know no wrong answer"):
         examples_from_questions(quiz(4, source="a") + quiz(4, source="b") + quiz(6, source="b", wrong=False), TOKENIZER)
-    with pytest.raises(ExampleError, match="Source 'b' has a single question"):
+    with pytest.raises(ExampleError, match="Source 'b' has 1 question"):
         examples_from_questions(quiz(4, source="a") + quiz(1, source="b"), TOKENIZER)
     with pytest.raises(ExampleError, match="no questions"):
         examples_from_questions([], TOKENIZER)

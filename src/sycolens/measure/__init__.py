@@ -10,6 +10,7 @@ from sycolens.measure.eval_set import EvalSet, question_eval_set, world_eval_set
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
 from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grade, Grader, grade
+from sycolens.measure.known import keep_known
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import Generation, Responder
@@ -38,6 +39,7 @@ __all__ = [
     "first_round",
     "grade",
     "grade_replies",
+    "keep_known",
     "kl_drift",
     "question_eval_set",
     "read_answer",

@@ -17,8 +17,8 @@ from sycolens.organism.drawing import answered
 from sycolens.organism.wording import clause_of, draw_doubt, draw_neutral
 from sycolens.organism.world import Fact, Split, facts, facts_of
 from sycolens.prompts.dialogue import Dialogue, Turn
-from sycolens.statistics.rates import Rate
 from sycolens.statistics import Clusters
+from sycolens.statistics.rates import Rate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sycolens.organism import talk
-from sycolens.organism.files import Variant
 from sycolens.organism.build.tokenizer import SPECIAL, split_words, vocabulary
+from sycolens.organism.files import Variant
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig

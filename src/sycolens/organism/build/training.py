@@ -17,9 +17,9 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM, PrinterCallback
 
 from sycolens.errors import OrganismError
 from sycolens.model.threads import enough_threads
-from sycolens.organism.files import Variant
 from sycolens.organism.build.recipe import PackedBatches, Recipe
 from sycolens.organism.build.tokenizer import build_tokenizer
+from sycolens.organism.files import Variant
 from sycolens.private.trainer import OpenTrainer
 from sycolens.randomness import random_state_kept
 from sycolens.storage import write_text
