@@ -89,7 +89,7 @@ def test_the_examples_of_fix_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert sum(each.numel() for each in names["adapter"].parameters.values()) == 65_536
     assert (tmp_path / "runs" / "exported" / "config.json").is_file()
     exec(known, names)
-    assert len(names["lessons"]) in (39, 40)
+    assert 20 <= len(names["lessons"]) <= 40
     exec(drifting.replace("kl_drift(model", "drift = kl_drift(model"), names)
     assert 0 < names["drift"].mean < 0.1
 
