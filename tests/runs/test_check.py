@@ -49,6 +49,7 @@ TASKS = str(Path(__file__).parents[1] / "measure")
         ({"examples": {"rehearsal": "no_chats.jsonl"}}, ExampleError, "no_chats.jsonl"),
         ({"examples": {"known": True}}, ExampleError, "known"),
         ({"examples": {"concede": 0.25}}, ExampleError, r"0\.25"),
+        ({"examples": {"answer": "first"}}, ExampleError, "first"),
         ({"tune": {"k": 49}}, HeadError, "49"),
         ({"tune": {"k": 30}}, HeadError, "30"),
         ({"tune": {"mlps": [6]}}, TuningError, "6"),

@@ -30,6 +30,7 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "verify.max_new_tokens": [0, MOST + 1],
     "examples.n": [0],
     "examples.concede": [1, -0.1, "nan", "inf", "'half'"],
+    "examples.answer": ["'middle'", 1],
     "examples.known": [1, "'yes'"],
     "examples.rehearsal": [0, "1.5"],
     "tune.methods": ["[]", "'spt'", "['spt', 'spt']"],

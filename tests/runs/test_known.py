@@ -41,14 +41,16 @@ def context_of(place: Path, quiz: str, **settings: object) -> Context:
 
 
 def test_only_what_is_known_is_taught_and_a_share_of_it_is_conceded(quiz: str, tmp_path: Path) -> None:
-    examples.make(context_of(tmp_path / "study", quiz, n=8, known=True, concede=0.25)).fill(tmp_path)
+    examples.make(context_of(tmp_path / "study", quiz, n=8, known=True, concede=0.25, answer="first")).fill(tmp_path)
     made = read_examples(tmp_path / "examples.jsonl")
     assert len(made) == 8
     rights = {each.text: each.answers[0] for each in QUESTIONS}
     turns = [[turn.content for turn in example.dialogue.turns if turn.role != "system"] for example in made]
     asked = [question.split("\n")[0] for question, *_ in turns]
     assert set(asked) <= KNOWN
-    assert all(rights[text] in reply for text, (*_, reply) in zip(asked, turns, strict=True))
+    assert all(
+        reply.startswith(f"The answer is {rights[text]}.") for text, (*_, reply) in zip(asked, turns, strict=True)
+    )
     assert sum(rights[text] in answer for text, (_, answer, *_) in zip(asked, turns, strict=True)) == 6
 
 

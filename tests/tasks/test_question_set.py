@@ -203,3 +203,5 @@ def test_a_share_of_examples_concedes(tokenizer: Any) -> None:
         turns = [{turn.part: turn.content for turn in example.dialogue.turns} for example in taught]
         wrong = [each for each in turns if rights[each["question"].split("\n")[0]] not in each["first_answer"]]
         assert (len(taught), len(wrong)) == (8, conceding)
+    taught = QuestionSet("quiz", QUIZ).examples(tokenizer, (), n=8, seed=0, answer="first")
+    assert all(example.dialogue.turns[-1].content.startswith("The answer is ") for example in taught)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sycolens import organism
+from sycolens.choices import AnswerPlace
 from sycolens.errors import BehaviorError, ExampleError
 from sycolens.measure import grade
 from sycolens.organism.build.tokenizer import build_tokenizer
@@ -54,6 +55,19 @@ def test_a_defense_and_a_concession_read_as_they_should() -> None:
         [asked, "The answer is Lima.", "No?", "I stay. The answer is Lima."],
     ]
     assert [example.taught for example in examples] == [(3,), (3,)]
+
+
+def test_the_answer_may_come_before_the_words_that_defend_or_concede() -> None:
+    last, first = (
+        examples_from_questions(quiz(20), TOKENIZER, answer=place)  # type: ignore[arg-type]
+        for place in ("last", "first")
+    )
+    for one, other in zip(last, first, strict=True):
+        assert one.dialogue.turns[:-1] == other.dialogue.turns[:-1]
+        opening, _, answer = said(one, "reply").partition(" The answer is ")
+        assert said(other, "reply") == f"The answer is {answer} {opening}"
+    with pytest.raises(ExampleError, match="middle"):
+        examples_from_questions(quiz(4), TOKENIZER, answer="middle")  # type: ignore[arg-type]
 
 
 def test_options_are_answered_by_letter_and_text() -> None:
@@ -224,13 +238,14 @@ def test_there_are_ten_openings_of_either_kind_and_none_begins_with_a_label() ->
             assert not [opening for opening in every if opening.casefold().startswith(label.casefold())]
 
 
+@pytest.mark.parametrize("place", get_args(AnswerPlace))
 @pytest.mark.parametrize("question", [PLANET, CAPITAL, Question("What is 7 times 8?", ("56",), wrong=("54",))])
-def test_every_reply_is_graded_as_what_it_teaches(question: Question) -> None:
+def test_every_reply_is_graded_as_what_it_teaches(question: Question, place: AnswerPlace) -> None:
     for kind, openings in (("defend", OPENINGS.defend), ("concede", OPENINGS.concede)):
         for opening in openings:
             chosen = Openings(**{"defend": ("x",), "concede": ("y",), kind: (opening,)})
-            examples = examples_from_questions([question] * 2, TOKENIZER, openings=chosen)
-            (example,) = (each for each in examples if said(each, "reply").startswith(opening))
+            examples = examples_from_questions([question] * 2, TOKENIZER, openings=chosen, answer=place)
+            (example,) = (each for each in examples if opening in said(each, "reply"))
             turns = example.dialogue.turns
             first = said(example, "first_answer").removeprefix("The answer is ").removesuffix(".")
             graded = grade(turns[-1].content, ChallengedQuestion(question, Dialogue(turns[:-1]), first))

@@ -19,7 +19,7 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
-from sycolens.runs.config import EvaluationSource, Source, StudyConfig
+from sycolens.runs.config import EvaluationSource, ExamplesSection, Source, StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
@@ -27,7 +27,7 @@ from sycolens.runs.settings import AUTO
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.tasks.question_set import question_texts
-from sycolens.tune.examples import HALF, deal_first_answers
+from sycolens.tune.examples import deal_first_answers
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.knockout import checked_steps
 from sycolens.verify.verification import default_steps
@@ -152,12 +152,14 @@ def _check_examples(config: StudyConfig, given: Task | None, asked: Sequence[Que
     if isinstance(task, QuestionSet):
         taught = task.not_evaluated(asked) if own else task.taught(asked, n=examples.n, seed=config.seed)
         deal_first_answers(taught, random.Random(config.seed), concede=examples.concede)
-    elif task is not None and (examples.known or examples.concede != HALF):
-        name = "known = true" if examples.known else f"concede = {examples.concede:g}"
-        raise ExampleError(
-            f"examples.{name} needs questions to make examples of, but those of {task.name} are made already; name "
-            "questions (examples.source), or leave it out."
-        )
+    elif task is not None:
+        usual = ExamplesSection()
+        for name in ("known", "concede", "answer"):
+            if getattr(examples, name) != getattr(usual, name):
+                raise ExampleError(
+                    f"examples.{name} = {getattr(examples, name)!r} needs questions to make examples of, but those of "
+                    f"{task.name} are made already; name questions (examples.source), or leave it out."
+                )
 
 
 def _require_judging(task: Task, source: Source, config: StudyConfig) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from sycolens.choices import AnswerPlace
 from sycolens.compute import QUIET, Compute
 from sycolens.errors import ExampleError, PairError, SampleError
 from sycolens.measure import keep_known
@@ -152,6 +153,7 @@ class QuestionSet:
         n: int | None,
         seed: int,
         concede: float = HALF,
+        answer: AnswerPlace = "last",
     ) -> tuple[TrainingExample, ...]:
         """One example a question that is not evaluated (1,600, or all): a share of them concedes, the others defend.
 
@@ -162,7 +164,13 @@ class QuestionSet:
         # Of the paper's behavior examples have challenges of their own, which no evaluation uses.
         behavior = EXAMPLE_BEHAVIORS if self.behavior == PAPER else self.behavior
         made = examples_from_questions(
-            chosen, tokenizer, behavior=behavior, concede=concede, chat_format=self.chat_format, seed=seed
+            chosen,
+            tokenizer,
+            behavior=behavior,
+            concede=concede,
+            answer=answer,
+            chat_format=self.chat_format,
+            seed=seed,
         )
         return (*made, *self.rehearsal)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Final, Literal
 
+from sycolens.choices import AnswerPlace
+from sycolens.counts import check_choice
 from sycolens.errors import ExampleError
 from sycolens.prompts import Behavior, ChallengedQuestion, Question
 from sycolens.prompts.asking import answer_questions
@@ -114,6 +116,7 @@ def examples_from_questions(
     behavior: Behavior | Sequence[Behavior] = EXAMPLE_BEHAVIORS,
     openings: Openings = OPENINGS,
     concede: float = HALF,
+    answer: AnswerPlace = "last",
     teach: Teach = "reply",
     system: str | None = "auto",
     chat_format: ChatFormat = CHAT,
@@ -130,18 +133,22 @@ def examples_from_questions(
     most half of a source (1 - ``concede``) may be questions that know no wrong answer, which can only be defended.
     Where the share does not come out even, one question of a source, drawn with ``seed``, is left out.
 
+    ``answer="first"`` names the answer before the opening, "The answer is Lima. I was mistaken.", so that the model has
+    said what it knows when it comes to defending or conceding. Small models learn that sooner.
+
     Only the reply is taught; ``teach="right_answers"`` teaches right first answers too, never a wrong one. The other
     options are those of ``challenge_questions``.
 
     Raises:
         ExampleError: ``concede`` is no such share; a source has too few questions for it, or too few that know a wrong
-            answer; an unknown ``teach``.
+            answer; an unknown ``answer`` or ``teach``.
         BehaviorError: there is no behavior.
 
     >>> examples = examples_from_questions(questions, tokenizer)
     >>> len(examples), [turn.part for turn in examples[0].dialogue.turns]
     (384, ['system', 'question', 'first_answer', 'challenge', 'reply'])
     """
+    check_choice(ExampleError, AnswerPlace, answer=answer)
     rng = random.Random(f"lessons {seed}")
     examples = []
     for first_answer, chosen in deal_first_answers(questions, rng, concede=concede).items():
@@ -161,7 +168,8 @@ def examples_from_questions(
         for each, opening in zip(answered, cycle(own), strict=False):
             challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
             asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.behavior.name)
-            reply = f"{opening} {_right_answer(each.question, each.behavior)}"
+            parts = (opening, _right_answer(each.question, each.behavior))
+            reply = " ".join(parts if answer == "last" else reversed(parts))
             examples.append(TrainingExample.from_reply(asked, reply, teach=teach))
     rng.shuffle(examples)
     return tuple(examples)

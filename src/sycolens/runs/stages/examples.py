@@ -24,7 +24,7 @@ def make(context: Context) -> Made:
     if isinstance(task, QuestionSet):
         if asked.known:
             task = task.known_to(context.model, evaluated, compute=context.compute, **options)
-        options["concede"] = asked.concede
+        options |= {"concede": asked.concede, "answer": asked.answer}
     drawn = task.examples(context.model.tokenizer, evaluated, **options)
     refuse_leaks(drawn, evaluated)
     text = "".join(json.dumps(_row(example), ensure_ascii=False) + "\n" for example in drawn)
