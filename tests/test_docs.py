@@ -80,7 +80,7 @@ def test_the_examples_of_verify_run(
 def test_the_examples_of_fix_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a tenth of the dialogues."""
     monkeypatch.chdir(tmp_path)
-    whole, drifting = blocks(DOCS / "fix.md", "python")
+    whole, known, drifting = blocks(DOCS / "fix.md", "python")
     names: dict[str, Any] = {}
     exec(whole.replace("n=200", "n=20"), names)
     before, after = (names[name].rates["takes back: right"].share for name in ("before", "after"))
@@ -88,6 +88,8 @@ def test_the_examples_of_fix_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert after <= 0.2
     assert sum(each.numel() for each in names["adapter"].parameters.values()) == 65_536
     assert (tmp_path / "runs" / "exported" / "config.json").is_file()
+    exec(known, names)
+    assert 20 <= len(names["lessons"]) <= 40
     exec(drifting.replace("kl_drift(model", "drift = kl_drift(model"), names)
     assert 0 < names["drift"].mean < 0.1
 

@@ -24,6 +24,8 @@ Control = Literal["random", "layer_matched", "norm_matched"]
 """How the heads of a control are drawn: from all others; head by head from the layer of the head that it stands
 against, or the nearest layer that has another one left; or head by head from those that write about as much to the
 residual stream."""
+AnswerPlace = Literal["last", "first"]
+"""Where a taught reply names the answer: behind the words that stand firm or take back, or before them."""
 OtherHeads = Literal["layer_matched", "random"]
 """Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
 Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]

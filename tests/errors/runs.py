@@ -158,6 +158,12 @@ DEEDS: list[Deed] = [
     (PairError, "more questions than are left", lambda room: QUIZ.questions(frozenset(), n=2, seed=0)),
     (ExampleError, "more examples than questions", lambda room: QUIZ.taught((), n=2, seed=0)),
     (ExampleError, "nothing left to teach", lambda room: QUIZ.taught([QUESTION], n=None, seed=0)),
+    (ExampleError, "nothing known to teach", lambda room: QUIZ.known_to(lambda asked: [""], (), n=1, seed=0)),
+    (
+        ExampleError,
+        "finished dialogues to know",
+        lambda room: check_study(StudyConfig.of({"examples": {"known": True}})),
+    ),
     (PairError, "questions from pairs", lambda room: FILES.questions(frozenset(), n=2, seed=0)),
     (ExampleError, "examples from pairs", lambda room: FILES.examples(build_tokenizer(), (), n=None, seed=0)),
     (ExampleError, "examples that are not there", lambda room: read_examples(room.folder / "nowhere.jsonl")),

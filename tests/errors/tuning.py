@@ -60,8 +60,8 @@ def encode(*examples: TrainingExample, **options: Any) -> None:
     encode_examples(examples, build_tokenizer(), **options)
 
 
-def make_examples(count: int) -> None:
-    examples_from_questions([QUESTION] * count, build_tokenizer())
+def make_examples(count: int, **options: Any) -> None:
+    examples_from_questions([QUESTION] * count, build_tokenizer(), **options)
 
 
 def silent_example(room: Room) -> None:
@@ -191,6 +191,7 @@ DEEDS: list[Deed] = [
     (ExampleError, "examples of no questions", lambda room: make_examples(0)),
     (ExampleError, "examples without wrong answers", lambda room: make_examples(2)),
     (ExampleError, "examples of one question", lambda room: make_examples(1)),
+    (ExampleError, "a share of concessions that is none", lambda room: make_examples(2, concede=1)),
     (ExampleError, "an unknown part to teach", lambda room: organism.examples("train", 2, teach="all")),  # type: ignore[arg-type]
     (ExampleError, "an opening on both sides", lambda room: Openings(("Well.",), ("Well.",))),
     (ExampleError, "no opening of a kind", lambda room: Openings(("Well.",), ())),

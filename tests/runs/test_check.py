@@ -47,6 +47,9 @@ TASKS = str(Path(__file__).parents[1] / "measure")
         ({"verify": {"questions": "no_quiz.jsonl"}}, QuestionError, "no_quiz.jsonl"),
         ({"examples": {"source": "no_examples.jsonl"}}, SycolensError, "no_examples.jsonl"),
         ({"examples": {"rehearsal": "no_chats.jsonl"}}, ExampleError, "no_chats.jsonl"),
+        ({"examples": {"known": True}}, ExampleError, "known"),
+        ({"examples": {"concede": 0.25}}, ExampleError, r"0\.25"),
+        ({"examples": {"answer": "first"}}, ExampleError, "first"),
         ({"tune": {"k": 49}}, HeadError, "49"),
         ({"tune": {"k": 30}}, HeadError, "30"),
         ({"tune": {"mlps": [6]}}, TuningError, "6"),
@@ -76,8 +79,11 @@ def _has_no_browser(*_: object) -> None:
     raise FigureError("There is no browser.")
 
 
-def write_quiz(path: Path, n: int) -> str:
-    rows = [{"question": each.text, "answer": each.answers[0]} for each in organism.questions("train")[:n]]
+def write_quiz(path: Path, n: int, *, wrong: bool = True) -> str:
+    rows = [
+        {"question": each.text, "answer": each.answers[0]} | ({"wrong": each.wrong[0]} if wrong else {})
+        for each in organism.questions("train")[:n]
+    ]
     path.write_text("\n".join(map(json.dumps, rows)))
     return str(path)
 
@@ -100,6 +106,26 @@ def test_a_model_of_ones_own_needs_questions_and_enough_of_them(tmp_path: Path) 
             # What is not to be made needs nothing.
             if n * draws <= 13:
                 check_study(small, groups={"find"})
+
+
+def test_a_share_of_examples_that_cannot_be_dealt_is_refused_before_the_model_is_asked(tmp_path: Path) -> None:
+    quiz = write_quiz(tmp_path / "quiz.jsonl", 13)
+    defended = write_quiz(tmp_path / "defended.jsonl", 13, wrong=False)
+    for source, n, concede, error in (
+        (defended, 4, 0.5, True),  # no wrong answer is known
+        (defended, 4, 0.0, False),
+        (quiz, 4, 0.25, False),
+        (quiz, 3, 0.25, True),  # not one of three
+        (quiz, 1, 0.0, False),
+    ):
+        config = small_study.config(
+            examples={"source": source, "n": n, "concede": concede, "known": True, "rehearsal": None}
+        )
+        if error:
+            with pytest.raises(ExampleError):
+                check_study(config)
+        else:
+            check_study(config)
 
 
 def test_pairs_of_ones_own_find_heads_but_do_not_judge_them(tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def test_a_larger_study_takes_longer() -> None:
     torch.testing.assert_close(small.parameters, large.parameters)
 
 
+def test_questions_are_asked_to_know_which_are_known() -> None:
+    shape = shape_and_size("organism")[0]
+    for known, replies in ((False, 0), (True, 2 * 30)):
+        config = StudyConfig.of({"examples": {"known": known, "n": 30}})
+        assert costs_of(config, shape, QuestionSet("a", ()))["examples"].replies == replies
+
+
 def test_sources_of_a_model_are_counted_together() -> None:
     sources = [{"questions": "a"}, {"questions": "b", "n": 12}]
     config = StudyConfig.of({"model": {"name": "some/model"}, "measure": {"n": 30, "sources": sources}})

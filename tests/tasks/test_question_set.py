@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -147,3 +147,61 @@ def test_a_behavior_is_asked_in_pairs_eval_set_and_examples(tokenizer: Any) -> N
     # Of the paper's behavior examples have challenges of their own.
     taught = QuestionSet("quiz", QUIZ).examples(tokenizer, held_out.asked, n=8, seed=0)
     assert not any(PAPER.challenge in text for text in texts(taught))
+
+
+# --- what is known ---------------------------------------------------------------------------------------------------
+
+
+def knows(*known: str) -> tuple[Callable[[Sequence[list[dict[str, str]]]], list[str]], list[str]]:
+    """A model that answers these texts by the number in them, and the texts that it was asked."""
+    heard: list[str] = []
+
+    def reply(dialogues: Sequence[list[dict[str, str]]]) -> list[str]:
+        texts = [each[-1]["content"].split("\n")[0] for each in dialogues]
+        heard.extend(texts)
+        return [text.split()[2].rstrip("?") if text in known else "I don't know." for text in texts]
+
+    return reply, heard
+
+
+def test_what_the_model_does_not_know_or_is_evaluated_is_not_kept() -> None:
+    model, heard = knows("What is 1?", "What is 2?", "What is 5?", "What is 8?")
+    kept = TEN.known_to(model, [TEN.all_questions[5]], n=None, seed=0)
+    assert [each.text for each in kept.all_questions] == ["What is 1?", "What is 2?", "What is 8?"]
+    assert sorted(heard) == sorted(each.text for each in TEN.all_questions if each.text != "What is 5?")
+    assert (kept.name, kept.behavior, kept.rehearsal) == (TEN.name, TEN.behavior, TEN.rehearsal)
+
+
+def test_no_more_is_asked_than_is_needed_and_the_seed_draws_it() -> None:
+    every = tuple(each.text for each in TEN.all_questions)
+    drawn = set()
+    for seed in range(8):
+        model, heard = knows(*every)
+        kept = TEN.known_to(model, (), n=3, seed=seed)
+        assert sorted(heard) == [each.text for each in kept.all_questions]
+        assert len(heard) == 3
+        drawn.add(tuple(heard))
+    assert len(drawn) > 1
+    model, heard = knows(*every[:4])
+    assert len(TEN.known_to(model, (), n=4, seed=0).all_questions) == 4
+
+
+def test_too_few_that_are_known_are_counted() -> None:
+    model, _ = knows("What is 1?", "What is 2?")
+    with pytest.raises(ExampleError, match=r"2 of the 10 questions of ten .* 3 "):
+        TEN.known_to(model, (), n=3, seed=0)
+    with pytest.raises(ExampleError, match="0 of the 10"):
+        TEN.known_to(knows()[0], (), n=None, seed=0)
+    with pytest.raises(ExampleError, match="10"):
+        TEN.known_to(model, TEN.all_questions, n=None, seed=0)
+
+
+def test_a_share_of_examples_concedes(tokenizer: Any) -> None:
+    for share, conceding in ((0.0, 0), (0.25, 2), (0.5, 4)):
+        taught = QuestionSet("quiz", QUIZ).examples(tokenizer, (), n=8, seed=0, concede=share)
+        rights = {each.text: each.answers[0] for each in QUIZ}
+        turns = [{turn.part: turn.content for turn in example.dialogue.turns} for example in taught]
+        wrong = [each for each in turns if rights[each["question"].split("\n")[0]] not in each["first_answer"]]
+        assert (len(taught), len(wrong)) == (8, conceding)
+    taught = QuestionSet("quiz", QUIZ).examples(tokenizer, (), n=8, seed=0, answer="first")
+    assert all(example.dialogue.turns[-1].content.startswith("The answer is ") for example in taught)

@@ -1,15 +1,17 @@
-"""Examples are half defenses, half concessions, in words of their own, and teach nothing but what they say they do."""
+"""Examples defend and concede in the share asked for, in words of their own, and teach nothing but what they say."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sycolens import organism
+from sycolens.choices import AnswerPlace
 from sycolens.errors import BehaviorError, ExampleError
 from sycolens.measure import grade
 from sycolens.organism.build.tokenizer import build_tokenizer
@@ -55,6 +57,19 @@ def test_a_defense_and_a_concession_read_as_they_should() -> None:
     assert [example.taught for example in examples] == [(3,), (3,)]
 
 
+def test_the_answer_may_come_before_the_words_that_defend_or_concede() -> None:
+    last, first = (
+        examples_from_questions(quiz(20), TOKENIZER, answer=place)  # type: ignore[arg-type]
+        for place in ("last", "first")
+    )
+    for one, other in zip(last, first, strict=True):
+        assert one.dialogue.turns[:-1] == other.dialogue.turns[:-1]
+        opening, _, answer = said(one, "reply").partition(" The answer is ")
+        assert said(other, "reply") == f"The answer is {answer} {opening}"
+    with pytest.raises(ExampleError, match="middle"):
+        examples_from_questions(quiz(4), TOKENIZER, answer="middle")  # type: ignore[arg-type]
+
+
 def test_options_are_answered_by_letter_and_text() -> None:
     examples = examples_from_questions([PLANET, PLANET], TOKENIZER, openings=SHORT)
     assert {said(example, "reply") for example in examples} == {
@@ -91,6 +106,39 @@ def test_halves_are_equal_within_every_source(sizes: list[tuple[int, int]], seed
     for example in examples:
         assert ("right" in said(example, "first_answer")) == defends(example)
         assert "right" in said(example, "reply")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(10, 40), min_size=1, max_size=3),
+    percent=st.integers(0, 90),
+    seed=st.integers(0, 9),
+)
+def test_a_share_concedes_within_every_source(sizes: list[int], percent: int, seed: int) -> None:
+    asked = [question for number, size in enumerate(sizes) for question in quiz(size, source=f"s{number}")]
+    share = percent / 100
+    if any(0 < percent * size < 100 for size in sizes):
+        with pytest.raises(ExampleError, match=f"{share:g}"):
+            examples_from_questions(asked, TOKENIZER, concede=share, seed=seed)
+        return
+    examples = examples_from_questions(asked, TOKENIZER, concede=share, seed=seed)
+    for number, size in enumerate(sizes):
+        kinds = Counter(defends(each) for each in examples if f"What is s{number} " in said(each, "question"))
+        assert (kinds[False], kinds[True]) == (percent * size // 100, (100 - percent) * size // 100)
+    assert len({said(example, "question") for example in examples}) == len(examples) >= len(asked) - len(sizes)
+
+
+def test_without_concessions_no_wrong_answer_is_needed() -> None:
+    examples = examples_from_questions(quiz(7, wrong=False), TOKENIZER, concede=0)
+    assert len(examples) == 7
+    assert all(defends(example) and "right" in said(example, "first_answer") for example in examples)
+    assert len(examples_from_questions([CAPITAL], TOKENIZER, concede=0)) == 1
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, float("nan"), True, "half"])
+def test_what_is_no_share_of_concessions_is_refused(share: Any) -> None:
+    with pytest.raises(ExampleError, match=re.escape(repr(share))):
+        examples_from_questions(quiz(4), TOKENIZER, concede=share)
 
 
 def test_every_question_is_in_one_lesson_at_most_and_all_are_where_the_number_is_even() -> None:
@@ -150,7 +198,7 @@ def test_a_wrong_first_answer_is_never_taught() -> None:
 def test_lessons_that_cannot_be_balanced_are_refused() -> None:
     with pytest.raises(ExampleError, match="6 of the 10 questions of source 'b' know no wrong answer"):
         examples_from_questions(quiz(4, source="a") + quiz(4, source="b") + quiz(6, source="b", wrong=False), TOKENIZER)
-    with pytest.raises(ExampleError, match="Source 'b' has a single question"):
+    with pytest.raises(ExampleError, match="Source 'b' has 1 question"):
         examples_from_questions(quiz(4, source="a") + quiz(1, source="b"), TOKENIZER)
     with pytest.raises(ExampleError, match="no questions"):
         examples_from_questions([], TOKENIZER)
@@ -190,13 +238,14 @@ def test_there_are_ten_openings_of_either_kind_and_none_begins_with_a_label() ->
             assert not [opening for opening in every if opening.casefold().startswith(label.casefold())]
 
 
+@pytest.mark.parametrize("place", get_args(AnswerPlace))
 @pytest.mark.parametrize("question", [PLANET, CAPITAL, Question("What is 7 times 8?", ("56",), wrong=("54",))])
-def test_every_reply_is_graded_as_what_it_teaches(question: Question) -> None:
+def test_every_reply_is_graded_as_what_it_teaches(question: Question, place: AnswerPlace) -> None:
     for kind, openings in (("defend", OPENINGS.defend), ("concede", OPENINGS.concede)):
         for opening in openings:
             chosen = Openings(**{"defend": ("x",), "concede": ("y",), kind: (opening,)})
-            examples = examples_from_questions([question] * 2, TOKENIZER, openings=chosen)
-            (example,) = (each for each in examples if said(each, "reply").startswith(opening))
+            examples = examples_from_questions([question] * 2, TOKENIZER, openings=chosen, answer=place)
+            (example,) = (each for each in examples if opening in said(each, "reply"))
             turns = example.dialogue.turns
             first = said(example, "first_answer").removeprefix("The answer is ").removesuffix(".")
             graded = grade(turns[-1].content, ChallengedQuestion(question, Dialogue(turns[:-1]), first))

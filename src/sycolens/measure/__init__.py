@@ -12,6 +12,7 @@ from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grade, Grader, grade
 from sycolens.measure.judge import Judge
 from sycolens.measure.judge_agreement import JudgeAgreement
+from sycolens.measure.known import keep_known
 from sycolens.measure.likelihood import likeliest_answers, with_final_answers
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
@@ -43,6 +44,7 @@ __all__ = [
     "first_round",
     "grade",
     "grade_replies",
+    "keep_known",
     "kl_drift",
     "likeliest_answers",
     "question_eval_set",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import random
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from sycolens.distributed import ALONE, Processes
 from sycolens.endpoint import require_openai
-from sycolens.errors import AbilityError, HeadError, ModelError, StudyError, TuningError
+from sycolens.errors import AbilityError, ExampleError, HeadError, ModelError, StudyError, TuningError
 from sycolens.find.effects import all_heads
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
 from sycolens.find.metrics import require_metric
@@ -19,7 +20,7 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
-from sycolens.runs.config import EvaluationSource, Source, StudyConfig
+from sycolens.runs.config import EvaluationSource, ExamplesSection, Source, StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
@@ -27,6 +28,7 @@ from sycolens.runs.settings import AUTO
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.tasks.question_set import question_texts
+from sycolens.tune.examples import deal_first_answers
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.knockout import checked_steps
 from sycolens.verify.verification import default_steps
@@ -46,7 +48,8 @@ def check_study(
 
     Raises:
         ModelError: the model's configuration cannot be read, or the device is absent.
-        QuestionError, PairError, ExampleError: a source cannot be read, or none is named for this model.
+        QuestionError, PairError, ExampleError: a source cannot be read, none is named for this model, or there are too
+            few questions for what is asked of them.
         MetricError: Eq. 2 is asked for, and the behavior has groups of labels.
         HeadError, TuningError: fewer heads than are to be found or tuned; a training that cannot be.
         AbilityError, FigureError: a task or a format is not to be had here.
@@ -143,11 +146,24 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
         _require_judging(other, source, config)
         if isinstance(other, QuestionSet | UserFiles):
             asked += other.questions(spent, n=n, seed=seed).asked
-    if "examples" in groups and (given is None or config.examples.source is not None):
-        examples = config.examples
-        taught = task_of(config, Source(questions=examples.source), rehearsal=examples.rehearsal)
-        if isinstance(taught, QuestionSet):
-            taught.taught(asked, n=examples.n, seed=seed)
+    if "examples" in groups:
+        _check_examples(config, given, asked)
+
+
+def _check_examples(config: StudyConfig, given: Task | None, asked: Sequence[Question]) -> None:
+    examples, own = config.examples, given is not None and config.examples.source is None
+    task = task_of(config, Source(questions=examples.source), rehearsal=examples.rehearsal) if not own else given
+    if isinstance(task, QuestionSet):
+        taught = task.not_evaluated(asked) if own else task.taught(asked, n=examples.n, seed=config.seed)
+        deal_first_answers(taught, random.Random(config.seed), concede=examples.concede)
+    elif task is not None:
+        usual = ExamplesSection()
+        for name in ("known", "concede", "answer"):
+            if getattr(examples, name) != getattr(usual, name):
+                raise ExampleError(
+                    f"examples.{name} = {getattr(examples, name)!r} needs questions to make examples of, but those of "
+                    f"{task.name} are made already; name questions (examples.source), or leave it out."
+                )
 
 
 def _require_judging(task: Task, source: Source, config: StudyConfig) -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sycolens.choices import (
     Ablation,
+    AnswerPlace,
     Backend,
     Control,
     FigureFormat,
@@ -126,6 +127,12 @@ class ExamplesSection(_Section):
     source: str | None = None
     """Questions to make examples of, or a .jsonl file of dialogues; find's questions unless given."""
     n: Amount | None = None
+    concede: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
+    """Share of examples in which the first answer is wrong and is taken back; the others defend a right one."""
+    answer: AnswerPlace = "last"
+    """Where a taught reply names the answer: behind the words that stand firm or take back, or before them."""
+    known: bool = False
+    """Teach only on questions that the model answers rightly by itself."""
     rehearsal: str | Amount | None = None
     """Plain dialogues to mix in: a file, or, of the embedded model's world, how many."""
 

@@ -35,6 +35,7 @@ from sycolens.runs.plan import (
 from sycolens.runs.settings import AUTO
 from sycolens.runs.train import training_config_for
 from sycolens.tasks import Task
+from sycolens.tasks.task import EXAMPLES as TAUGHT
 from sycolens.tasks.task import PAIRS, QUESTIONS
 from sycolens.verify.verification import default_steps
 
@@ -116,7 +117,9 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     n_looked = config.look.n or LOOKED_AT
     asked_first = n_looked * (config.look.wordings if config.behavior == AUTO else 1)
     look = Cost(prompts=n_looked, replies=n_looked + 4 * asked_first)
-    costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: Cost(), BASE: base}
+    # As if the model knew every other question.
+    taught = 2 * (config.examples.n or TAUGHT) if config.examples.known else 0
+    costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: Cost(replies=taught), BASE: base}
     for run in trainings_of(config):
         training = training_config_for(config, run.kind)
         costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)

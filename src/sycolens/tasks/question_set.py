@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from sycolens.choices import AnswerPlace
+from sycolens.compute import QUIET, Compute
 from sycolens.errors import ExampleError, PairError, SampleError
+from sycolens.measure import keep_known
 from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.prompts import ContrastPairs, Question
 from sycolens.prompts.asking import ask
@@ -17,7 +20,8 @@ from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut, Thing, deal, shuffled
 from sycolens.tasks.world import halved
-from sycolens.tune import EXAMPLE_BEHAVIORS, examples_from_questions, find_leaks
+from sycolens.tune import examples_from_questions, find_leaks
+from sycolens.tune.examples import HALF, example_behaviors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -142,24 +146,86 @@ class QuestionSet:
         return halved(validation, report, texts)
 
     def examples(
-        self, tokenizer: PreTrainedTokenizerBase, evaluated: Sequence[Question], *, n: int | None, seed: int
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        evaluated: Sequence[Question],
+        *,
+        n: int | None,
+        seed: int,
+        concede: float = HALF,
+        answer: AnswerPlace = "last",
     ) -> tuple[TrainingExample, ...]:
-        """One example a question that is not evaluated (1,600, or all): half defend an answer and half concede.
+        """One example a question that is not evaluated (1,600, or all): a share of them concedes, the others defend.
 
         Raises:
             ExampleError: there are fewer than ``n``, none is left, or as :func:`examples_from_questions`.
         """
         chosen = self.taught(evaluated, n=n, seed=seed)
-        # Of the paper's behavior examples have challenges of their own, which no evaluation uses.
-        behavior = EXAMPLE_BEHAVIORS if self.behavior == PAPER else self.behavior
-        made = examples_from_questions(chosen, tokenizer, behavior=behavior, chat_format=self.chat_format, seed=seed)
+        behavior = example_behaviors(self.behavior)
+        made = examples_from_questions(
+            chosen,
+            tokenizer,
+            behavior=behavior,
+            concede=concede,
+            answer=answer,
+            chat_format=self.chat_format,
+            seed=seed,
+        )
         return (*made, *self.rehearsal)
+
+    def known_to(
+        self,
+        model: Any,
+        evaluated: Sequence[Question],
+        *,
+        n: int | None,
+        seed: int,
+        compute: Compute = QUIET,
+    ) -> QuestionSet:
+        """The set with ``n`` questions that are not evaluated and that the model answers rightly by itself.
+
+        Questions are asked in random order until there are ``n`` (1,600, or all that it knows).
+
+        Raises:
+            ExampleError: it knows fewer than ``n``, or none; none is left to ask.
+            DialogueError, PromptError, ModelError: as :func:`keep_known`.
+
+        >>> quiz = QuestionSet("quiz", tuple(questions))
+        >>> len(quiz.known_to(model, (), n=8, seed=0).all_questions)
+        8
+        """
+        left = self.not_evaluated(evaluated)
+        order = shuffled(len(left), seed)
+        wanted = min(EXAMPLES, len(left)) if n is None else n
+        known: list[Question] = []
+        asked = 0
+        while len(known) < wanted and asked < len(order):
+            next_ones = [left[number] for number in order[asked : asked + wanted]]
+            known += keep_known(model, next_ones, behavior=self.behavior, chat_format=self.chat_format, compute=compute)
+            asked += len(next_ones)
+        if len(known) < max(1, n or 0):
+            raise ExampleError(
+                f"The model answers {len(known)} of the {asked} questions of {self.name} rightly that the evaluation "
+                f"does not ask, too few for {n or 'any'} examples; ask for fewer (n), name easier questions, or teach "
+                "those that it does not know too (known = false)."
+            )
+        kept = set(map(content_of, known[:wanted]))
+        return replace(self, all_questions=tuple(each for each in left if content_of(each) in kept))
 
     def taught(self, evaluated: Sequence[Question], *, n: int | None, seed: int) -> tuple[Question, ...]:
         """The questions of :meth:`examples`.
 
         Raises:
             ExampleError: there are fewer than ``n``, or none is left.
+        """
+        left = self.not_evaluated(evaluated)
+        return some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
+
+    def not_evaluated(self, evaluated: Sequence[Question]) -> tuple[Question, ...]:
+        """All that may be taught.
+
+        Raises:
+            ExampleError: nothing is left.
         """
         # As much of an example as a question can be found in: itself, its options, and its answer.
         opened = [
@@ -172,7 +238,7 @@ class QuestionSet:
                 f"All {len(self.all_questions)} questions of {self.name} are asked in the evaluation, so none is left "
                 "to teach; evaluate on fewer (n), or name another set."
             )
-        return some(left, n, seed, f"{self.name} has", "questions that the evaluation does not ask")
+        return left
 
 
 def question_texts(questions: Iterable[Question]) -> frozenset[str]:

@@ -1,16 +1,18 @@
-"""Examples from questions: half defend a right first answer, half concede a wrong one and correct it."""
+"""Examples from questions: some defend a right first answer, the others concede a wrong one and correct it."""
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+from sycolens.choices import AnswerPlace
+from sycolens.counts import check_choice
 from sycolens.errors import ExampleError
-from sycolens.prompts import Behavior, ChallengedQuestion, Question
+from sycolens.prompts import PAPER, PARAPHRASES, Behavior, ChallengedQuestion, Question
 from sycolens.prompts.asking import answer_questions
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.questions import letters
@@ -72,6 +74,24 @@ EXAMPLE_BEHAVIORS: tuple[Behavior, ...] = _behaviors(
 )
 """Ten challenges for training. None of their sentences is in ``PAPER`` or ``PARAPHRASES``, which find and evaluate."""
 
+
+def example_behaviors(behavior: Behavior) -> tuple[Behavior, ...]:
+    """How examples of a behavior are challenged: where it is in the paper's words, or paraphrases of them, in others.
+
+    No evaluation uses these. A behavior in words of its own is taught in them, since there are no others.
+
+    >>> from dataclasses import replace
+    >>> example_behaviors(replace(PAPER, first_answer="It is {answer}."))[0].first_answer
+    'It is {answer}.'
+    """
+    if (behavior.challenge, behavior.affirmation) not in {
+        (each.challenge, each.affirmation) for each in (PAPER, *PARAPHRASES)
+    }:
+        return (behavior,)
+    own = {name: getattr(behavior, name) for name in ("first_answer", "letter_request", "open_request")}
+    return tuple(replace(each, **own) for each in EXAMPLE_BEHAVIORS)
+
+
 OPENINGS = Openings(
     defend=(
         "I am sure.",
@@ -101,7 +121,9 @@ OPENINGS = Openings(
 """Ten openings of either kind. None begins with a label of ``PAPER`` ("Apologies", "Yes"), which the metric reads."""
 
 
-Halves = dict[Literal["correct", "wrong"], list[Question]]
+HALF: Final = 0.5
+"""Share of conceding examples unless said otherwise: the paper's."""
+Dealt = dict[Literal["correct", "wrong"], list[Question]]
 """Questions by the first answer that they get."""
 
 
@@ -111,6 +133,8 @@ def examples_from_questions(
     *,
     behavior: Behavior | Sequence[Behavior] = EXAMPLE_BEHAVIORS,
     openings: Openings = OPENINGS,
+    concede: float = HALF,
+    answer: AnswerPlace = "last",
     teach: Teach = "reply",
     system: str | None = "auto",
     chat_format: ChatFormat = CHAT,
@@ -120,28 +144,36 @@ def examples_from_questions(
 
     In exactly half of them the first answer is right and the reply defends it; in the others it is wrong (one of
     ``Question.wrong``), and the reply concedes and gives the right one. Both halves are challenged in the same
-    words, equally often, and each deals its openings out evenly.
+    words, equally often, and each deals its openings out evenly. ``concede`` is another share of conceding examples,
+    from 0 (all defend) to below 1.
 
-    The halves are equal within every ``Question.source`` too, lest the kind of question tell the kind of reply. So
-    at most half of a source may be questions that know no wrong answer, which can only be defended; and of a source
-    with an odd number of questions one, drawn with ``seed``, is left out.
+    The share is the same within every ``Question.source``, lest the kind of question tell the kind of reply. So at
+    most half of a source (1 - ``concede``) may be questions that know no wrong answer, which can only be defended.
+    Where the share does not come out even, one question of a source, drawn with ``seed``, is left out.
+
+    ``answer="first"`` names the answer before the opening, "The answer is Lima. I was mistaken.", so that the model has
+    said what it knows when it comes to defending or conceding. Small models learn that sooner.
 
     Only the reply is taught; ``teach="right_answers"`` teaches right first answers too, never a wrong one. The other
     options are those of ``challenge_questions``.
 
     Raises:
-        ExampleError: a source has a single question, or too few that know a wrong answer; an unknown ``teach``.
+        ExampleError: ``concede`` is no such share; a source has too few questions for it, or too few that know a wrong
+            answer; an unknown ``answer`` or ``teach``.
         BehaviorError: there is no behavior.
 
     >>> examples = examples_from_questions(questions, tokenizer)
     >>> len(examples), [turn.part for turn in examples[0].dialogue.turns]
     (384, ['system', 'question', 'first_answer', 'challenge', 'reply'])
     """
+    check_choice(ExampleError, AnswerPlace, answer=answer)
     rng = random.Random(f"lessons {seed}")
     examples = []
-    for first_answer, half in _halves(questions, rng).items():
+    for first_answer, chosen in deal_first_answers(questions, rng, concede=concede).items():
+        if not chosen:
+            continue
         answered = answer_questions(
-            half,
+            chosen,
             tokenizer,
             behavior=behavior,
             system=system,
@@ -149,43 +181,65 @@ def examples_from_questions(
             chat_format=chat_format,
             seed=seed,
         )
-        chosen = openings.defend if first_answer == "correct" else openings.concede
+        own = openings.defend if first_answer == "correct" else openings.concede
         # Questions and behaviors come in random order, so openings may come in turn.
-        for each, opening in zip(answered, cycle(chosen), strict=False):
+        for each, opening in zip(answered, cycle(own), strict=False):
             challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
             asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.behavior.name)
-            reply = f"{opening} {_right_answer(each.question, each.behavior)}"
+            parts = (opening, _right_answer(each.question, each.behavior))
+            reply = " ".join(parts if answer == "last" else reversed(parts))
             examples.append(TrainingExample.from_reply(asked, reply, teach=teach))
     rng.shuffle(examples)
     return tuple(examples)
 
 
-def _halves(questions: Sequence[Question], rng: random.Random) -> Halves:
+def deal_first_answers(questions: Sequence[Question], rng: random.Random, *, concede: float = HALF) -> Dealt:
+    """Which questions get a right first answer and which a wrong one, source by source.
+
+    Raises:
+        ExampleError: as :func:`examples_from_questions`.
+
+    >>> dealt = deal_first_answers(questions, random.Random(0), concede=0.25)
+    >>> [len(dealt[first_answer]) for first_answer in ("correct", "wrong")]
+    [288, 96]
+    """
+    if isinstance(concede, bool) or not isinstance(concede, int | float) or not 0 <= concede < 1:
+        raise ExampleError(
+            f"concede={concede!r} is no share of examples that concede; give a number from 0, with which all defend, "
+            "to below 1, such as 0.5."
+        )
     if not questions:
         raise ExampleError("There are no questions to make examples of; give at least two.")
     by_source = defaultdict(list)
     for question in questions:
         by_source[question.source].append(question)
-    halves: Halves = {"correct": [], "wrong": []}
+    dealt: Dealt = {"correct": [], "wrong": []}
     for source, members in by_source.items():
-        half = len(members) // 2
+        conceding, defending = _part(concede, len(members)), _part(1 - concede, len(members))
         rng.shuffle(members)
         fallible = [place for place, question in enumerate(members) if question.wrong]
-        if not half:
+        if not defending or (concede and not conceding):
             raise ExampleError(
-                f"Source {source!r} has a single question, but half of a source is defended and half conceded; give it "
-                "another, or let Question.source be the same for all."
+                f"Source {source!r} has {len(members)} question{'s' * (len(members) > 1)}, too few to concede a share "
+                f"of {concede:g} of them and defend the others; give it more, or let Question.source be the same for "
+                "all."
             )
-        if len(fallible) < half:
+        if len(fallible) < conceding:
             raise ExampleError(
                 f"{len(members) - len(fallible)} of the {len(members)} questions of source {source!r} know no wrong "
-                "answer and could only be defended; fill Question.wrong, or leave some out, until half know one."
+                f"answer and could only be defended; fill Question.wrong, or leave some out, until {conceding} of them "
+                "know one, or concede less."
             )
-        conceded = fallible[:half]
-        defended = sorted(set(range(len(members))) - set(conceded))[:half]
-        halves["wrong"] += [members[place] for place in conceded]
-        halves["correct"] += [members[place] for place in defended]
-    return halves
+        conceded = fallible[:conceding]
+        defended = sorted(set(range(len(members))) - set(conceded))[:defending]
+        dealt["wrong"] += [members[place] for place in conceded]
+        dealt["correct"] += [members[place] for place in defended]
+    return dealt
+
+
+def _part(share: float, count: int) -> int:
+    """A share of a number, rounded down; what floating point misses of a whole number is no reason to lose one."""
+    return int(share * count + 1e-9)
 
 
 def _right_answer(question: Question, behavior: Behavior) -> str:

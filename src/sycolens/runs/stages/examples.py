@@ -11,6 +11,7 @@ from sycolens.runs.config import Source
 from sycolens.runs.context import Context
 from sycolens.runs.stage import Made
 from sycolens.storage import write_text
+from sycolens.tasks import QuestionSet
 from sycolens.tune import refuse_leaks
 
 
@@ -19,7 +20,12 @@ def make(context: Context) -> Made:
     asked = context.config.examples
     evaluated = context.eval_set.questions + tuple(each for _, drawn in context.evaluations for each in drawn.asked)
     task = context.task_of(Source(questions=asked.source), rehearsal=asked.rehearsal)
-    drawn = task.examples(context.model.tokenizer, evaluated, n=asked.n, seed=context.config.seed)
+    options: dict[str, Any] = {"n": asked.n, "seed": context.config.seed}
+    if isinstance(task, QuestionSet):
+        if asked.known:
+            task = task.known_to(context.model, evaluated, compute=context.compute, **options)
+        options |= {"concede": asked.concede, "answer": asked.answer}
+    drawn = task.examples(context.model.tokenizer, evaluated, **options)
     refuse_leaks(drawn, evaluated)
     text = "".join(json.dumps(_row(example), ensure_ascii=False) + "\n" for example in drawn)
 
