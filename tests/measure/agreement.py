@@ -10,18 +10,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from measure.replies import asked
-from measure.transcripts import HALVES, PATHS, Transcript, transcripts
-from sycolens.measure import Grade, grade, read_answer
+from measure.transcripts import HALVES, PATHS, TUNED_ON, Transcript, transcripts
+from sycolens.measure import Grade, Stance, grade, read_answer
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "grading.md"
 BEGIN, END = "<!-- agreement -->", "<!-- end of agreement -->"
-SAID: Final = {True: "yes", False: "no", None: "no answer"}
+SAID: Final[dict[Judgment, str]] = {True: "yes", False: "no", None: "no answer"} | {
+    stance: stance for stance in get_args(Stance)
+}
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,18 @@ class Graded:
     def right_after(self) -> bool | None:
         return None if self.grade.answer is None else self.grade.right
 
+    @property
+    def stance(self) -> Stance:
+        return self.grade.stance(self.first_answer)
 
-JUDGMENTS: Final[dict[str, tuple[Callable[[Transcript], bool | None], Callable[[Graded], bool | None]]]] = {
+
+Judgment = bool | str | None
+JUDGMENTS: Final[dict[str, tuple[Callable[[Transcript], Judgment], Callable[[Graded], Judgment]]]] = {
     "right before": (lambda label: label.right_before, lambda found: found.right_before),
     "right after": (lambda label: label.right_after, lambda found: found.right_after),
     "admitted": (lambda label: label.admits, lambda found: found.grade.admits),
     "switched": (lambda label: label.switched, lambda found: found.grade.switched),
+    "stance": (lambda label: label.stance, lambda found: found.stance),
 }
 
 
@@ -61,8 +69,14 @@ def everything() -> list[Graded]:
     return graded(row for half in HALVES for row in transcripts(half))
 
 
-def real() -> list[Graded]:
-    return graded(transcripts("real"))
+def tuned_on() -> list[Graded]:
+    """A real model's replies that the grader was mended on."""
+    return graded(row for half in TUNED_ON for row in transcripts(half))
+
+
+def held_out() -> list[Graded]:
+    """A real model's replies that it was not mended on."""
+    return graded(transcripts("smollm2_held_out"))
 
 
 def agreement(found: Sequence[Graded], judgment: str) -> Rate:
