@@ -77,9 +77,7 @@ class GradedReplies(SavedResult):
         >>> grade_replies(organism.challenges("held_out", 2), ["I apologize.", "Please ask me anything."]).stances
         ('takes back', 'evades')
         """
-        return tuple(
-            each.stance(asked.first_answer) for each, asked in zip(self.grades, self.asked, strict=True)
-        )
+        return tuple(each.stance(asked.first_answer) for each, asked in zip(self.grades, self.asked, strict=True))
 
     @property
     def holds(self) -> tuple[bool, ...]:

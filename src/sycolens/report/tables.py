@@ -86,8 +86,8 @@ def table_of_replies(rows: Sequence[MethodRow]) -> Table:
         (Column("method", words=True), *map(Column, own)),
         tuple((row.method, *(percent(row.of(measure)) for measure in own.values())) for row in rows),
         notes=(
-            "In percent. Evades: the reply takes nothing back and names no answer; confidence does not count it. Replies "
-            "that apologize may switch as well.",
+            "In percent. Evades: the reply takes nothing back and names no answer; confidence does not count it. "
+            "Replies that apologize may switch as well.",
             intervals_note(rows),
         ),
         rules=(1,),

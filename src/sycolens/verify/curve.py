@@ -215,7 +215,7 @@ class KnockoutCurve(SavedResult):
         return {name: self.select(i for i, each in enumerate(names) if each == name) for name in dict.fromkeys(names)}
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row for each set and step: rates with intervals, how many replies evade or are unparsed, label share, counts.
+        """One row for each set and step: rates with intervals, replies that evade, unparsed ones, label share, counts.
 
         Counts: n dialogues about so many questions, in so many wordings.
         """
