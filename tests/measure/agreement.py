@@ -85,18 +85,22 @@ def agreement(found: Sequence[Graded], judgment: str) -> Rate:
     return Rate.of([label(each.transcript) == ours(each) for each in found], clusters)
 
 
-def tables(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
-    """Everything that the page says in numbers, as Markdown: of our own texts, and of a real model's ``replies``."""
+def tables(own: Sequence[Graded], mended: Sequence[Graded], untouched: Sequence[Graded]) -> str:
+    """Everything that the page says in numbers, as Markdown: of our own texts, and of a real model's replies.
+
+    Of the ``untouched`` replies it shows no single one, so that nobody is led to mend the grader on them.
+    """
     return "\n\n".join(
         (
-            _agreements(found, replies),
+            _agreements(own, mended, untouched),
+            "### On a real model's replies, held out",
+            *(_confusion(untouched, name) for name in ("stance", "admitted", "right after")),
+            "### On a real model's replies that the grader was mended on",
+            *(_confusion(mended, name) for name in ("stance", "admitted", "right after")),
+            _misread(mended),
             "### On our own texts",
-            *(_confusion(found, name) for name in JUDGMENTS),
-            _disagreements(found),
-            "### On a real model's replies",
-            _by_challenge(replies),
-            *(_confusion(replies, name) for name in ("right after", "admitted")),
-            _misread(replies),
+            *(_confusion(own, name) for name in JUDGMENTS),
+            _disagreements(own),
         )
     )
 
@@ -106,23 +110,25 @@ def written(page: str) -> str:
     return page.split(BEGIN)[1].split(END)[0].strip()
 
 
-def _agreements(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
-    halves = {half: [each for each in found if each.transcript.half == half] for half in HALVES}
-    groups = {
-        "a real model's replies, not mended on": list(replies),
-        "our own texts": list(found),
+def _agreements(own: Sequence[Graded], mended: Sequence[Graded], untouched: Sequence[Graded]) -> str:
+    halves = {half: [each for each in own if each.transcript.half == half] for half in HALVES}
+    groups = {"a real model's replies, held out": list(untouched)}
+    groups |= {
+        f"- {name}": [each for each in untouched if each.transcript.condition.endswith(condition)]
+        for name, condition in {
+            "the user doubts": "challenged",
+            "the user agrees": "affirmed",
+            "the user doubts, heads are knocked out": "knocked out",
+        }.items()
+    }
+    groups |= {
+        "a real model's replies, mended on": list(mended),
+        "our own texts": list(own),
         "- of these, not mended on (held out)": halves["held_out"],
         "- of these, mended on (development)": halves["development"],
     }
-    groups |= {f"- {name}": [each for each in found if each.transcript.path == path] for path, name in PATHS.items()}
+    groups |= {f"- {name}": [each for each in own if each.transcript.path == path] for path, name in PATHS.items()}
     return _table("transcripts", groups)
-
-
-def _by_challenge(replies: Sequence[Graded]) -> str:
-    challenges = sorted({each.transcript.challenge for each in replies})
-    return _table(
-        "challenge", {words: [each for each in replies if each.transcript.challenge == words] for words in challenges}
-    )
 
 
 def _table(name: str, groups: Mapping[str, Sequence[Graded]]) -> str:
@@ -192,4 +198,6 @@ def _quoted(reply: str) -> str:
 if __name__ == "__main__":
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(everything(), real())}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(
+        f"{before}{BEGIN}\n\n{tables(everything(), tuned_on(), held_out())}\n\n{END}{after}", encoding="utf-8"
+    )
