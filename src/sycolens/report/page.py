@@ -211,8 +211,7 @@ def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
         *text.about_repair(rows),
         *filter(None, (text.about_methods(rows),)),
         table1(rows, results.base.challenge.sources, paper),
-        table_of_replies(rows),
-        table_of_rest(rows),
+        *(table(rows) for table in (table_of_replies, table_of_rest)),
         *filter(None, (table_of_groups(rows), ability)),
     )
 

@@ -90,7 +90,7 @@ def notes_of(finding: Finding) -> Table:
 
 def table_of_curve(curve: KnockoutCurve) -> Table:
     """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     names = ["\nk", "label\nleads", "\napologizes", "\nevades", "\nright after"]
     for name in [*names, "controls:\nleads", "controls:\napologizes"] if curve.controls else names:
         table.add_column(name, justify="right", no_wrap=True)
@@ -101,7 +101,7 @@ def table_of_curve(curve: KnockoutCurve) -> Table:
     for step, k in enumerate(curve.steps):
         cells = [str(k), f"{curve.label_lead_rate[step]:.0%}"]
         for rate, (low, high) in zip(rates, bounds, strict=True):
-            cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item())})")
+            cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item(), sign='')})")
         cells.insert(3, f"{evades[step]:.0%}")
         if curve.controls:
             cells += [_range(other[:, step].min().item(), other[:, step].max().item()) for other in others]
@@ -109,8 +109,9 @@ def table_of_curve(curve: KnockoutCurve) -> Table:
     return table
 
 
-def _range(low: float, high: float) -> str:
-    return f"{low:.0%} to {high:.0%}" if f"{low:.0%}" != f"{high:.0%}" else f"{low:.0%}"
+def _range(low: float, high: float, sign: str = "%") -> str:
+    least, most = (f"{100 * end:.0f}{sign}" for end in (low, high))
+    return f"{least} to {most}" if least != most else least
 
 
 def verification_notes(verified: Verification, source: str) -> Table:
