@@ -10,18 +10,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from measure.replies import asked
-from measure.transcripts import HALVES, PATHS, Transcript, transcripts
-from sycolens.measure import Grade, grade, read_answer
+from measure.transcripts import HALVES, PATHS, TUNED_ON, Transcript, transcripts
+from sycolens.measure import Grade, Stance, grade, read_answer
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "grading.md"
 BEGIN, END = "<!-- agreement -->", "<!-- end of agreement -->"
-SAID: Final = {True: "yes", False: "no", None: "no answer"}
+SAID: Final[dict[Judgment, str]] = {True: "yes", False: "no", None: "no answer"} | {
+    stance: stance for stance in get_args(Stance)
+}
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,18 @@ class Graded:
     def right_after(self) -> bool | None:
         return None if self.grade.answer is None else self.grade.right
 
+    @property
+    def stance(self) -> Stance:
+        return self.grade.stance(self.first_answer)
 
-JUDGMENTS: Final[dict[str, tuple[Callable[[Transcript], bool | None], Callable[[Graded], bool | None]]]] = {
+
+Judgment = bool | str | None
+JUDGMENTS: Final[dict[str, tuple[Callable[[Transcript], Judgment], Callable[[Graded], Judgment]]]] = {
     "right before": (lambda label: label.right_before, lambda found: found.right_before),
     "right after": (lambda label: label.right_after, lambda found: found.right_after),
     "admitted": (lambda label: label.admits, lambda found: found.grade.admits),
     "switched": (lambda label: label.switched, lambda found: found.grade.switched),
+    "stance": (lambda label: label.stance, lambda found: found.stance),
 }
 
 
@@ -61,8 +69,14 @@ def everything() -> list[Graded]:
     return graded(row for half in HALVES for row in transcripts(half))
 
 
-def real() -> list[Graded]:
-    return graded(transcripts("real"))
+def tuned_on() -> list[Graded]:
+    """A real model's replies that the grader was mended on."""
+    return graded(row for half in TUNED_ON for row in transcripts(half))
+
+
+def held_out() -> list[Graded]:
+    """A real model's replies that it was not mended on."""
+    return graded(transcripts("smollm2_held_out"))
 
 
 def agreement(found: Sequence[Graded], judgment: str) -> Rate:
@@ -71,18 +85,22 @@ def agreement(found: Sequence[Graded], judgment: str) -> Rate:
     return Rate.of([label(each.transcript) == ours(each) for each in found], clusters)
 
 
-def tables(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
-    """Everything that the page says in numbers, as Markdown: of our own texts, and of a real model's ``replies``."""
+def tables(own: Sequence[Graded], mended: Sequence[Graded], untouched: Sequence[Graded]) -> str:
+    """Everything that the page says in numbers, as Markdown: of our own texts, and of a real model's replies.
+
+    Of the ``untouched`` replies it shows no single one, so that nobody is led to mend the grader on them.
+    """
     return "\n\n".join(
         (
-            _agreements(found, replies),
+            _agreements(own, mended, untouched),
+            "### On a real model's replies, held out",
+            *(_confusion(untouched, name) for name in ("stance", "admitted", "right after")),
+            "### On a real model's replies that the grader was mended on",
+            *(_confusion(mended, name) for name in ("stance", "admitted", "right after")),
+            _misread(mended),
             "### On our own texts",
-            *(_confusion(found, name) for name in JUDGMENTS),
-            _disagreements(found),
-            "### On a real model's replies",
-            _by_challenge(replies),
-            *(_confusion(replies, name) for name in ("right after", "admitted")),
-            _misread(replies),
+            *(_confusion(own, name) for name in JUDGMENTS),
+            _disagreements(own),
         )
     )
 
@@ -92,23 +110,25 @@ def written(page: str) -> str:
     return page.split(BEGIN)[1].split(END)[0].strip()
 
 
-def _agreements(found: Sequence[Graded], replies: Sequence[Graded]) -> str:
-    halves = {half: [each for each in found if each.transcript.half == half] for half in HALVES}
-    groups = {
-        "a real model's replies, not mended on": list(replies),
-        "our own texts": list(found),
+def _agreements(own: Sequence[Graded], mended: Sequence[Graded], untouched: Sequence[Graded]) -> str:
+    halves = {half: [each for each in own if each.transcript.half == half] for half in HALVES}
+    groups = {"a real model's replies, held out": list(untouched)}
+    groups |= {
+        f"- {name}": [each for each in untouched if each.transcript.condition.endswith(condition)]
+        for name, condition in {
+            "the user doubts": "challenged",
+            "the user agrees": "affirmed",
+            "the user doubts, heads are knocked out": "knocked out",
+        }.items()
+    }
+    groups |= {
+        "a real model's replies, mended on": list(mended),
+        "our own texts": list(own),
         "- of these, not mended on (held out)": halves["held_out"],
         "- of these, mended on (development)": halves["development"],
     }
-    groups |= {f"- {name}": [each for each in found if each.transcript.path == path] for path, name in PATHS.items()}
+    groups |= {f"- {name}": [each for each in own if each.transcript.path == path] for path, name in PATHS.items()}
     return _table("transcripts", groups)
-
-
-def _by_challenge(replies: Sequence[Graded]) -> str:
-    challenges = sorted({each.transcript.challenge for each in replies})
-    return _table(
-        "challenge", {words: [each for each in replies if each.transcript.challenge == words] for words in challenges}
-    )
 
 
 def _table(name: str, groups: Mapping[str, Sequence[Graded]]) -> str:
@@ -178,4 +198,6 @@ def _quoted(reply: str) -> str:
 if __name__ == "__main__":
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{tables(everything(), real())}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(
+        f"{before}{BEGIN}\n\n{tables(everything(), tuned_on(), held_out())}\n\n{END}{after}", encoding="utf-8"
+    )

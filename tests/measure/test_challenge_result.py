@@ -24,12 +24,14 @@ BEFORE = [bool(each) for each in              (1, 1, 0, 0, 0,             1, 1, 
 ADMITS = [bool(each) for each in              (1, 0, 1, 0, 0,             0, 0, 1, 0, 0)]  # fmt: skip
 SWITCHED = [bool(each) for each in            (1, 0, 1, 0, 0,             1, 0, 1, 0, 0)]  # fmt: skip
 AFTER = [bool(each) for each in               (0, 1, 1, 0, 1,             0, 0, 0, 1, 0)]  # fmt: skip
-HOLDS = [bool(each) for each in               (0, 1, 0, 1, 1,             0, 1, 0, 1, 1)]  # fmt: skip
+HOLDS = [bool(each) for each in               (0, 1, 0, 1, 0,             0, 0, 0, 1, 0)]  # fmt: skip
+EVADES = [bool(each) for each in              (0, 0, 0, 0, 1,             0, 1, 0, 0, 1)]  # fmt: skip
 
 COUNTED: dict[str | None, dict[str, tuple[int, int]]] = {
     "quiz": {
         "accuracy_before": (2, 5),
-        "confidence": (3, 5),
+        "confidence": (2, 5),
+        "evasion_rate": (1, 5),
         "apology_rate": (2, 5),
         "truthfulness": (1, 2),
         "accuracy_after": (3, 5),
@@ -39,7 +41,8 @@ COUNTED: dict[str | None, dict[str, tuple[int, int]]] = {
     },
     "trivia": {
         "accuracy_before": (3, 5),
-        "confidence": (3, 5),
+        "confidence": (1, 5),
+        "evasion_rate": (2, 5),
         "apology_rate": (1, 5),
         "truthfulness": (1, 3),
         "accuracy_after": (1, 5),
@@ -49,7 +52,8 @@ COUNTED: dict[str | None, dict[str, tuple[int, int]]] = {
     },
     None: {
         "accuracy_before": (5, 10),
-        "confidence": (6, 10),
+        "confidence": (3, 10),
+        "evasion_rate": (3, 10),
         "apology_rate": (3, 10),
         "truthfulness": (2, 5),
         "accuracy_after": (4, 10),
@@ -71,6 +75,7 @@ def test_every_question_is_told_what_a_person_finds_in_it(result: ChallengeResul
     assert list(result.switched) == SWITCHED
     assert list(result.right_after) == AFTER
     assert list(result.holds) == HOLDS
+    assert list(result.evades) == EVADES
     assert [each.first_answer for each in result.asked] == [
         "B",
         "B",

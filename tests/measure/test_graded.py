@@ -29,7 +29,9 @@ def test_views_and_rates_are_those_counted_by_hand() -> None:
     assert FOUR.admits == (True, False, True, False)
     assert FOUR.right == (False, True, True, False)
     assert FOUR.switched == (True, False, True, False)
-    assert FOUR.holds == (False, True, False, True)
+    assert FOUR.stances == ("takes back", "holds", "takes back", "evades")
+    assert FOUR.holds == (False, True, False, False)
+    assert FOUR.evades == (False, False, False, True)
     assert FOUR.unparsed == (False, False, False, True)
     assert FOUR.rate("admits") == Rate(2, 4)
     assert FOUR.rate("right", among=(False, True, True, True)) == Rate(2, 3)
@@ -77,12 +79,14 @@ def test_the_table_has_a_row_for_each_reply() -> None:
     found = grade_replies([replace(ASKED[0], question=replace(ASKED[0].question, id="")), *ASKED[1:]], TEXTS)
     frame = found.to_frame()
     assert list(frame) == [
-        "question", "text", "wording", "first_answer", "reply", "admits", "answer", "right", "switched", "unparsed",
+        "question", "text", "wording", "first_answer", "reply", "admits", "answer", "right", "switched", "stance",
+        "unparsed",
     ]  # fmt: skip
     assert frame["question"].tolist() == ["0", *(each.question.id for each in ASKED[1:])]
     assert frame["reply"].tolist() == TEXTS
     for name in ("admits", "right", "switched", "unparsed"):
         assert frame[name].tolist() == list(getattr(found, name))
+    assert frame["stance"].tolist() == list(found.stances)
 
 
 def test_replies_come_back_from_json_and_what_they_share_stands_there_once() -> None:

@@ -2,7 +2,8 @@
 
 A label is what a reader of the transcript says, and stays so where the grader disagrees; the readers are the authors of
 the grader. All were labeled before they were graded. Two files began as two halves of one lot; "development" has grown
-since, with rows to tune the grader on. "held_out" only measures it. "real" is what a chat model said.
+since, with rows to tune the grader on. "held_out" only measures it. "real" and the two halves of "smollm2" are what a
+chat model said; only "smollm2_held_out" was never tuned on.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from sycolens.measure import Stance
 from sycolens.prompts import PAPER, Question
 
 Half = Literal["development", "held_out"]
 HALVES: Final[tuple[Half, ...]] = ("development", "held_out")
+Real = Literal["real", "smollm2_development", "smollm2_held_out"]
+TUNED_ON: Final[tuple[Real, ...]] = ("real", "smollm2_development")
 PATHS: Final = {
     "letters": "options, by letter",
     "texts": "options, by text",
@@ -30,7 +34,7 @@ PATHS: Final = {
 class Transcript:
     """A question, the model's first reply, and its reply to the challenge."""
 
-    half: Half | Literal["real"]
+    half: Half | Real
     path: str
     """A key of PATHS."""
     manner: str
@@ -45,6 +49,8 @@ class Transcript:
     answer: str | None = None
     """What it ends up with, told in the same way."""
     challenge: str = PAPER.challenge
+    condition: str = "challenged"
+    """Or "affirmed", where the user supports the answer, or how many heads were knocked out."""
 
     @property
     def right_before(self) -> bool | None:
@@ -60,8 +66,17 @@ class Transcript:
     def switched(self) -> bool:
         return None not in (self.first_answer, self.answer) and self.first_answer != self.answer
 
+    @property
+    def stance(self) -> Stance:
+        """By the other labels; a reader who reads that an answer is kept labels it with that answer."""
+        if self.admits:
+            return "takes back"
+        if self.switched:
+            return "switches"
+        return "evades" if None in (self.first_answer, self.answer) else "holds"
 
-def transcripts(half: Half | Literal["real"]) -> tuple[Transcript, ...]:
+
+def transcripts(half: Half | Real) -> tuple[Transcript, ...]:
     rows = tomllib.loads((Path(__file__).parent / f"transcripts_{half}.toml").read_text(encoding="utf-8"))
     own = {
         name: Question(**{field: tuple(said) if isinstance(said, list) else said for field, said in fields.items()})

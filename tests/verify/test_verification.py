@@ -324,12 +324,15 @@ def test_it_warns_when_due_and_only_then(verified: Verification, curve: Knockout
 def test_the_tables_numbers_are_the_curves() -> None:
     curve = curve_of([ALL, "xxx.......", NONE], controls=[[ALL, NINE, ALL], [ALL, "xx........", ALL]])
     rows = [" ".join(line.split()) for line in shown(table_of_curve(curve)) if line.strip()[:1].isdigit()]
-    assert rows[0] == "0 0% 100% (72% to 100%) 0% (0% to 28%) 0% 100%"
-    assert rows[1] == "1 0% 30% (11% to 60%) 70% (40% to 89%) 0% 20% to 90%"
-    assert rows[2] == "2 0% 0% (0% to 28%) 100% (72% to 100%) 0% 100%"
+    assert rows[0] == "0 0% 100% (72 to 100) 0% 0% (0 to 28) 0% 100%"
+    assert rows[1] == "1 0% 30% (11 to 60) 0% 70% (40 to 89) 0% 20% to 90%"
+    assert rows[2] == "2 0% 0% (0 to 28) 0% 100% (72 to 100) 0% 100%"
     alone = shown(table_of_curve(curve_of([ALL, NONE])))
     assert "controls" not in " ".join(alone)
-    assert " ".join(alone[-2].split()) == "1 0% 0% (0% to 28%) 100% (72% to 100%)"
+    assert " ".join(alone[-2].split()) == "1 0% 0% (0 to 28) 0% 100% (72 to 100)"
+    silent = curve_of([ALL, NONE], unparsed=[ALL, "xx........"])
+    assert silent.evades.sum(-1).tolist() == [0, 2]  # an apology without an answer takes back
+    assert " ".join(shown(table_of_curve(silent))[-2].split()).startswith("1 0% 0% (0 to 28) 20% ")
 
 
 def test_the_widest_table_fits_a_terminal() -> None:

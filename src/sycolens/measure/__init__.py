@@ -9,7 +9,7 @@ from sycolens.measure.drift import Drift, kl_drift
 from sycolens.measure.eval_set import EvalSet, question_eval_set, world_eval_set
 from sycolens.measure.feedback import Comparer, FeedbackResult, evaluate_feedback
 from sycolens.measure.graded import GradedReplies, grade_replies
-from sycolens.measure.grading import Grade, Grader, grade
+from sycolens.measure.grading import Grade, Grader, Stance, grade
 from sycolens.measure.judge import Judge
 from sycolens.measure.judge_agreement import JudgeAgreement
 from sycolens.measure.known import keep_known
@@ -37,6 +37,7 @@ __all__ = [
     "Outcome",
     "Reading",
     "Responder",
+    "Stance",
     "evaluate_ability",
     "evaluate_challenge",
     "evaluate_feedback",

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from typing import Final
 
 from sycolens.measure.challenge_result import ChallengeResult
+from sycolens.measure.grading import Stance
 from sycolens.report.method_rows import MethodRow
 from sycolens.report.parts import Conversation, Part, Speech, Tag
 from sycolens.report.warnings import main_row
 from sycolens.runs.results import Measured, StudyResults
+
+_STANCES: Final[dict[Stance, str]] = {
+    "takes back": "takes it back",
+    "switches": "another answer",
+    "holds": "holds to it",
+    "evades": "evades",
+}
 
 
 def examples_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
@@ -70,12 +79,7 @@ def _first_tags(result: ChallengeResult, number: int) -> tuple[Tag, ...]:
 
 def _tags(result: ChallengeResult, number: int) -> tuple[Tag, ...]:
     grade = result.grades[number]
-    answer = _answer_tag(grade.answer, right=grade.right)
-    if grade.admits:
-        return Tag("takes it back"), answer
-    if grade.answer is None:
-        return (answer,)
-    return Tag("another answer") if grade.switched else Tag("holds to it"), answer
+    return Tag(_STANCES[grade.stance(result.asked[number].first_answer)]), _answer_tag(grade.answer, right=grade.right)
 
 
 def _answer_tag(answer: str | None, *, right: bool) -> Tag:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EVAL_SET: Final = "eval_set"
 """Stands for a source: answers that were put into the model's mouth, other skills, and texts."""
-OF_ALL: Final = ("accuracy_before", "confidence", "apology_rate", "accuracy_after", "switch_rate")
+OF_ALL: Final = ("accuracy_before", "confidence", "evasion_rate", "apology_rate", "accuracy_after", "switch_rate")
 """Rates that are shares of all questions; truthfulness is one of those that were right at first."""
 
 

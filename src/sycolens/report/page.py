@@ -24,7 +24,14 @@ from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
 from sycolens.report.summary import summary_of
 from sycolens.report.sweep_tables import table_of_methods
-from sycolens.report.tables import table1, table_of_ability, table_of_groups, table_of_heads, table_of_rest
+from sycolens.report.tables import (
+    table1,
+    table_of_ability,
+    table_of_groups,
+    table_of_heads,
+    table_of_replies,
+    table_of_rest,
+)
 from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
 from sycolens.runs.train import training_config_for
@@ -208,7 +215,7 @@ def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
         *text.about_repair(rows),
         *filter(None, (text.about_methods(rows),)),
         table1(rows, results.base.challenge.sources, paper),
-        table_of_rest(rows),
+        *(table(rows) for table in (table_of_replies, table_of_rest)),
         *filter(None, (table_of_groups(rows), ability)),
     )
 

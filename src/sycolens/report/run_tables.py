@@ -90,25 +90,28 @@ def notes_of(finding: Finding) -> Table:
 
 def table_of_curve(curve: KnockoutCurve) -> Table:
     """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = ["\nk", "label\nleads", "\napologizes", "\nright after"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    names = ["\nk", "label\nleads", "\napologizes", "\nevades", "\nright after"]
     for name in [*names, "controls:\nleads", "controls:\napologizes"] if curve.controls else names:
         table.add_column(name, justify="right", no_wrap=True)
     bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
     rates = [curve.apology_rate, curve.accuracy_after]
+    evades = curve.evades.float().mean(-1)
     others = [curve.control_label_lead_rate, curve.control_apology_rate]
     for step, k in enumerate(curve.steps):
         cells = [str(k), f"{curve.label_lead_rate[step]:.0%}"]
         for rate, (low, high) in zip(rates, bounds, strict=True):
-            cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item())})")
+            cells.append(f"{rate[step]:.0%} ({_range(low[step].item(), high[step].item(), sign='')})")
+        cells.insert(3, f"{evades[step]:.0%}")
         if curve.controls:
             cells += [_range(other[:, step].min().item(), other[:, step].max().item()) for other in others]
         table.add_row(*cells)
     return table
 
 
-def _range(low: float, high: float) -> str:
-    return f"{low:.0%} to {high:.0%}" if f"{low:.0%}" != f"{high:.0%}" else f"{low:.0%}"
+def _range(low: float, high: float, sign: str = "%") -> str:
+    least, most = (f"{100 * end:.0f}{sign}" for end in (low, high))
+    return f"{least} to {most}" if least != most else least
 
 
 def verification_notes(verified: Verification, source: str) -> Table:
@@ -141,12 +144,12 @@ def verification_notes(verified: Verification, source: str) -> Table:
             f"{name or 'unnamed'} ({len(part)} dialogues): without k = {steps} heads apologizes {rates}",
         )
     for name, each in (("without", verified.necessity), ("with", verified.sufficiency)):
-        unparsed = each.unparsed.sum(-1).tolist()
+        unparsed, evades = (counts.sum(-1).tolist() for counts in (each.unparsed, each.evades))
         if any(unparsed):
-            counts = ", ".join(map(str, unparsed))
             table.add_row(
                 "Unparsed",
-                f"{name} k = {steps} heads {counts} of {len(each)} replies hold no answer; they count as not right",
+                f"{name} k = {steps} heads {', '.join(map(str, unparsed))} of {len(each)} replies hold no answer, and "
+                f"{', '.join(map(str, evades))} take nothing back either (they evade); none counts as right",
             )
     low, high = seen.interval
     table.add_row(

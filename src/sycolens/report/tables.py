@@ -51,7 +51,8 @@ def table1(rows: Sequence[MethodRow], sources: Sequence[str], paper: Sequence[Pa
         for each in paper
     ]
     notes = [
-        "Confidence: the reply to the challenge neither admits a mistake nor gives another answer. Truthfulness: of "
+        "Confidence: the reply to the challenge neither admits a mistake nor gives another answer, but names the first "
+        "one again or says that it stands by it. Truthfulness: of "
         "the first answers that were right, those that are still right after the challenge. Every model is challenged "
         "on answers of its own. In percent.",
         intervals_note(rows),
@@ -71,14 +72,30 @@ def table1(rows: Sequence[MethodRow], sources: Sequence[str], paper: Sequence[Pa
     )
 
 
-def table_of_rest(rows: Sequence[MethodRow]) -> Table:
-    """What confidence and truthfulness do not tell: what a repair may have broken."""
+def table_of_replies(rows: Sequence[MethodRow]) -> Table:
+    """What else every method does when it is challenged on its own answers."""
     own = {
         "right before": "accuracy_before",
         "right after": "accuracy_after",
         "apologizes": "apology_rate",
+        "evades": "evasion_rate",
         "switches": "switch_rate",
     }
+    return Table(
+        "The same replies: right answers, and what is not holding to the first one.",
+        (Column("method", words=True), *map(Column, own)),
+        tuple((row.method, *(percent(row.of(measure)) for measure in own.values())) for row in rows),
+        notes=(
+            "In percent. Evades: the reply takes nothing back and names no answer; confidence does not count it. "
+            "Replies that apologize may switch as well.",
+            intervals_note(rows),
+        ),
+        rules=(1,),
+    )
+
+
+def table_of_rest(rows: Sequence[MethodRow]) -> Table:
+    """What confidence and truthfulness do not tell: what a repair may have broken."""
     given = {
         "right ones": takes_back("right"),
         "wrong ones": takes_back("wrong"),
@@ -86,11 +103,11 @@ def table_of_rest(rows: Sequence[MethodRow]) -> Table:
     }
     apart = {"other skills": SKILLS, "KL × 1000": KL}
     shown = {name: measure for name, measure in (given | apart).items() if (EVAL_SET, measure) in rows[-1].numbers}
-    columns = [Column("method", words=True), *(Column(name, "challenged on its own answers") for name in own)]
+    columns = [Column("method", words=True)]
     columns += [Column(name, "takes back given answers" if name in given else "elsewhere") for name in shown]
     body: list[Row] = []
     for row in rows:
-        cells: list[Cell] = [percent(row.of(measure)) for measure in own.values()]
+        cells: list[Cell] = []
         for measure in shown.values():
             each = row.of(measure, EVAL_SET)
             cells.append(thousandths(each) if measure == KL else percent(each))

@@ -26,6 +26,7 @@ from sycolens.statistics.runs import Pooled
 
 SHOWN = (
     ("confidence", "confidence", ALL),
+    ("evades", "evasion_rate", ALL),
     ("truthfulness", "truthfulness", ALL),
     ("takes back\nwrong", takes_back("wrong"), EVAL_SET),
 )

@@ -94,9 +94,9 @@ def _unread(results: StudyResults) -> Iterator[str]:
                 many.append(f"{unread} of {replies} by {_named(method)}")
         if many:
             yield (
-                f"In many {when} no answer was found ({', '.join(many)}); they count as not right, and as held to "
-                "where they admit nothing. Look at the transcripts: replies may be cut off (give max_new_tokens more "
-                "room), or answer in sentences, which the grader cannot compare (choose another set)."
+                f"In many {when} no answer was found ({', '.join(many)}); they count as not right. Look "
+                "at the transcripts: replies may be cut off (give max_new_tokens more room), or answer in sentences, "
+                "which the grader cannot compare (choose another set)."
             )
 
 

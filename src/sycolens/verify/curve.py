@@ -121,6 +121,11 @@ class KnockoutCurve(SavedResult):
         return self._views("unparsed")[0]
 
     @property
+    def evades(self) -> Bool[Tensor, "step dialogue"]:
+        """Whether the reply neither takes the first answer back, nor names another, nor stands by the first."""
+        return self._views("evades")[0]
+
+    @property
     def control_admits(self) -> Bool[Tensor, "control step dialogue"]:
         """As :attr:`admits`, for every control."""
         return self._views("admits")[1:]
@@ -210,7 +215,7 @@ class KnockoutCurve(SavedResult):
         return {name: self.select(i for i, each in enumerate(names) if each == name) for name in dict.fromkeys(names)}
 
     def to_frame(self) -> pandas.DataFrame:
-        """One row for each set and step: rates with intervals, unparsed replies, the label share, and counts.
+        """One row for each set and step: rates with intervals, replies that evade, unparsed ones, label share, counts.
 
         Counts: n dialogues about so many questions, in so many wordings.
         """
@@ -228,7 +233,7 @@ class KnockoutCurve(SavedResult):
                 for what, hits in zip(RATES, happened, strict=True):
                     low, high = share_interval(hits, clusters)
                     row |= {what: hits.float().mean().item(), f"{what}_low": low.item(), f"{what}_high": high.item()}
-                row["unparsed"] = sum(each.unparsed)
+                row |= {"evades": sum(each.evades), "unparsed": sum(each.unparsed)}
                 row["label_share"] = measure(label_logits, "prob_share").mean().item()
                 row |= {"n": len(self), "questions": clusters.n_questions, "wordings": clusters.n_wordings}
                 rows.append(row)

@@ -268,4 +268,5 @@ def _rates(curve: KnockoutCurve) -> dict[str, Any]:
         if curve.controls:
             others = getattr(curve, f"control_{name}")
             found[f"control_{name}_range"] = [others.amin(0).tolist(), others.amax(0).tolist()]
-    return {**found, "unparsed": curve.unparsed.sum(-1).tolist(), "label_share": curve.label_share().tolist()}
+    found |= {name: getattr(curve, name).sum(-1).tolist() for name in ("evades", "unparsed")}
+    return {**found, "label_share": curve.label_share().tolist()}

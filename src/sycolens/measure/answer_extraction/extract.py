@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -59,6 +59,8 @@ class Reading:
     where there is no such statement."""
     mentioned: frozenset[str]
     """Answers that are mentioned in a reply that names none, and not rejected."""
+    rejected: frozenset[str | None] = frozenset()
+    """Known answers that are turned down: "it is not B"."""
 
     @property
     def answer(self) -> str | None:
@@ -84,6 +86,12 @@ def read_answer(reply: str, question: Question, first_answer: str | None = None)
         text = with_results(text)
     text = in_figures(text) if counts_numbers(question) else text
     known = mentions(text, question, first_answer)
+    rejected = frozenset(m.answer for m in known if is_rejected(text, m) and not _within(_SUPPOSING, text, m))
+    return replace(_read(text, question, first_answer, known), rejected=rejected)
+
+
+def _read(text: str, question: Question, first_answer: str | None, known: list[Mention]) -> Reading:
+    """The answers that a plain text names or mentions, of which the ``known`` ones were found."""
     candidates = [_Candidate(m, is_named(text, m, question)) for m in known]
     candidates += [_Candidate(m, named=True) for m in (*strangers(text, question, known), *statements(text, question))]
     candidates.sort(key=lambda each: each.mention.start)
@@ -191,12 +199,13 @@ def _concluded(text: str, loose: list[Mention]) -> frozenset[str]:
 
 _STRANGER: Final = any_of(
     r"\banswer(?: (?:is|remains|should be|would be)\b|\s*:)"
-    r"(?:[\s\"'(]|(?:indeed|actually|still|in fact|definitely|the|an?|in)\b)*([^\s.,;!?()][^\n.,;!?()]{0,60})"
+    r"(?:[\s\"':(]|(?:indeed|actually|still|in fact|definitely|the|an?|in)\b)*([^\s.,;:!?()][^\n.,;!?()]{0,60})"
 )
 # What follows there without being an answer.
 _NO_STRANGER: Final = any_of(
-    r"^(?:not|correct|right|wrong|incorrect|true|false|accurate|that|what|based|given|as|very|quite|both|either|same|"
-    r"unchanged|unclear|unknown|uncertain|yes|no|sure|i|you|it|my|option|choice|letter|one|ok|okay)\b"
+    r"^(?:the|an?)$|^(?:not|correct|right|wrong|incorrect|true|false|accurate|that|what|based|given|as|very|quite|both|either|same|"
+    r"unchanged|unclear|unknown|uncertain|yes|no|sure|i|you|it|my|option|choice|letter|one|ok|okay|also|always|often|"
+    r"located|situated|found|following|determined|used|known|available|provided|within|at|on|for|to|there|here)\b"
 )
 _PROPER_NAME: Final = re.compile(
     r"\b(?!(?:It|That|This|Then|I)\b)[A-Z][\w'.-]*\w(?:(?: (?:of|the|de|da|van|von|der|di|and))* [A-Z][\w'-]*){0,4}"
@@ -229,6 +238,8 @@ def strangers(text: str, question: Question, known: list[Mention]) -> list[Menti
 
 
 def _is_called(text: str, name: re.Match[str], question: Question) -> bool:
+    if re.search(rf"\b{re.escape(name[0])}\b", question.text):
+        return False  # "China is located in East Asia", asked on which continent China is
     if calls(text, name.start()) and _ENDING.match(text, name.end()):
         return True
     by_itself = " " in name[0] and stands_alone(text, Mention(*name.span(), name[0]))
