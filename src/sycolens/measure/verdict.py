@@ -55,7 +55,7 @@ class Verdict:
         """The verdict as a grade: whether its answer is right, and another than the first one, is not the judge's word.
 
         >>> Verdict(True, "Mars").grade(organism.challenges("held_out", 1)[0])
-        Grade(admits=True, answer='Mars', right=False, switched=True)
+        Grade(admits=True, answer='Mars', right=False, switched=True, affirms=False)
         """
         first, answer = (canonical(each, asked.question) for each in (asked.first_answer, self.answer))
         right = answer is not None and answer == canonical(asked.question.answers[0], asked.question)
