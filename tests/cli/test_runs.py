@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import small_study
 import tomlkit
+from chat_llama import make_chat_llama
 from terminal import message_of, run
 from typer.testing import Result
 
@@ -321,3 +322,12 @@ def test_no_command_shows_the_help() -> None:
     assert result.exit_code == 2
     answer = subprocess.run([sys.executable, "-m", "sycolens", "--version"], capture_output=True, text=True, check=True)
     assert answer.stdout == f"sycolens {__version__}\n"
+
+
+def test_a_model_and_the_questions_that_come_along_need_no_hub(tmp_path: Path) -> None:
+    checkpoint = make_chat_llama(tmp_path / "chat")
+    few = ("--set", "tune.k=2")  # the model has twelve heads
+    asked = ("--model", checkpoint, "--questions", "general", "--behavior", "auto", "--dry-run", *few)
+    result = run("study", tmp_path / "study", *asked)
+    assert result.exit_code == 0, result.output
+    assert "measure/base" in result.output
