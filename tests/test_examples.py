@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from chat_llama import make_chat_llama
 from prompts.conftest import byte_bpe
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -28,10 +29,14 @@ from sycolens import (
     PinpointConfig,
     evaluate_challenge,
     load_model,
+    load_questions,
     organism,
     pinpoint,
 )
 from sycolens.find import Finding
+from sycolens.measure import evaluate_ability
+from sycolens.model.continuations import continuation_log_likelihoods
+from sycolens.prompts.tokens import encode
 from sycolens.tune import PAPER, TrainingConfig
 from sycolens.verify import KnockoutCurve
 
@@ -253,3 +258,20 @@ def test_a_served_tuned_model_is_the_tuned_model(
     else:
         assert shown.startswith(here.transcripts[0])
         assert all(f"{name:18} {rate}" in shown for name, rate in here.summary().items())
+
+
+def test_a_task_of_general_ability_without_a_hub(tmp_path: Path) -> None:
+    """The harness's accuracy is that of our own likelihoods of the options' words."""
+    write = runpy.run_path(str(EXAMPLES / "offline_task.py"))["write_task"]
+    folder = write(tmp_path / "tasks").parent
+    rows = [json.loads(line) for line in (folder / "general.jsonl").read_text().splitlines()]
+    assert len(rows) == len(load_questions("general", split="held_out"))
+    model = load_model(make_chat_llama(tmp_path / "chat"))
+    found = evaluate_ability(model, ["sycolens_general"], include_path=folder, limit=12)
+    prompts = [f"Question: {row['question']}\nAnswer:" for row in rows[:12]]
+    ids = [encode(model.tokenizer, text) for text in prompts]
+    options = [[encode(model.tokenizer, f" {option}") for option in row["options"]] for row in rows[:12]]
+    scores = continuation_log_likelihoods(model, ids, options)
+    right = [each.argmax().item() == row["right"] for each, row in zip(scores, rows[:12], strict=True)]
+    assert found.value("sycolens_general", "acc") == pytest.approx(sum(right) / 12)
+    assert 0 < sum(right) < 12
