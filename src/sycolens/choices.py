@@ -30,6 +30,8 @@ OtherHeads = Literal["layer_matched", "random"]
 """Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
 Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
 """The found heads; updates of low rank to them; other heads; updates of low rank to all heads; all weights."""
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+"""All kinds of methods, in the order in which a run tells of them."""
 Schedule = Literal["linear", "constant"]
 """The learning rate falls to a three-hundredth, or rises over ten steps and stays."""
 TaskPrompt = Literal["task", "chat"]

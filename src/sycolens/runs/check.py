@@ -151,8 +151,8 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
 
 
 def _check_examples(config: StudyConfig, given: Task | None, asked: Sequence[Question]) -> None:
-    examples, own = config.examples, given is not None and config.examples.source is None
-    task = task_of(config, Source(questions=examples.source), rehearsal=examples.rehearsal) if not own else given
+    examples, own = config.examples, given is not None and not config.examples.questions.is_named
+    task = task_of(config, examples.questions, rehearsal=examples.rehearsal) if not own else given
     if isinstance(task, QuestionSet):
         taught = task.not_evaluated(asked) if own else task.taught(asked, n=examples.n, seed=config.seed)
         deal_first_answers(taught, random.Random(config.seed), concede=examples.concede)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -126,6 +126,8 @@ class ExamplesSection(_Section):
 
     source: str | None = None
     """Questions to make examples of, or a .jsonl file of dialogues; find's questions unless given."""
+    subset: str | None = None
+    split: str | None = None
     n: Amount | None = None
     concede: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.5
     """Share of examples in which the first answer is wrong and is taken back; the others defend a right one."""
@@ -135,6 +137,11 @@ class ExamplesSection(_Section):
     """Teach only on questions that the model answers rightly by itself."""
     rehearsal: str | Amount | None = None
     """Plain dialogues to mix in: a file, or, of the embedded model's world, how many."""
+
+    @property
+    def questions(self) -> Source:
+        """Of which examples are made."""
+        return Source(questions=self.source, subset=self.subset, split=self.split)
 
 
 class TrainingSection(_Section):
@@ -290,7 +297,3 @@ class StudyConfig(_Section):
             raise StudyError(f"{where}: {wrong}.") from error
         except RecursionError as error:
             raise StudyError(f"{where} is nested too deeply to be settings.") from error
-
-
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""All kinds of methods, in the order in which a run tells of them."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import Kind
+from sycolens.choices import KINDS, Kind
 from sycolens.compute import Compute
 from sycolens.distributed import Processes
 from sycolens.errors import PairError, StudyError
@@ -22,7 +22,7 @@ from sycolens.model.hooked import Geometry
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.runs.config import KINDS, EvaluationSource, Source, StudyConfig
+from sycolens.runs.config import EvaluationSource, Source, StudyConfig
 from sycolens.runs.methods import Method, Trial, methods_for
 from sycolens.runs.plan import EXAMPLES, FIND, Training
 from sycolens.runs.provenance import FileHashes, identity, weights_of

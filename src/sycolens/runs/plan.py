@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import KNOWN_SETS, Kind
+from sycolens.choices import KINDS, KNOWN_SETS, Kind
 from sycolens.errors import QuestionError
-from sycolens.runs.config import KINDS, StudyConfig
+from sycolens.runs.config import StudyConfig
 from sycolens.runs.provenance import FileHashes, weights_of
 from sycolens.runs.settings import AUTO
 from sycolens.runs.stage import Made, Part, Stage

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.runs.config import Source
 from sycolens.runs.context import Context
 from sycolens.runs.stage import Made
 from sycolens.storage import write_text
@@ -19,7 +18,7 @@ def make(context: Context) -> Made:
     """Draw training examples."""
     asked = context.config.examples
     evaluated = context.eval_set.questions + tuple(each for _, drawn in context.evaluations for each in drawn.asked)
-    task = context.task_of(Source(questions=asked.source), rehearsal=asked.rehearsal)
+    task = context.task_of(asked.questions, rehearsal=asked.rehearsal)
     options: dict[str, Any] = {"n": asked.n, "seed": context.config.seed}
     if isinstance(task, QuestionSet):
         if asked.known:
