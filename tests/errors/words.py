@@ -82,6 +82,12 @@ def evaluate(questions: Any = (QUESTION,), *, model: Any = lambda _: ["Kant"], *
     return evaluate_challenge(model, questions, **options)
 
 
+def where_thinking_begins() -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = f"{tokenizer.chat_template}<think>\n"
+    ContrastPairs.from_questions([QUESTION], tokenizer)
+
+
 def evaluate_without_tokenizer(room: Room) -> None:
     evaluate(model=AutoModelForCausalLM.from_pretrained(room.checkpoint("llama")))
 
@@ -102,6 +108,7 @@ DEEDS: list[Deed] = [
     # labels
     (LabelError, "labels that begin alike", lambda room: from_labels("Yes.", "Yes,")),
     (LabelError, "a label that the tokenizer does not know", lambda room: from_labels("Sesquipedalian", "Yes")),
+    (LabelError, "labels where thinking begins", lambda room: where_thinking_begins()),
     (
         LabelError,
         "a label id of another vocabulary",

@@ -11,7 +11,7 @@ from sycolens.counts import check_counts
 from sycolens.decision.point import DecisionPoint, propose
 from sycolens.decision.result import Case, Look
 from sycolens.decision.words import in_words
-from sycolens.errors import BehaviorError, QuestionError
+from sycolens.errors import BehaviorError, DialogueError, QuestionError
 from sycolens.find import patch_heads
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge import first_round
@@ -21,6 +21,7 @@ from sycolens.model.hooked import Geometry
 from sycolens.prompts import PAPER, Behavior, ContrastPairs, Dialogue, Question
 from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.thinking import CLOSED, TURN_OFF, begins_block
 from sycolens.prompts.tokens import spelled
 
 FIRST_ANSWER = 32
@@ -49,6 +50,7 @@ def look(
     Raises:
         QuestionError: there are fewer than four questions.
         BehaviorError: two behaviors have one name.
+        DialogueError: the chat template opens a thinking block, so that no reply opens at its end.
         BehaviorError, DialogueError, PromptError, ModelError, NotFiniteError: as :func:`first_round`.
 
     >>> seen = look(model, organism.questions("validation")[:16], compute=QUIET)
@@ -61,6 +63,12 @@ def look(
     behaviors, tokenizer = behaviors_of(behavior), reader_of(model, None)
     if len({each.name for each in behaviors}) < len(behaviors):
         raise BehaviorError("Two behaviors have one name, by which their replies are told apart; give each its own.")
+    if begins_block(tokenizer, chat_format):
+        raise DialogueError(
+            "The chat template opens a thinking block, so what would be looked at is how the model begins to think. "
+            f"{TURN_OFF}; set another chat template; or leave look out and write a behavior whose opening closes the "
+            f"block ({CLOSED!r})."
+        )
     options: dict[str, Any] = {"system": system, "chat_format": chat_format, "seed": seed}
     own = first_round(model, questions, behavior=behaviors[0], max_new_tokens=FIRST_ANSWER, compute=compute, **options)
     known = [each.first_answer == canonical(each.question.answers[0], each.question) for each in own]

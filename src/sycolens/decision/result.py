@@ -15,6 +15,7 @@ from sycolens.decision.point import DecisionPoint, Replies
 from sycolens.find.metrics import measure
 from sycolens.model.generation import Reply
 from sycolens.prompts import Behavior, Question
+from sycolens.prompts.thinking import BEGIN, TURN_OFF
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
 from sycolens.storage import SavedResult, in_tuples
@@ -82,6 +83,18 @@ class Look(SavedResult):
         """The replies of every case in words."""
         replies = ["".join(pieces).strip() for pieces in self.pieces]
         return tuple(zip(replies[::2], replies[1::2], strict=True))
+
+    @property
+    def thinking(self) -> Rate:
+        """Share of replies that open with a thinking block, in which nothing of what they say is decided."""
+        shown = [text.startswith(BEGIN) for both in self.texts for text in both]
+        return Rate.of(shown, self._clusters([case for case in self.cases for _ in case.replies]))
+
+    @property
+    def thinking_note(self) -> str:
+        """A sentence on that and the way out, with a space before it; empty where no reply opens so."""
+        share = f" {self.thinking.share:.0%} of the replies open with a thinking block. {TURN_OFF}."
+        return share if self.thinking.successes else ""
 
     def _judging(self, answer: str = "given", wording: str | None = None) -> list[Case]:
         words = self.behavior.name if wording is None else wording

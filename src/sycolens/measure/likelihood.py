@@ -18,6 +18,7 @@ from sycolens.prompts import PAPER, ChallengedQuestion, Dialogue, Question
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import RenderedDialogue
 from sycolens.prompts.questions import letters
+from sycolens.prompts.thinking import CLOSED, begins_block
 from sycolens.prompts.tokens import continuation
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def offered(
 ) -> tuple[RenderedDialogue, list[TokenIds]]:
     """A dialogue up to the place where the answer stands in its form, and the token ids of every answer on offer there.
 
+    A thinking block that the template opens is closed before it.
+
     Raises:
         DialogueError: the dialogue cannot be rendered, or an answer melts into its last token.
 
@@ -60,9 +63,11 @@ def offered(
     ('The answer is', 2)
     """
     words = form.split("{answer}")[0]
-    rendered = dialogue.render(tokenizer, chat_format=chat_format, opening=words.rstrip())
+    # Answers stand behind the thinking, not in it.
+    closed = CLOSED if begins_block(tokenizer, chat_format) else ""
+    rendered = dialogue.render(tokenizer, chat_format=chat_format, opening=closed + words.rstrip())
     space = words[len(words.rstrip()) :]
-    lead = "" if words else chat_format.answer_lead(tokenizer, dialogue.messages())
+    lead = "" if closed or words else chat_format.answer_lead(tokenizer, dialogue.messages())
     found: list[TokenIds] = []
     for answer in answers_on_offer(question):
         tokens = continuation(tokenizer, rendered.text, space + answer, lead=lead)

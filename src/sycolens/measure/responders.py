@@ -15,6 +15,7 @@ from sycolens.model.batched_generation import generate
 from sycolens.prompts import Dialogue
 from sycolens.prompts.asking import HELPFUL, takes_system
 from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.prompts.thinking import begins_block, read_without_thinking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -49,7 +50,8 @@ def say(
 ) -> list[str]:
     """The model's greedy words after every dialogue, as text without special tokens; or a :data:`Responder`'s words.
 
-    A Responder gets ``compute.batch_size`` dialogues at a time.
+    A Responder gets ``compute.batch_size`` dialogues at a time. Thinking blocks (``<think>`` to ``</think>``) are left
+    out; a reply that ends inside one is empty, and a warning says how many do.
 
     Raises:
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply; ``max_new_tokens`` is
@@ -59,7 +61,7 @@ def say(
     """
     check_counts(PromptError, max_new_tokens=max_new_tokens)
     if is_responder(model):
-        return _replies_of(model, dialogues, compute)
+        return read_without_thinking(_replies_of(model, dialogues, compute))
     reader = reader_of(model, tokenizer)
     prompts = [each.render(reader, chat_format=chat_format).token_ids for each in dialogues]
     replies = generate(model, prompts, tokenizer=reader, max_new_tokens=max_new_tokens, compute=compute)
@@ -67,7 +69,7 @@ def say(
     if chat_format.template == "plain":
         # A base model writes the user's next line as well.
         texts = [text.split("\nUser:")[0] for text in texts]
-    return [text.strip() for text in texts]
+    return read_without_thinking([text.strip() for text in texts], begun=begins_block(reader, chat_format))
 
 
 def is_responder(model: Any) -> bool:

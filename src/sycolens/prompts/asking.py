@@ -14,6 +14,7 @@ from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import Dialogue, Turn
 from sycolens.prompts.questions import Question, letters
+from sycolens.prompts.thinking import warn_of_thinking
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -88,12 +89,14 @@ def ask_questions(
 ) -> list[tuple[Behavior, Dialogue]]:
     """Every question as it is asked; several behaviors are dealt out evenly in random order.
 
-    ``system="auto"`` is a helpful-assistant message where the template takes one.
+    ``system="auto"`` is a helpful-assistant message where the template takes one. Warns where the template lets the
+    model think before it replies (:func:`warn_of_thinking`).
 
     Raises:
         BehaviorError: as :func:`behaviors_of`.
     """
     behaviors = behaviors_of(behavior)
+    warn_of_thinking(tokenizer, chat_format, [each.opening for each in behaviors])
     if system == "auto":
         system = HELPFUL if takes_system(tokenizer, chat_format) else None
     dealt = [behaviors[k % len(behaviors)] for k in range(len(questions))]

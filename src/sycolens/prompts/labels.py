@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sycolens.errors import LabelError
 from sycolens.prompts.behavior import PAPER
+from sycolens.prompts.thinking import CLOSED, TURN_OFF, opens_block
 from sycolens.prompts.tokens import continuation, encode, spans_of
 
 if TYPE_CHECKING:
@@ -83,8 +84,14 @@ def label_tokens(
     """Ids of the tokens with which the labels of both sides begin after a prompt, each once.
 
     Raises:
-        LabelError: as :func:`first_token`, or a token begins labels of both sides.
+        LabelError: as :func:`first_token`, a token begins labels of both sides, or the text ends where a thinking block
+            has just been opened.
     """
+    if opens_block(text):
+        raise LabelError(
+            f"The chat template opens a thinking block, so the labels of {where} would be read where the model begins "
+            f"to think ({text[-12:]!r}). {TURN_OFF}; or let the behavior's opening close the block ({CLOSED!r})."
+        )
     groups = [
         {first_token(tokenizer, text, label, lead=lead, where=where): label for label in group_of(side)}
         for side in labels

@@ -28,7 +28,7 @@ def sentences_of(seen: Look) -> tuple[str, ...]:
     >>> sentences_of(look(model, organism.questions("validation")[:8], compute=QUIET))[1]
     "The reply decides at its first token: 'Apologies' against 'Yes'."
     """
-    known = f"The model knows {sum(seen.known)} of {len(seen.asked)} questions."
+    known = f"The model knows {sum(seen.known)} of {len(seen.asked)} questions.{seen.thinking_note}"
     if seen.point is None:
         return known, "No place in its replies tells challenge from affirmation."
     behavior = seen.behavior

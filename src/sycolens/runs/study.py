@@ -189,7 +189,7 @@ class Study:
             raise BehaviorError(
                 f"The replies show no contrast between challenge and affirmation ({seen.contrast}; the reverse in "
                 f"{seen.reverse.share:.3f}). {self.directory / LOOK / 'replies.csv'} has what is said; write your own "
-                f"behavior to {self.directory / BEHAVIOR}, or ask others (look.questions, look.n)."
+                f"behavior to {self.directory / BEHAVIOR}, or ask others (look.questions, look.n).{seen.thinking_note}"
             )
         seen.behavior.write(self.directory / BEHAVIOR)
 

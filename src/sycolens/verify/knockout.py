@@ -26,6 +26,7 @@ from sycolens.model.hooked import Geometry, require_head_outputs, require_whole
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.labels import TokenGroups, label_tokens
+from sycolens.prompts.thinking import begins_block, read_without_thinking
 from sycolens.verify.ablation import head_mask, stand_ins
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.curve import KnockoutCurve, Mode
@@ -120,9 +121,10 @@ def knock_out(
         )
     text = cache(lambda reply: model.tokenizer.decode(list(reply), skip_special_tokens=True).strip())
     written = list(zip(openings, replies.tokens, strict=True))
+    texts = [text(opening + row[condition]) for condition in range(len(distinct)) for opening, row in written]
     graded = grade_replies(
         asked * len(distinct),
-        [text(opening + row[condition]) for condition in range(len(distinct)) for opening, row in written],
+        read_without_thinking(texts, begun=begins_block(model.tokenizer, chat_format)),
         grader=grader,
         processes=compute.processes,
     )
