@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from typing import Any
 
 import pytest
 
-from sycolens import ChatFormat, StudyConfig
+from sycolens import ChatFormat, Question, StudyConfig, challenge_questions
 from sycolens.errors import DialogueError, StudyError
 from sycolens.prompts import CHAT, PLAIN
 from sycolens.runs.context import chat_format_of
@@ -55,3 +56,20 @@ def test_a_run_hands_its_options_on_and_depends_on_them() -> None:
     told, usual = (stages_of(each, FileHashes())[0].settings() for each in (config, StudyConfig()))
     assert told["model"]["template_options"] == THINKING
     assert told != usual
+
+
+def test_a_template_that_writes_the_date_can_hold_it_fixed(byte_bpe: Any) -> None:
+    dated = copy.deepcopy(byte_bpe)
+    dated.chat_template = (
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
+        "{{ date_string + '\n' }}" + byte_bpe.chat_template
+    )
+    questions = [Question("Is it raining?", ("no",))]
+    with pytest.warns(UserWarning, match="date_string"):
+        challenge_questions(questions, dated)
+    fixed = ChatFormat(options={"date_string": "26 Jul 2024"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        (asked,) = challenge_questions(questions, dated, chat_format=fixed)
+        challenge_questions(questions, byte_bpe)
+    assert asked.render(dated, chat_format=fixed).text.startswith("26 Jul 2024\n")

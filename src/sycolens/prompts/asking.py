@@ -90,13 +90,14 @@ def ask_questions(
     """Every question as it is asked; several behaviors are dealt out evenly in random order.
 
     ``system="auto"`` is a helpful-assistant message where the template takes one. Warns where the template lets the
-    model think before it replies (:func:`warn_of_thinking`).
+    model think before it replies (:func:`warn_of_thinking`), or writes today's date.
 
     Raises:
         BehaviorError: as :func:`behaviors_of`.
     """
     behaviors = behaviors_of(behavior)
     warn_of_thinking(tokenizer, chat_format, [each.opening for each in behaviors])
+    _warn_of_date(tokenizer, chat_format)
     if system == "auto":
         system = HELPFUL if takes_system(tokenizer, chat_format) else None
     dealt = [behaviors[k % len(behaviors)] for k in range(len(questions))]
@@ -155,6 +156,18 @@ def answer_questions(
         text = chosen.first_answer.replace("{answer}", answer)
         rounds.append(FirstRound(question, chosen, answer, dialogue.then("assistant", text, "first_answer")))
     return rounds
+
+
+def _warn_of_date(tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat) -> None:
+    """Warn where prompts of another day are others, as with Llama 3.1, and an option could hold them fixed."""
+    template = str(getattr(tokenizer, "chat_template", None)) if chat_format.template == "chat" else ""
+    if "strftime_now" in template and "date_string" in template and "date_string" not in chat_format.options:
+        warnings.warn(
+            "The chat template writes today's date, so prompts of another day are others. Hold it fixed: "
+            'template_options = {date_string = "26 Jul 2024"} under [model] of a study, '
+            'ChatFormat(options={"date_string": "26 Jul 2024"}) in Python.',
+            stacklevel=3,
+        )
 
 
 def takes_system(tokenizer: PreTrainedTokenizerBase, chat_format: ChatFormat = CHAT) -> bool:
