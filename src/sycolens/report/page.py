@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +34,6 @@ from sycolens.report.tables import (
 )
 from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
-from sycolens.runs.train import training_config_for
 from sycolens.storage import write_csv, write_text
 
 NARROW: Final = 12
@@ -271,25 +270,12 @@ def _provenance(results: StudyResults) -> tuple[Part, ...]:
             )
         ),
         Heading("How each was trained"),
-        Facts(tuple(_courses(results))),
+        Facts(tuple(text.courses_of(results))),
         Heading("Settings"),
         "What study.toml says, without what only changes speed and memory; a setting that is not here has its usual "
         "value.",
         Code(tomlkit.dumps(settings).strip()),
     )
-
-
-def _courses(results: StudyResults) -> Iterator[tuple[str, str]]:
-    """Every method once, with its course."""
-    kinds = {each.method: each.run.kind for each in results.measured if each.run is not None}
-    for method, kind in kinds.items():
-        config = training_config_for(results.config, kind)
-        schedule = "falling" if config.schedule == "linear" else "constant after a warm-up"
-        yield (
-            method,
-            f"{config.steps} steps of {config.examples_per_step} examples, learning rate {config.learning_rate:g}, "
-            f"{schedule}; weight decay {config.weight_decay:g}",
-        )
 
 
 def _tuned(results: StudyResults) -> HeadSet:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from sycolens.prompts.behavior import PAPER, PARAPHRASES
 from sycolens.report.method_rows import EVAL_SET, MethodRow
 from sycolens.report.warnings import drift_in_words, main_row, overlap, share_in_words
 from sycolens.runs.results import StudyResults
+from sycolens.runs.train import training_config_for
 from sycolens.statistics.runs import Pooled
 from sycolens.verify import Verification
 from sycolens.verify.curve import CONTROL_NAMES
@@ -144,6 +145,19 @@ def about_repatch(results: StudyResults, tuned: HeadSet) -> str:
         f"either direction, {verdict}. Maps are in logits, since a share relative to an F that tuning has made tiny "
         "would blow up."
     )
+
+
+def courses_of(results: StudyResults) -> Iterator[tuple[str, str]]:
+    """Every method once, with its course."""
+    kinds = {each.method: each.run.kind for each in results.measured if each.run is not None}
+    for method, kind in kinds.items():
+        config = training_config_for(results.config, kind)
+        schedule = "falling" if config.schedule == "linear" else "constant after a warm-up"
+        yield (
+            method,
+            f"{config.steps} steps of {config.examples_per_step} examples, learning rate {config.learning_rate:g}, "
+            f"{schedule}; weight decay {config.weight_decay:g}",
+        )
 
 
 def _change(name: str, before: Pooled, after: Pooled) -> str:
