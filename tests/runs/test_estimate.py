@@ -74,3 +74,23 @@ def test_sources_of_a_model_are_counted_together() -> None:
     config = StudyConfig.of({"model": {"name": "some/model"}, "measure": {"n": 30, "sources": sources}})
     costs = costs_of(config, shape_and_size("organism")[0], QuestionSet("a", ()))
     assert costs["measure/base"].replies == 4 * 42
+
+
+def test_every_stage_counts_its_own_tokens() -> None:
+    shape = shape_and_size("organism")[0]
+    settings = {"verify": {"max_new_tokens": 16}, "look": {"max_new_tokens": 8}, "measure": {"max_new_tokens": 256}}
+    costs = costs_of(StudyConfig.of({"behavior": "auto", **settings}), shape, QuestionSet("a", ()))
+    assert (costs["look"].longest, costs["verify"].longest, costs["measure/base"].longest) == (8, 16, 256)
+    # All conditions of a knockout go on from one run of a dialogue's prompt.
+    assert [costs[name].own_prompts for name in ("look", "verify", "measure/base")] == [True, False, True]
+
+
+def test_likelihoods_read_dialogues_again() -> None:
+    shape = shape_and_size("organism")[0]
+    read, compared = (
+        costs_of(StudyConfig.of({"behavior": "auto", "look": {"scorer": scorer}}), shape, QuestionSet("a", ()))
+        for scorer in ("replies", "likelihood")
+    )
+    more = compared["verify"].prompts - read["verify"].prompts
+    assert more == 3 * compared["verify"].replies
+    assert compared["measure/base"].prompts > read["measure/base"].prompts == 0

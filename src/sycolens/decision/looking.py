@@ -15,6 +15,7 @@ from sycolens.errors import BehaviorError, DialogueError, QuestionError
 from sycolens.find import patch_heads
 from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge import first_round
+from sycolens.measure.known import FIRST_ANSWER
 from sycolens.measure.responders import reader_of
 from sycolens.model.batched_generation import generate
 from sycolens.model.hooked import Geometry
@@ -23,9 +24,6 @@ from sycolens.prompts.asking import answer_questions, behaviors_of
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.thinking import CLOSED, TURN_OFF, begins_block
 from sycolens.prompts.tokens import spelled
-
-FIRST_ANSWER = 32
-"""Tokens of a first answer that are read."""
 
 
 def look(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -12,6 +12,7 @@ import torch
 from sycolens.errors import ModelError
 from sycolens.find.finding import TOP_MOST, TOP_SHARE
 from sycolens.hub import in_words, way_out
+from sycolens.measure.known import FIRST_ANSWER
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import read_config
 from sycolens.model.hooked import Geometry
@@ -39,6 +40,8 @@ from sycolens.tasks.task import EXAMPLES as TAUGHT
 from sycolens.tasks.task import PAIRS, QUESTIONS
 from sycolens.verify.verification import default_steps
 
+COMPARED: Final = 3
+"""Passes that compare the answers to one question, as a rule of thumb."""
 EFFICIENCY: Final = 0.4
 """Share of the speed of one large product of matrices that a model reaches on a prompt, as a rule of thumb."""
 
@@ -52,7 +55,11 @@ class Cost:
     rows: int = 0
     """Single tokens that are replayed with one head patched."""
     replies: int = 0
-    """Replies that are written, of at most the number of tokens asked for."""
+    """Replies that are written."""
+    longest: int = 0
+    """Tokens that each of them may have."""
+    own_prompts: bool = True
+    """Whether each reply reads a prompt of its own; knockouts of a dialogue share it."""
     examples: int = 0
     """Examples that are read forward and backward."""
 
@@ -76,14 +83,13 @@ class Estimate:
             ModelError: the configuration cannot be read.
 
         >>> Estimate.of(StudyConfig()).costs["find"]
-        Cost(prompts=600, rows=14400, replies=0, examples=0)
+        Cost(prompts=600, rows=14400, replies=0, longest=0, own_prompts=True, examples=0)
         """
         shape, parameters = shape_and_size(config.model.name, config.model.revision)
         task = task or task_of(config, config.find, pairs=config.find.pairs)
         costs = costs_of(config, shape, task)
         rate = _flops(config) * EFFICIENCY
         tokens = task.cost.prompt_tokens
-        longest = max(config.measure.max_new_tokens, config.verify.max_new_tokens)
         seconds = {
             # Two operations a parameter and token forward, as many again twice backward. A reply's tokens come one by
             # one, in batches that leave most of the arithmetic idle.
@@ -92,7 +98,7 @@ class Estimate:
             * (
                 cost.prompts * tokens
                 + cost.rows
-                + cost.replies * (tokens + 3 * longest)
+                + cost.replies * (tokens * cost.own_prompts + 3 * cost.longest)
                 + 3 * cost.examples * 2 * tokens
             )
             / rate
@@ -110,27 +116,46 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     steps = config.verify.steps or default_steps(top, n_heads)
     sets = len(steps) + sum(step > 0 for step in steps) * config.verify.controls
     dialogues = config.verify.n or QUESTIONS
-    verify = Cost(prompts=2 * pairs + dialogues, replies=2 * dialogues * sets)
+    # A final answer reads the whole dialogue for each of the answers on offer that begin in another way.
+    scorer = config.look.scorer if config.behavior == AUTO else config.words.scorer
+    compared = COMPARED if scorer == "likelihood" else 0
+    replies = 2 * dialogues * sets
+    verify = Cost(
+        prompts=2 * pairs + 2 * dialogues + compared * replies,
+        replies=replies,
+        longest=config.verify.max_new_tokens,
+        own_prompts=False,
+    )
     asked, own = _questions(config), task.cost.exercises
     texts = 2 * (asked if own else 1000 if config.measure.texts else 0)
-    base = Cost(replies=2 * asked + task.cost.groups * asked + (asked if own else 0))
+    base = Cost(
+        prompts=compared * (2 + task.cost.groups) * asked,
+        replies=2 * asked + task.cost.groups * asked + (asked if own else 0),
+        longest=config.measure.max_new_tokens,
+    )
     n_looked = config.look.n or LOOKED_AT
     asked_first = n_looked * (config.look.wordings if config.behavior == AUTO else 1)
-    look = Cost(prompts=n_looked, replies=n_looked + 4 * asked_first)
+    look = Cost(prompts=n_looked, replies=n_looked + 4 * asked_first, longest=config.look.max_new_tokens)
     # As if the model knew every other question.
     taught = 2 * (config.examples.n or TAUGHT) if config.examples.known else 0
-    costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: Cost(replies=taught), BASE: base}
+    examples = Cost(replies=taught, longest=FIRST_ANSWER)
+    costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: examples, BASE: base}
     for run in trainings_of(config):
         training = training_config_for(config, run.kind)
         costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)
-        costs[measured_as(run)] = Cost(prompts=texts, replies=base.replies)
+        costs[measured_as(run)] = replace(base, prompts=base.prompts + texts)
     sweep = config.sweep
     for trial in trials_of(config):
         together = training_config_for(config, trial.kind).examples_per_step
         costs[trial.stage] = Cost(
-            replies=len(sweep.steps) * 2 * sweep.n_validation, examples=max(sweep.steps) * together
+            replies=len(sweep.steps) * 2 * sweep.n_validation,
+            longest=config.measure.max_new_tokens,
+            examples=max(sweep.steps) * together,
         )
-    costs[COMPARISON] = Cost(replies=2 * len(config.tune.methods) * sweep.seeds * task.cost.groups * sweep.n)
+    costs[COMPARISON] = Cost(
+        replies=2 * len(config.tune.methods) * sweep.seeds * task.cost.groups * sweep.n,
+        longest=config.measure.max_new_tokens,
+    )
     if config.measure.judge is not None:  # it computes elsewhere
         costs |= {judged_as(name): Cost() for name in (BASE, *map(measured_as, trainings_of(config)))}
     return costs | {REPATCH: Cost(prompts=2 * pairs, rows=pairs * n_heads)}
