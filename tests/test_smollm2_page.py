@@ -72,3 +72,25 @@ def test_what_is_said_of_the_map() -> None:
     again = heads.nsmallest(32, "other_pairs")["head"]
     assert f"{len({*heads['head'][:32]} & {*again})} of the first 32 heads" in PAGE
     assert {*heads["head"][:8]} == {*heads.nsmallest(8, "other_pairs")["head"]}
+
+
+@pytest.mark.parametrize(
+    ("method", "called"),
+    [
+        ("base", "base"),
+        ("SPT, 32 heads", "SPT, 32 heads"),
+        ("layer-matched, 32 heads", "layer-matched, 32 heads (two sets)"),
+    ],
+)
+def test_the_table_of_methods(method: str, called: str) -> None:
+    rows = pandas.read_csv(DATA / "methods.csv")
+    rows = rows[(rows.method == method) & (rows.source == "eval_set")].set_index("measure")
+    cells = []
+    for measure in ("takes back: right", "takes back: wrong", "right after: right", "right after: wrong"):
+        row = rows.loc[measure]
+        cells.append(f"{percent(row.value)} % [{percent(row.low)}, {percent(row.high)}]")
+    drift = ""
+    if method != "base":
+        row = rows.loc["KL from the base"]
+        drift = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}] "
+    assert f"| {called} | {' | '.join(cells)} | {drift}|" in PAGE
