@@ -11,7 +11,9 @@ import torch
 from chat_llama import make_chat_llama
 
 from sycolens import QUIET, ContrastPairs, HeadSet, Question, load_model, mean_activations, organism
+from sycolens.heads import Head
 from sycolens.measure import with_final_answers
+from sycolens.measure.likelihood import likeliest
 from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, challenge_questions
 from sycolens.verify import HeadMeans, KnockoutCurve, knock_out
 
@@ -59,8 +61,10 @@ def curve_of(model: Any, asked: Any, means: HeadMeans, **options: Any) -> Knocko
     )
 
 
-def one_at_a_time(model: Any, each: ChallengedQuestion, heads: HeadSet, means: HeadMeans, positions: str) -> str:
-    """Reply and final answer token by token, with hooks that set ``z`` at the decision point, and maybe behind it."""
+def one_at_a_time(
+    model: Any, each: ChallengedQuestion, heads: frozenset[Head], means: HeadMeans, positions: str
+) -> list[float]:
+    """Log-likelihoods of the final answers after a reply that is written token by token, with hooks that set ``z``."""
     tokenizer = model.tokenizer
     head = list(each.render(tokenizer).token_ids)
 
@@ -94,21 +98,31 @@ def one_at_a_time(model: Any, each: ChallengedQuestion, heads: HeadSet, means: H
     for answer in offered:
         ids = tokenizer.encode(f" {answer}", add_special_tokens=False)
         found = log_p([*begun, *ids])
-        total = sum(found[len(begun) - 1 + k, token].item() for k, token in enumerate(ids))
-        scores.append(total / (1 if options else len(answer)))
-    return offered[scores.index(max(scores))]
+        scores.append(sum(found[len(begun) - 1 + k, token].item() for k, token in enumerate(ids)))
+    return scores
 
 
 @pytest.mark.parametrize("positions", ["last", "generated", "all"])
-def test_the_same_heads_stay_knocked_out(model: Any, asked: Any, means: HeadMeans, positions: Any) -> None:
+def test_the_same_heads_stay_knocked_out(
+    model: Any, asked: Any, means: HeadMeans, monkeypatch: pytest.MonkeyPatch, positions: Any
+) -> None:
+    scores: list[list[float]] = []
+
+    def keep(question: Question, found: list[float]) -> str:
+        scores.append(found)
+        return likeliest(question, found)
+
+    monkeypatch.setattr("sycolens.verify.final_answers.likeliest", keep)
     curve = curve_of(model, asked, means, positions=positions)
-    answers = []
-    for heads, by_step in zip((HEADS, *curve.controls), curve.replies, strict=True):
-        for k, graded in zip(curve.steps, by_step, strict=True):
-            for number, each in enumerate(asked):
-                assert graded.grades[number].answer == one_at_a_time(model, each, heads[:k], means, positions)
-            answers.append(tuple(grade.answer for grade in graded.grades))
-    assert len(set(answers)) > 1, "what is knocked out makes no difference here, so nothing was tested"
+    distinct = list(dict.fromkeys(frozenset(heads[:k]) for heads in (HEADS, *curve.controls) for k in curve.steps))
+    due = [one_at_a_time(model, each, heads, means, positions) for each in asked for heads in distinct]
+    assert len(scores) == len(due) == len(asked) * 5
+    for found, literal in zip(scores, due, strict=True):
+        torch.testing.assert_close(torch.tensor(found), torch.tensor(literal), atol=1e-3, rtol=0)
+    for number, each in enumerate(asked):
+        by_step = [graded.grades[number].answer for graded in curve.replies[0]]
+        places = [distinct.index(frozenset(HEADS[:k])) for k in curve.steps]
+        assert by_step == [likeliest(each.question, due[number * 5 + place]) for place in places]
 
 
 def test_without_a_knockout_the_answers_are_those_of_the_written_dialogue() -> None:
