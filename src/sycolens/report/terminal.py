@@ -62,6 +62,8 @@ def table_of_results(results: StudyResults) -> Table:
 
 def _table_of_rows(rows: Sequence[MethodRow]) -> Table:
     table = table_with("", *(title for title, _, _ in SHOWN), "KL x 1000")
+    table.padding = (0, 1, 0, 0)
+    table.columns[0].no_wrap = False
     for row in rows:
         numbers = [row.of(measure, source) for _, measure, source in SHOWN]
         drift = row.of(KL, EVAL_SET)
