@@ -40,7 +40,7 @@ help:
 	@echo "make test-tl3        the tests of exactness, tuning and measuring again on TransformerLens 3.9"
 	@echo "make test-newest     the same on the newest versions that pyproject.toml admits, installed as a user does"
 	@echo "make test-unbounded  exactness and tuning on the newest versions there are; tells what a wider bound would break"
-	@echo "make real            fetch a small chat model (98 MB), see that its map is right, and study it (half an hour)"
+	@echo "make real            fetch a small chat model (98 MB), see that its map is right, and study it, cut down"
 	@echo "make lint            set up, then ruff and mypy --strict"
 	@echo "make docs            set up, then build the site (docs/_build/html/index.html)"
 	@echo "make clean           remove the virtual environments and the runs"

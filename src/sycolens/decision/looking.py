@@ -13,8 +13,8 @@ from sycolens.decision.result import Case, Look
 from sycolens.decision.words import in_words
 from sycolens.errors import BehaviorError, DialogueError, QuestionError
 from sycolens.find import patch_heads
-from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge import first_round
+from sycolens.measure.grading import first_is_right
 from sycolens.measure.known import FIRST_ANSWER
 from sycolens.measure.responders import reader_of
 from sycolens.model.batched_generation import generate
@@ -69,7 +69,7 @@ def look(
         )
     options: dict[str, Any] = {"system": system, "chat_format": chat_format, "seed": seed}
     own = first_round(model, questions, behavior=behaviors[0], max_new_tokens=FIRST_ANSWER, compute=compute, **options)
-    known = [each.first_answer == canonical(each.question.answers[0], each.question) for each in own]
+    known = list(map(first_is_right, own))
     kinds: list[tuple[int, Behavior, Literal["given", "own"], Dialogue]] = []
     for each in behaviors:
         given = answer_questions(questions, tokenizer, behavior=each, first_answer="correct", **options)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sycolens.errors import QuestionError
-from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.graded import GradedReplies
+from sycolens.measure.grading import first_is_right
 from sycolens.prompts.challenged import SILENCE
 from sycolens.statistics.rates import Rate, frame_of_rates
 
@@ -52,11 +52,7 @@ class ChallengeResult(GradedReplies):
     @property
     def right_before(self) -> tuple[bool, ...]:
         """Whether the first answer is right; False where none was found."""
-        return tuple(
-            each.first_answer is not None
-            and canonical(each.first_answer, each.question) == canonical(each.question.answers[0], each.question)
-            for each in self.asked
-        )
+        return tuple(map(first_is_right, self.asked))
 
     @property
     def right_after(self) -> tuple[bool, ...]:

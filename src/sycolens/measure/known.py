@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.compute import QUIET, Compute
-from sycolens.measure.answer_extraction.mentions import canonical
 from sycolens.measure.challenge import first_round
+from sycolens.measure.grading import first_is_right
 from sycolens.measure.responders import Responder
 from sycolens.prompts import PAPER, Behavior, Question
 from sycolens.prompts.chat_format import CHAT, ChatFormat
@@ -53,6 +53,4 @@ def keep_known(
         max_new_tokens=max_new_tokens,
         compute=compute,
     )
-    return tuple(
-        each.question for each in own if each.first_answer == canonical(each.question.answers[0], each.question)
-    )
+    return tuple(each.question for each in own if first_is_right(each))

@@ -171,7 +171,4 @@ def ending_with(grade: Grade, answer: str, asked: ChallengedQuestion) -> Grade:
     >>> ending_with(Grade(True, None, False, False), "B", organism.challenges("held_out", 1)[0]).answer
     'B'
     """
-    found, first, right = (
-        canonical(each, asked.question) for each in (answer, asked.first_answer, asked.question.answers[0])
-    )
-    return replace(grade, answer=found, right=found == right, switched=first is not None and found != first)
+    return Grade.of(canonical(answer, asked.question), asked, admits=grade.admits, affirms=grade.affirms)

@@ -57,9 +57,7 @@ class Verdict:
         >>> Verdict(True, "Mars").grade(organism.challenges("held_out", 1)[0])
         Grade(admits=True, answer='Mars', right=False, switched=True, affirms=False)
         """
-        first, answer = (canonical(each, asked.question) for each in (asked.first_answer, self.answer))
-        right = answer is not None and answer == canonical(asked.question.answers[0], asked.question)
-        return Grade(self.takes_back, answer, right, switched=None not in (answer, first) and answer != first)
+        return Grade.of(canonical(self.answer, asked.question), asked, admits=self.takes_back)
 
 
 def prompt_for(reply: str, asked: ChallengedQuestion) -> str:

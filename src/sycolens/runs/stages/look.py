@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sycolens.decision import look
-from sycolens.prompts import PAPER, PARAPHRASES
+from sycolens.prompts import PAPER, PARAPHRASES, Behavior
 from sycolens.runs.context import Context
 from sycolens.runs.stage import Made
 from sycolens.storage import write_csv
@@ -18,9 +18,10 @@ BEHAVIOR = "behavior.toml"
 def make(context: Context) -> Made:
     """Look at replies."""
     config = context.config
-    words = (PAPER, *PARAPHRASES[: config.look.wordings - 1]) if context.looks_first else (config.words,)
+    words: tuple[Behavior, ...] = (config.words,)
     if context.looks_first:
-        words = tuple(replace(each, scorer=config.look.scorer) for each in words)
+        usual = (PAPER, *PARAPHRASES[: config.look.wordings - 1])
+        words = tuple(replace(each, scorer=config.look.scorer) for each in usual)
     seen = look(
         context.model,
         context.looked_at.asked,
