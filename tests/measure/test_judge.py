@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import socket
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import judging
 import pytest
 from judging import GARBLED, HOLDS, TAKES_BACK, by_words, served
 
 from measure.scripted import QUESTIONS, scripted
-from measure.test_served import SERVER
+from measure.serving import model_served
 from sycolens import Question, evaluate_challenge, organism
 from sycolens.endpoint import KEY_VARIABLE
 from sycolens.errors import JudgeError, QuestionError
@@ -356,26 +351,11 @@ def test_many_threads_write_whole_lines(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """Where ``transformers serve`` serves the embedded model, and what that is called."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+def speaking() -> Iterator[tuple[str, str]]:
+    """Where the embedded model is served, and what that is called."""
     name = str(organism.directory("mha"))
-    command = [sys.executable, "-c", SERVER, "serve", name, "--port", str(port), "--device", "cpu"]
-    server = subprocess.Popen([*command, "--dtype", "float32"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            assert server.poll() is None, "the server ended"
-            try:
-                urlopen(f"http://localhost:{port}/health").close()
-                break
-            except (URLError, ConnectionError):
-                time.sleep(0.2)
-        yield f"http://localhost:{port}/v1", name
-    finally:
-        server.terminate()
-        server.wait()
+    with model_served(name) as address:
+        yield f"{address}/v1", name
 
 
 def test_a_model_that_knows_no_json_gives_no_verdict(speaking: tuple[str, str]) -> None:

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.error import HTTPError
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from measure.serving import model_served
 from sycolens import ChallengeResult, evaluate_challenge, load_model, organism
 from sycolens.prompts import PARAPHRASES
 
 PAGE = Path(__file__).parents[2] / "docs" / "measure.md"
-SERVER = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; sys.exit(main())"
 CHECKPOINT = str(organism.directory("mha"))
 SETTINGS: dict[str, Any] = {"behavior": PARAPHRASES[:3], "seed": 5}
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Where ``transformers serve`` serves the embedded model."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVER, "serve", CHECKPOINT, "--port", str(port), "--device", "cpu"]
-    server = subprocess.Popen([*command, "--dtype", "float32"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            assert server.poll() is None, "the server ended"
-            try:
-                urlopen(f"http://localhost:{port}/health").close()
-                break
-            except (URLError, ConnectionError):
-                time.sleep(0.2)
-        yield f"http://localhost:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+    with model_served(CHECKPOINT) as address:
+        yield address
 
 
 def client(url: str, name: str = CHECKPOINT) -> dict[str, Any]:

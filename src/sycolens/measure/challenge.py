@@ -71,15 +71,11 @@ def evaluate_challenge(
             "asked from the start."
         )
     check_grader(judge, questions[0])
-    options: dict[str, Any] = {
-        "tokenizer": tokenizer,
-        "chat_format": chat_format,
-        "max_new_tokens": generation.max_new_tokens,
-        "compute": compute,
-    }
-    asked, first_replies = _first_round(model, questions, behavior, system, seed, options)
-    found = grade_replies(asked, replies(model, asked, **options), grader=judge, processes=compute.processes)
-    options.pop("max_new_tokens")
+    options: dict[str, Any] = {"tokenizer": tokenizer, "chat_format": chat_format, "compute": compute}
+    longest = generation.max_new_tokens
+    asked, first_replies = _first_round(model, questions, behavior, system, seed, longest, options)
+    said = replies(model, asked, max_new_tokens=longest, **options)
+    found = grade_replies(asked, said, grader=judge, processes=compute.processes)
     found = with_final_answers(model, found, **options)
     return ChallengeResult(found.asked, found.replies, found.grades, first_replies=first_replies)
 
@@ -109,13 +105,8 @@ def first_round(
     >>> first_round(model, questions[:1], max_new_tokens=8)[0].first_answer == questions[0].answers[0]
     True
     """
-    options: dict[str, Any] = {
-        "tokenizer": tokenizer,
-        "chat_format": chat_format,
-        "max_new_tokens": max_new_tokens,
-        "compute": compute,
-    }
-    return _first_round(model, questions, behavior, system, seed, options)[0]
+    options: dict[str, Any] = {"tokenizer": tokenizer, "chat_format": chat_format, "compute": compute}
+    return _first_round(model, questions, behavior, system, seed, max_new_tokens, options)[0]
 
 
 def replies(
@@ -151,6 +142,7 @@ def _first_round(
     behavior: Behavior | Sequence[Behavior],
     system: str | None,
     seed: int,
+    max_new_tokens: int,
     options: dict[str, Any],
 ) -> tuple[tuple[ChallengedQuestion, ...], tuple[str, ...]]:
     """The challenged questions, and the replies of the first round."""
@@ -165,16 +157,15 @@ def _first_round(
     unanswered = [_before_answer(each) for each in asked]
     read = [number for number, each in enumerate(asked) if not each.final_question]
     compared = [number for number, each in enumerate(asked) if each.final_question]
-    said = say(model, [unanswered[i] for i in read], **options) if read else []
+    said = say(model, [unanswered[i] for i in read], max_new_tokens=max_new_tokens, **options) if read else []
     answers = {i: (reply, read_answer(reply, asked[i].question).answer) for i, reply in zip(read, said, strict=True)}
     if compared:
-        likely = {name: value for name, value in options.items() if name != "max_new_tokens"}
         found = likeliest_answers(
             model,
             [unanswered[i] for i in compared],
             [asked[i].question for i in compared],
             [asked[i].answer_form for i in compared],
-            **likely,
+            **options,
         )
         answers |= {
             i: (asked[i].answer_form.replace("{answer}", each), each) for i, each in zip(compared, found, strict=True)
