@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -232,3 +232,30 @@ PARAPHRASES: tuple[Behavior, ...] = _paraphrases(
 )
 """The paper's behavior in other words, for robustness checks and evaluation (examples have their own). Most pairs share
 all their words but one or two."""
+
+
+def is_in_papers_words(behavior: Behavior) -> bool:
+    """Whether its challenge and affirmation are the paper's, or a paraphrase of them."""
+    return (behavior.challenge, behavior.affirmation) in {
+        (each.challenge, each.affirmation) for each in (PAPER, *PARAPHRASES)
+    }
+
+
+def paraphrased(behavior: Behavior, n: int) -> tuple[Behavior, ...]:
+    """A behavior in the last ``n`` of :data:`PARAPHRASES`, of which :func:`sycolens.look` tries the first.
+
+    Raises:
+        BehaviorError: its challenge and affirmation are other ones than the paper's, which nobody has paraphrased.
+
+    >>> [each.name for each in paraphrased(PAPER, 2)]
+    ['paraphrase-13', 'paraphrase-14']
+    """
+    if not is_in_papers_words(behavior):
+        raise BehaviorError(
+            f"Behavior {behavior.name!r} challenges in words of its own, of which there are no paraphrases; set "
+            "measure.paraphrases to 0."
+        )
+    others = PARAPHRASES[len(PARAPHRASES) - n :]
+    return tuple(
+        replace(behavior, challenge=each.challenge, affirmation=each.affirmation, name=each.name) for each in others
+    )

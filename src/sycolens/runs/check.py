@@ -20,12 +20,13 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
+from sycolens.prompts.behavior import PARAPHRASES, paraphrased
 from sycolens.runs.config import EvaluationSource, ExamplesSection, Source, StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
 from sycolens.runs.settings import AUTO
-from sycolens.runs.train import training_config_for
+from sycolens.runs.train import openings_of, training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.tasks.question_set import question_texts
 from sycolens.tune.examples import deal_first_answers
@@ -144,6 +145,8 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
     for source, n in judged:
         other = task if given is not None and not source.is_named else task_of(config, source)
         _require_judging(other, source, config)
+        if source is not config.verify:
+            _require_paraphrases(other, config)
         if isinstance(other, QuestionSet | UserFiles):
             asked += other.questions(spent, n=n, seed=seed).asked
     if "examples" in groups:
@@ -155,15 +158,35 @@ def _check_examples(config: StudyConfig, given: Task | None, asked: Sequence[Que
     task = task_of(config, examples.questions, rehearsal=examples.rehearsal) if not own else given
     if isinstance(task, QuestionSet):
         taught = task.not_evaluated(asked) if own else task.taught(asked, n=examples.n, seed=config.seed)
+        openings_of(examples)
         deal_first_answers(taught, random.Random(config.seed), concede=examples.concede)
     elif task is not None:
         usual = ExamplesSection()
-        for name in ("known", "concede", "answer"):
+        for name in ("known", "concede", "answer", "openings"):
             if getattr(examples, name) != getattr(usual, name):
                 raise ExampleError(
                     f"examples.{name} = {getattr(examples, name)!r} needs questions to make examples of, but those of "
                     f"{task.name} are made already; name questions (examples.source), or leave it out."
                 )
+
+
+def _require_paraphrases(task: Task, config: StudyConfig) -> None:
+    """Refuse paraphrases where dialogues have words of their own, or where look tries the same ones."""
+    n = config.measure.paraphrases
+    if not n:
+        return
+    if not isinstance(task, QuestionSet):
+        raise StudyError(
+            f"measure.paraphrases = {n}, but the dialogues of {task.name} are challenged in words of their own; name "
+            "questions (measure.sources), or leave it out."
+        )
+    tried = config.look.wordings - 1
+    if config.behavior == AUTO and tried + n > len(PARAPHRASES):
+        raise StudyError(
+            f"measure.paraphrases = {n} and look.wordings = {config.look.wordings} need {tried + n} paraphrases, but "
+            f"there are {len(PARAPHRASES)}; ask for fewer of one."
+        )
+    paraphrased(config.words, n)
 
 
 def _require_judging(task: Task, source: Source, config: StudyConfig) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sycolens.choices import (
     Ablation,
@@ -28,7 +28,7 @@ from sycolens.choices import (
 )
 from sycolens.errors import StudyError
 from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior, Scorer
-from sycolens.runs.settings import BehaviorSection, JudgeSection, in_words, read_toml
+from sycolens.runs.settings import BehaviorSection, JudgeSection, OpeningsSection, Section, in_words, read_toml
 
 CONFIG = "study.toml"
 LARGEST_SEED = 2**32 - 1
@@ -44,11 +44,7 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Rising = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ModelSection(_Section):
+class ModelSection(Section):
     """Which model, and how it reads dialogues."""
 
     name: Annotated[str, Field(min_length=1)] = "organism"
@@ -63,7 +59,7 @@ class ModelSection(_Section):
     """Given to the chat template, such as ``enable_thinking = false``."""
 
 
-class Source(_Section):
+class Source(Section):
     """A question set, named as for :func:`sycolens.load_questions`, or "organism" for the embedded model's world."""
 
     questions: str | None = None
@@ -121,7 +117,7 @@ class VerifySection(Source):
     max_new_tokens: Amount = 64
 
 
-class ExamplesSection(_Section):
+class ExamplesSection(Section):
     """What is taught."""
 
     source: str | None = None
@@ -133,6 +129,8 @@ class ExamplesSection(_Section):
     """Share of examples in which the first answer is wrong and is taken back; the others defend a right one."""
     answer: AnswerPlace = "last"
     """Where a taught reply names the answer: behind the words that stand firm or take back, or before them."""
+    openings: OpeningsSection | None = None
+    """With which words taught replies stand firm and take back; ten of either kind unless given."""
     known: bool = False
     """Teach only on questions that the model answers rightly by itself."""
     rehearsal: str | Amount | None = None
@@ -144,17 +142,17 @@ class ExamplesSection(_Section):
         return Source(questions=self.source, subset=self.subset, split=self.split)
 
 
-class TrainingSection(_Section):
+class TrainingSection(Section):
     """Learning rate and steps of one kind of method, where they are not those of all."""
 
     learning_rate: Rate | None = None
     steps: Amount | None = None
 
 
-class TuneSection(_Section):
+class TuneSection(Section):
     """Which methods repair the model, and how each is trained."""
 
-    methods: Annotated[list[Kind], Field(min_length=1)] = ["spt"]
+    methods: Annotated[list[Kind], Field(min_length=1)] = Field(default=["spt"])
     k: Amount | None = None
     matrices: Annotated[str, Field(pattern=r"^(auto|[QKVO]{1,4})$")] = "auto"
     mlps: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
@@ -185,11 +183,13 @@ class EvaluationSource(Source):
     n: Sample | None = None
 
 
-class MeasureSection(_Section):
+class MeasureSection(Section):
     """What every model is asked, before and after."""
 
     sources: list[EvaluationSource] = Field(default_factory=list)
     n: Sample | None = None
+    paraphrases: Annotated[int, Field(ge=0, le=len(PARAPHRASES))] = 0
+    """In how many paraphrases models are challenged, none of which look tries; 0: in the behavior's own words."""
     max_new_tokens: Amount = 64
     texts: str | None = None
     tasks: list[str] = Field(default_factory=list)
@@ -201,11 +201,11 @@ class MeasureSection(_Section):
     """Who grades the replies to the challenge beside the rules."""
 
 
-class SweepSection(_Section):
+class SweepSection(Section):
     """Settings at which every method of "tune" is trained; the best is chosen on validation dialogues."""
 
-    learning_rates: Annotated[list[Rate], Field(min_length=1)] = [1e-4, 3e-4, 1e-3]
-    steps: Rising = [20, 40, 80, 120]
+    learning_rates: Annotated[list[Rate], Field(min_length=1)] = Field(default=[1e-4, 3e-4, 1e-3])
+    steps: Rising = Field(default=[20, 40, 80, 120])
     seeds: Annotated[int, Field(ge=1, le=100)] = 3
     ks: Rising | None = None
     """Numbers of found heads; that of "tune" unless given."""
@@ -221,7 +221,7 @@ class SweepSection(_Section):
         return self
 
 
-class ReportSection(_Section):
+class ReportSection(Section):
     """What the page is called, and which figures are written beside it."""
 
     title: str | None = None
@@ -229,7 +229,7 @@ class ReportSection(_Section):
     formats: list[FigureFormat] = Field(default_factory=list)
 
 
-class ComputeSection(_Section):
+class ComputeSection(Section):
     """Where and how much at once: what changes speed and memory, not results."""
 
     device: str | None = None
@@ -244,7 +244,7 @@ class ComputeSection(_Section):
         return self
 
 
-class StudyConfig(_Section):
+class StudyConfig(Section):
     """All that a run depends on.
 
     >>> StudyConfig().tune.methods

@@ -20,6 +20,7 @@ from sycolens.measure.eval_set import EvalSet, question_eval_set
 from sycolens.model import load_model
 from sycolens.model.hooked import Geometry
 from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
+from sycolens.prompts.behavior import Behavior, paraphrased
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import EvaluationSource, Source, StudyConfig
@@ -27,7 +28,7 @@ from sycolens.runs.methods import Method, Trial, methods_for
 from sycolens.runs.plan import EXAMPLES, FIND, Training
 from sycolens.runs.provenance import FileHashes, identity, weights_of
 from sycolens.runs.train import encoded_for, training_config_for
-from sycolens.tasks import HeldOut, Task, open_task, read_examples, read_texts
+from sycolens.tasks import HeldOut, QuestionSet, Task, open_task, read_examples, read_texts
 from sycolens.tasks.question_set import question_texts
 from sycolens.tune.training_config import TrainingConfig
 
@@ -115,7 +116,15 @@ class Context:
                 "The heads were found on token ids, which do not tell what was asked, so no question can be known to "
                 "be another; find them on pairs with texts (find.pairs)."
             )
+        if isinstance(task, QuestionSet):
+            task = replace(task, asked_in=self.asked_in)
         return task, task.questions(spent | taught, n=n, seed=self.config.seed)
+
+    @property
+    def asked_in(self) -> tuple[Behavior, ...]:
+        """The words in which every model is challenged before and after it is tuned."""
+        words, n = self.config.words, self.config.measure.paraphrases
+        return paraphrased(words, n) if n else (words,)
 
     @cached_property
     def looked_at(self) -> HeldOut:
@@ -136,7 +145,7 @@ class Context:
         if len(drawn) == 1:
             return tuple(drawn)
         names = _different_names([each for _, each in drawn])
-        return tuple((task, _from(each, name)) for (task, each), name in zip(drawn, names, strict=True))
+        return tuple((task, each.named(name)) for (task, each), name in zip(drawn, names, strict=True))
 
     def challenged(self, held_out: HeldOut) -> tuple[ChallengedQuestion, ...]:
         """Questions with a right answer in the assistant's mouth, challenged as the behavior says."""
@@ -164,7 +173,7 @@ class Context:
         if not others:
             return task.eval_set(held_out, self.model.tokenizer, **drawn)
         asked = [question for _, each in self.evaluations for question in each.asked]
-        drawn |= {"behavior": self.config.words, "chat_format": self.chat_format}
+        drawn |= {"behavior": self.asked_in, "chat_format": self.chat_format}
         return question_eval_set(asked, self.model.tokenizer, **drawn)
 
     @cached_property
@@ -282,12 +291,3 @@ def _different_names(drawn: Sequence[HeldOut]) -> list[str]:
         taken = sum(other == name or other.startswith(f"{name} (") for other in names)
         names.append(f"{name} ({taken + 1})" if taken else name)
     return names
-
-
-def _from(held_out: HeldOut, source: str) -> HeldOut:
-    """The same questions, each of which says where it comes from."""
-
-    def named(each: Any) -> Any:
-        return each if isinstance(each, ChallengedQuestion) else replace(each, source=source)
-
-    return replace(held_out, questions=tuple(map(named, held_out.questions)))

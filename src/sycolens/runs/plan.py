@@ -189,7 +189,7 @@ def _judging(config: StudyConfig) -> list[Stage]:
 def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[str, Any]) -> list[Stage]:
     """Every training of a sweep, and their comparison."""
     asked: dict[str, Any] = {"sweep": config.sweep.model_dump(), "texts": config.measure.texts}
-    asked["max_new_tokens"] = config.measure.max_new_tokens
+    asked |= config.measure.model_dump(include={"max_new_tokens", "paraphrases"})
     kept = {"learning_rates", "seeds", "ks"}
     own = {**asked, "sweep": config.sweep.model_dump(exclude=kept)}
     stages = []

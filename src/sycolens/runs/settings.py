@@ -17,6 +17,12 @@ AUTO: Final = "auto"
 """The behavior that looking at replies proposes."""
 
 
+class Section(BaseModel):
+    """A table of the settings; what it does not know is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
 def read_toml(path: str | Path) -> dict[str, Any]:
     """A TOML file.
 
@@ -118,10 +124,20 @@ def _address(base_url: str) -> str:
     return base_url
 
 
-class JudgeSection(BaseModel):
-    """A model behind an OpenAI-compatible endpoint, which grades replies to the challenge beside the rules."""
+_Words = Annotated[list[Annotated[str, Field(pattern=r"\S")]], Field(min_length=1)]
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+class OpeningsSection(Section):
+    """The words with which taught replies begin, or go on from the answer."""
+
+    defend: _Words
+    """They stand firm."""
+    concede: _Words
+    """They take back."""
+
+
+class JudgeSection(Section):
+    """A model behind an OpenAI-compatible endpoint, which grades replies to the challenge beside the rules."""
 
     base_url: Annotated[str, AfterValidator(_address)]
     """Where it is served, as far as /v1; may change without anything being made anew."""

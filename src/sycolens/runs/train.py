@@ -22,11 +22,12 @@ from sycolens.errors import SavedFileError
 from sycolens.model.hooked import Geometry
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.runs.config import StudyConfig, TrainingSection
+from sycolens.runs.config import ExamplesSection, StudyConfig, TrainingSection
 from sycolens.storage import draft_beside
 from sycolens.tasks import usual_training
 from sycolens.tune import HeadAdapter, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples
 from sycolens.tune.checkpoints import newest_checkpoint
+from sycolens.tune.examples import OPENINGS, Openings
 from sycolens.tune.trainer import Scope
 
 if TYPE_CHECKING:
@@ -60,6 +61,19 @@ def training_config_for(config: StudyConfig, kind: Kind) -> TrainingConfig:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     together = changes.get("examples_per_step", usual.examples_per_step)
     return replace(usual, at_once=tune.at_once or math.gcd(usual.at_once, together), **changes)
+
+
+def openings_of(asked: ExamplesSection) -> Openings:
+    """The words with which taught replies stand firm and take back.
+
+    Raises:
+        ExampleError: an opening stands on both sides.
+
+    >>> openings_of(ExamplesSection()) == OPENINGS
+    True
+    """
+    own = asked.openings
+    return OPENINGS if own is None else Openings(tuple(own.defend), tuple(own.concede))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut, Thing, deal, shuffled
 from sycolens.tasks.world import halved
 from sycolens.tune import examples_from_questions, find_leaks
-from sycolens.tune.examples import HALF, example_behaviors
+from sycolens.tune.examples import HALF, OPENINGS, Openings, example_behaviors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -51,6 +51,8 @@ class QuestionSet:
     """Plain dialogues to mix into the examples."""
     draws: int = 1
     cost: Cost = COST
+    asked_in: tuple[Behavior, ...] = ()
+    """Other words in which eval sets are challenged, dealt out evenly."""
 
     def __post_init__(self) -> None:
         distinct: dict[object, Question] = {}
@@ -115,7 +117,12 @@ class QuestionSet:
     ) -> EvalSet:
         """These questions with right answers, and with wrong ones where they know some."""
         return question_eval_set(
-            held_out.asked, tokenizer, behavior=self.behavior, texts=texts, chat_format=self.chat_format, seed=seed
+            held_out.asked,
+            tokenizer,
+            behavior=self.asked_in or self.behavior,
+            texts=texts,
+            chat_format=self.chat_format,
+            seed=seed,
         )
 
     def eval_sets(
@@ -140,7 +147,9 @@ class QuestionSet:
             )
         parts = (held_out.asked[:n_validation], held_out.asked[n_validation:])
         validation, report = (
-            question_eval_set(part, tokenizer, behavior=self.behavior, chat_format=self.chat_format, seed=seed)
+            question_eval_set(
+                part, tokenizer, behavior=self.asked_in or self.behavior, chat_format=self.chat_format, seed=seed
+            )
             for part in parts
         )
         return halved(validation, report, texts)
@@ -152,6 +161,7 @@ class QuestionSet:
         *,
         n: int | None,
         seed: int,
+        openings: Openings = OPENINGS,
         concede: float = HALF,
         answer: AnswerPlace = "last",
     ) -> tuple[TrainingExample, ...]:
@@ -166,6 +176,7 @@ class QuestionSet:
             chosen,
             tokenizer,
             behavior=behavior,
+            openings=openings,
             concede=concede,
             answer=answer,
             chat_format=self.chat_format,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sycolens.errors import PairError
 from sycolens.measure.eval_set import EvalSet
@@ -45,6 +45,14 @@ class HeldOut:
     """Where they come from, for the record."""
     questions: tuple[Question, ...] | tuple[ChallengedQuestion, ...]
     """Plain ones, or such as are challenged already."""
+
+    def named(self, source: str) -> HeldOut:
+        """The same questions, each of which says that it comes from there; challenged ones stay as they are."""
+
+        def named(each: Any) -> Any:
+            return each if isinstance(each, ChallengedQuestion) else replace(each, source=source)
+
+        return replace(self, questions=tuple(map(named, self.questions)))
 
     @property
     def asked(self) -> tuple[Question, ...]:

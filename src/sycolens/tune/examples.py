@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal
 from sycolens.choices import AnswerPlace
 from sycolens.counts import check_choice
 from sycolens.errors import ExampleError
-from sycolens.prompts import PAPER, PARAPHRASES, Behavior, ChallengedQuestion, Question
+from sycolens.prompts import Behavior, ChallengedQuestion, Question
 from sycolens.prompts.asking import answer_questions
+from sycolens.prompts.behavior import is_in_papers_words
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.questions import letters
 from sycolens.prompts.training_example import Teach, TrainingExample
@@ -84,9 +85,7 @@ def example_behaviors(behavior: Behavior) -> tuple[Behavior, ...]:
     >>> example_behaviors(replace(PAPER, first_answer="It is {answer}."))[0].first_answer
     'It is {answer}.'
     """
-    if (behavior.challenge, behavior.affirmation) not in {
-        (each.challenge, each.affirmation) for each in (PAPER, *PARAPHRASES)
-    }:
+    if not is_in_papers_words(behavior):
         return (behavior,)
     own = {name: getattr(behavior, name) for name in ("first_answer", "letter_request", "open_request")}
     return tuple(replace(each, **own) for each in EXAMPLE_BEHAVIORS)

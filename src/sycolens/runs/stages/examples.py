@@ -9,6 +9,7 @@ from typing import Any
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.context import Context
 from sycolens.runs.stage import Made
+from sycolens.runs.train import openings_of
 from sycolens.storage import write_text
 from sycolens.tasks import QuestionSet
 from sycolens.tune import refuse_leaks
@@ -23,7 +24,7 @@ def make(context: Context) -> Made:
     if isinstance(task, QuestionSet):
         if asked.known:
             task = task.known_to(context.model, evaluated, compute=context.compute, **options)
-        options |= {"concede": asked.concede, "answer": asked.answer}
+        options |= {"concede": asked.concede, "answer": asked.answer, "openings": openings_of(asked)}
     drawn = task.examples(context.model.tokenizer, evaluated, **options)
     refuse_leaks(drawn, evaluated)
     text = "".join(json.dumps(_row(example), ensure_ascii=False) + "\n" for example in drawn)

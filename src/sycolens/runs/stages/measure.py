@@ -24,7 +24,7 @@ def make(context: Context, training: Training | None) -> Made:
         challenge = evaluate_challenge(
             context.model,
             context.questions,
-            behavior=config.words,
+            behavior=context.asked_in,
             generation=Generation(asked.max_new_tokens),
             seed=config.seed,
             chat_format=context.chat_format,
