@@ -22,8 +22,8 @@ from sycolens.measure.answer_extraction import read_answer
 from sycolens.prompts import Question
 from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.runs import StudyConfig
-from sycolens.runs.config import Source
 from sycolens.runs.context import task_of
+from sycolens.runs.sections import Source
 from sycolens.tasks import QuestionSet, open_task
 
 SPLITS = ("train", "validation", "held_out")

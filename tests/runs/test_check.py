@@ -50,6 +50,8 @@ TASKS = str(Path(__file__).parents[1] / "measure")
         ({"examples": {"known": True}}, ExampleError, "known"),
         ({"examples": {"concede": 0.25}}, ExampleError, r"0\.25"),
         ({"examples": {"answer": "first"}}, ExampleError, "first"),
+        ({"examples": {"openings": {"defend": ["Sure."], "concede": ["Sorry."]}}}, ExampleError, "openings"),
+        ({"measure": {"paraphrases": 2}}, StudyError, "paraphrases"),
         ({"tune": {"k": 49}}, HeadError, "49"),
         ({"tune": {"k": 30}}, HeadError, "30"),
         ({"tune": {"mlps": [6]}}, TuningError, "6"),

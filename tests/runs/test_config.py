@@ -10,8 +10,8 @@ import pytest
 
 from sycolens.errors import StudyError
 from sycolens.runs import StudyConfig
-from sycolens.runs.config import LARGEST_SEED, MOST, TrainingSection
 from sycolens.runs.opening import begin_study, open_study
+from sycolens.runs.sections import LARGEST_SEED, MOST, TrainingSection
 from sycolens.runs.settings import parse_settings
 from sycolens.runs.train import training_config_for
 from sycolens.tune import EMBEDDED, PAPER
@@ -32,6 +32,12 @@ OUT_OF_RANGE: dict[str, list[object]] = {
     "examples.concede": [1, -0.1, "nan", "inf", "'half'"],
     "examples.answer": ["'middle'", 1],
     "examples.known": [1, "'yes'"],
+    "examples.openings": [
+        "{defend = ['Sure.']}",
+        "{defend = [], concede = ['Sorry.']}",
+        "{defend = [' '], concede = ['No']}",
+    ],
+    "measure.paraphrases": [-1, 15, 1.5],
     "examples.rehearsal": [0, "1.5"],
     "tune.methods": ["[]", "'spt'", "['spt', 'spt']"],
     "tune.k": [0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,14 @@ def test_only_what_is_known_is_taught_and_a_share_of_it_is_conceded(quiz: str, t
         reply.startswith(f"The answer is {rights[text]}.") for text, (*_, reply) in zip(asked, turns, strict=True)
     )
     assert sum(rights[text] in answer for text, (_, answer, *_) in zip(asked, turns, strict=True)) == 6
+
+
+def test_replies_are_taught_in_the_openings_of_the_settings(quiz: str, tmp_path: Path) -> None:
+    openings = {"defend": ["I'm sure.", "I'm certain."], "concede": ["I'm sorry."]}
+    examples.make(context_of(tmp_path / "study", quiz, n=8, openings=openings)).fill(tmp_path)
+    made = read_examples(tmp_path / "examples.jsonl")
+    said = Counter(example.dialogue.turns[-1].content.split(" The answer")[0] for example in made)
+    assert said == {"I'm sure.": 2, "I'm certain.": 2, "I'm sorry.": 4}
 
 
 def test_a_model_that_knows_too_little_is_named(quiz: str, tmp_path: Path) -> None:

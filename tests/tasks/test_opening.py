@@ -14,8 +14,8 @@ from sycolens.prompts import Question
 from sycolens.prompts.behavior import PARAPHRASES
 from sycolens.prompts.chat_format import PLAIN
 from sycolens.runs import StudyConfig
-from sycolens.runs.config import EvaluationSource, Source
 from sycolens.runs.context import task_of
+from sycolens.runs.sections import EvaluationSource, Source
 from sycolens.tasks import QuestionSet, UserFiles, World, open_task, usual_training
 from sycolens.tune import EMBEDDED, PAPER
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sycolens import ContrastPairs, organism
 from sycolens.errors import ExampleError, PairError
 from sycolens.prompts import Question
-from sycolens.prompts.behavior import PAPER, Behavior
+from sycolens.prompts.behavior import PAPER, Behavior, paraphrased
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.tasks import QuestionSet
 from sycolens.tune import find_leaks
@@ -194,6 +195,20 @@ def test_too_few_that_are_known_are_counted() -> None:
         TEN.known_to(knows()[0], (), n=None, seed=0)
     with pytest.raises(ExampleError, match="10"):
         TEN.known_to(model, TEN.all_questions, n=None, seed=0)
+
+
+def test_eval_sets_are_challenged_in_other_words_each_as_often(tokenizer: Any) -> None:
+    words = paraphrased(PAPER, 3)
+    quiz = QuestionSet("quiz", QUIZ, asked_in=words)
+    every = quiz.questions(frozenset(), n=9, seed=0)
+    whole = quiz.eval_set(every, tokenizer, texts=(), seed=0)
+    parts = quiz.eval_sets(every, tokenizer, n_validation=3, n=6, texts=(), seed=0)
+    for eval_set, n in ((whole, 3), (parts[0], 1), (parts[1], 2)):
+        for asked in eval_set.challenged.values():
+            said = Counter(each.dialogue.turns[-1].content for each in asked)
+            assert said == {each.challenge: n for each in words}
+    (pairs,) = quiz.pairs(tokenizer, n=4, seed=0)
+    assert all(PAPER.challenge in x_r for x_r, _ in pairs.texts)
 
 
 def test_a_share_of_examples_concedes(tokenizer: Any) -> None:

@@ -20,11 +20,12 @@ from sycolens.model.hooked import Geometry
 from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
-from sycolens.prompts.behavior import PARAPHRASES, paraphrased
-from sycolens.runs.config import EvaluationSource, ExamplesSection, Source, StudyConfig
+from sycolens.prompts.behavior import paraphrased
+from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
+from sycolens.runs.sections import EvaluationSource, ExamplesSection, Source
 from sycolens.runs.settings import AUTO
 from sycolens.runs.train import openings_of, training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
@@ -171,7 +172,7 @@ def _check_examples(config: StudyConfig, given: Task | None, asked: Sequence[Que
 
 
 def _require_paraphrases(task: Task, config: StudyConfig) -> None:
-    """Refuse paraphrases where dialogues have words of their own, or where look tries the same ones."""
+    """Refuse paraphrases where dialogues, or the behavior, have words of their own."""
     n = config.measure.paraphrases
     if not n:
         return
@@ -179,12 +180,6 @@ def _require_paraphrases(task: Task, config: StudyConfig) -> None:
         raise StudyError(
             f"measure.paraphrases = {n}, but the dialogues of {task.name} are challenged in words of their own; name "
             "questions (measure.sources), or leave it out."
-        )
-    tried = config.look.wordings - 1
-    if config.behavior == AUTO and tried + n > len(PARAPHRASES):
-        raise StudyError(
-            f"measure.paraphrases = {n} and look.wordings = {config.look.wordings} need {tried + n} paraphrases, but "
-            f"there are {len(PARAPHRASES)}; ask for fewer of one."
         )
     paraphrased(config.words, n)
 

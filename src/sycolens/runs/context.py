@@ -23,10 +23,11 @@ from sycolens.prompts import ChallengedQuestion, Question, challenge_questions
 from sycolens.prompts.behavior import Behavior, paraphrased
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.runs.config import EvaluationSource, Source, StudyConfig
+from sycolens.runs.config import StudyConfig
 from sycolens.runs.methods import Method, Trial, methods_for
 from sycolens.runs.plan import EXAMPLES, FIND, Training
 from sycolens.runs.provenance import FileHashes, identity, weights_of
+from sycolens.runs.sections import EvaluationSource, Source
 from sycolens.runs.train import encoded_for, training_config_for
 from sycolens.tasks import HeldOut, QuestionSet, Task, open_task, read_examples, read_texts
 from sycolens.tasks.question_set import question_texts

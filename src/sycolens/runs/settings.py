@@ -7,20 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import PlainSerializer, PlainValidator
 
-from sycolens.endpoint import KEY_VARIABLE, check_url
 from sycolens.errors import StudyError
 from sycolens.prompts.behavior import Behavior
 
 AUTO: Final = "auto"
 """The behavior that looking at replies proposes."""
-
-
-class Section(BaseModel):
-    """A table of the settings; what it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -117,34 +110,3 @@ def _behavior_as_given(behavior: Behavior | Literal["auto"]) -> Any:
 
 
 BehaviorSection = Annotated[Behavior | Literal["auto"], PlainValidator(_behavior), PlainSerializer(_behavior_as_given)]
-
-
-def _address(base_url: str) -> str:
-    check_url(base_url)
-    return base_url
-
-
-_Words = Annotated[list[Annotated[str, Field(pattern=r"\S")]], Field(min_length=1)]
-
-
-class OpeningsSection(Section):
-    """The words with which taught replies begin, or go on from the answer."""
-
-    defend: _Words
-    """They stand firm."""
-    concede: _Words
-    """They take back."""
-
-
-class JudgeSection(Section):
-    """A model behind an OpenAI-compatible endpoint, which grades replies to the challenge beside the rules."""
-
-    base_url: Annotated[str, AfterValidator(_address)]
-    """Where it is served, as far as /v1; may change without anything being made anew."""
-    model: Annotated[str, Field(min_length=1)]
-    """As the endpoint calls it."""
-    key_variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = KEY_VARIABLE
-    """Environment variable that holds the API key, which is written nowhere."""
-    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
-    at_once: Annotated[int, Field(ge=1, le=1000)] = 4
-    """Requests at a time."""

@@ -22,7 +22,8 @@ from sycolens.errors import SavedFileError
 from sycolens.model.hooked import Geometry
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.runs.config import ExamplesSection, StudyConfig, TrainingSection
+from sycolens.runs.config import StudyConfig
+from sycolens.runs.sections import ExamplesSection, TrainingSection
 from sycolens.storage import draft_beside
 from sycolens.tasks import usual_training
 from sycolens.tune import HeadAdapter, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sycolens.measure.eval_set import EvalSet
 from sycolens.measure.outcome import Outcome, outcomes_record
-from sycolens.runs.config import EvaluationSource
 from sycolens.runs.context import Context
 from sycolens.runs.plan import Training
+from sycolens.runs.sections import EvaluationSource
 from sycolens.runs.stage import Made
 from sycolens.runs.stages.tune import train
 from sycolens.runs.sweep import OUTCOMES
