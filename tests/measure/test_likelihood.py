@@ -62,10 +62,16 @@ def log_p(plain: Any, text: str, answer: str, tokenizer: Any) -> float:
 
 
 def test_texts_are_compared_by_their_mean_over_characters() -> None:
-    assert likeliest(OPEN[0], [-5.0, -4.0, -13.5]) == "water"  # -1.00, -1.00, -1.04
-    assert likeliest(OPEN[0], [-5.0, -4.0, -12.9]) == "sand and salt"
+    # By alphabet: iron, sand and salt, water.
+    assert likeliest(OPEN[0], [-4.04, -13.5, -5.0]) == "water"  # -1.01, -1.04, -1.00
+    assert likeliest(OPEN[0], [-4.0, -12.9, -5.0]) == "sand and salt"
     lettered = Question("Which?", ("B", "Mars"), options=("Sirius", "Mars"))
     assert likeliest(lettered, [-2.0, -2.1]) == "A"
+
+
+def test_a_tie_does_not_tell_which_answer_is_right() -> None:
+    for right, wrong in (("iron", "wood"), ("wood", "iron")):
+        assert likeliest(Question("What is it?", (right,), wrong=(wrong,)), [-4.0, -4.0]) == "iron"
 
 
 def test_both_answers_are_the_likeliest_of_a_plain_forward(model: Any, plain: Any, result: ChallengeResult) -> None:

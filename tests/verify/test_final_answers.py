@@ -93,7 +93,7 @@ def one_at_a_time(
     closing = f"<|im_end|>\n<|im_start|>user\n{each.final_question}<|im_end|>\n<|im_start|>assistant\nSay"
     begun = [*head, *reply, *tokenizer.encode(closing, add_special_tokens=False)]
     options = len(each.question.options)
-    offered = list("ABCD"[:options]) or [each.question.answers[0], *each.question.wrong]
+    offered = list("ABCD"[:options]) or sorted([each.question.answers[0], *each.question.wrong])
     scores = []
     for answer in offered:
         ids = tokenizer.encode(f" {answer}", add_special_tokens=False)

@@ -26,18 +26,23 @@ if TYPE_CHECKING:
 
 
 def answers_on_offer(question: Question) -> tuple[str, ...]:
-    """The letters of the options; or of a question without any the right answer and the known wrong ones.
+    """The letters of the options; or of a question without any the right answer and the known wrong ones, by alphabet.
 
     >>> answers_on_offer(Question("What is ice?", ("water",), wrong=("iron", "wood")))
-    ('water', 'iron', 'wood')
+    ('iron', 'water', 'wood')
     """
-    return letters(len(question.options)) if question.options else (question.answers[0], *question.wrong)
+    if question.options:
+        return letters(len(question.options))
+    # Whatever breaks a tie must not know which one is right.
+    return tuple(sorted((question.answers[0], *question.wrong)))
 
 
 def likeliest(question: Question, log_likelihoods: Sequence[float]) -> str:
     """The answer on offer that a model finds most likely; texts, unlike letters, by their mean over characters.
 
-    >>> likeliest(Question("What is ice?", ("water",), wrong=("iron",)), [-5.0, -4.4])
+    ``log_likelihoods`` are in nats, in the order of :func:`answers_on_offer`; of equal ones the first is taken.
+
+    >>> likeliest(Question("What is ice?", ("water",), wrong=("iron",)), [-4.4, -5.0])
     'water'
     """
     answers = answers_on_offer(question)
