@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sycolens.errors import QuestionError, SavedFileError
 from sycolens.runs import StudyConfig, plan
 from sycolens.runs.plan import COMPARISON, FIND, Training, stages_of, trainings_of, trials_of
-from sycolens.runs.provenance import FileHashes, commit_of_hub, weights_of
+from sycolens.runs.provenance import OWN_SETS, FileHashes, commit_of_hub, weights_of
 from sycolens.runs.stage import Stage
 
 EVERY = {"methods": ["sft", "random", "spt", "lora", "spt_lora"]}
@@ -174,3 +175,22 @@ def test_a_commit_stands_for_itself_and_what_was_fetched_for_the_rest(
     (tmp_path / "models--some--model" / "refs").mkdir(parents=True)
     (tmp_path / "models--some--model" / "refs" / "main").write_text(commit)
     assert weights_of("some/model", None, FileHashes()) == {"commit": commit}
+
+
+@pytest.mark.parametrize("stage", ["look", "find", "verify", "examples", "measure/base"])
+def test_other_facts_in_the_library_are_another_input_of_what_asks_them(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {"sources": [{"questions": "mmlu"}, {"questions": "general"}]}
+    sections = {"examples": {"source": "general"}, "measure": sources}
+    section = stage.split("/")[0]
+    named = {section: sections.get(section, {"questions": "general"})}
+    other = tmp_path / "general.toml"
+    other.write_bytes(OWN_SETS["general"].read_bytes() + b"\n")
+    before, before_elsewhere = (stages(**each)[stage].settings() for each in (named, {}))
+    monkeypatch.setitem(OWN_SETS, "general", other)
+    after, after_elsewhere = (stages(**each)[stage].settings() for each in (named, {}))
+    assert before != after
+    assert before_elsewhere == after_elsewhere
+    # A record is the same wherever the library is installed.
+    assert str(tmp_path) not in json.dumps(after)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sycolens.choices import KINDS, KNOWN_SETS, Kind
 from sycolens.errors import QuestionError
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.provenance import FileHashes, weights_of
+from sycolens.runs.provenance import OWN_SETS, FileHashes, weights_of
 from sycolens.runs.settings import AUTO
 from sycolens.runs.stage import Made, Part, Stage
 
@@ -226,8 +226,15 @@ def _made_by(module: str, **options: Any) -> Callable[[Context], Made]:
 
 
 def _with_files(settings: Mapping[str, Any], hashes: FileHashes) -> dict[str, Any]:
-    """Settings, and the SHA-256 of every file that they name."""
-    return {**settings, "files": {str(path): hashes.of(path) for path in sorted(set(_files(settings)))}}
+    """Settings, and the SHA-256 of every file, and of every set that comes with the library, that they name."""
+    named = {str(path): hashes.of(path) for path in sorted(set(_files(settings)))}
+    own = {name: hashes.of(path) for name, path in OWN_SETS.items() if name in _sets(settings)}
+    return {**settings, "files": named | own}
+
+
+def _sets(settings: Mapping[str, Any]) -> set[Any]:
+    sections = (settings, *settings.get("sources", ()))
+    return {each.get(name) for each in sections for name in ("questions", "source")}
 
 
 def _files(settings: Mapping[str, Any]) -> list[Path]:

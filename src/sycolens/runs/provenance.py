@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sycolens.model.hooked import HookedModel
 
 WEIGHTS: Final = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".h5", ".msgpack")
+OWN_SETS: Final = {"general": Path(__file__).parents[1] / "data" / "general.toml"}
+"""Question sets that come with the library, and the tables that they are made from."""
 LARGE: Final = 16 * 2**20
 """Hashes of files from this size on are kept, since hashing them takes a while."""
 
