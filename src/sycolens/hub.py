@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 _UNREACHABLE = (
@@ -29,6 +30,18 @@ _WAYS_OUT: Final = {
     "`hf auth login`.",
 }
 """By the name of an error of the hub's clients or of what they send requests with; the first that fits counts."""
+
+
+def hub_file(name: object) -> tuple[str, str] | None:
+    """Repository and file of "owner/repository/file.gguf", where that is no file here.
+
+    >>> hub_file("owner/chat-GGUF/chat.Q4_1.gguf"), hub_file("owner/chat")
+    (('owner/chat-GGUF', 'chat.Q4_1.gguf'), None)
+    """
+    if not isinstance(name, str) or not name.lower().endswith(".gguf") or name[0] in "./~" or Path(name).exists():
+        return None
+    owner, repository, file = [*name.split("/", 2), "", ""][:3]
+    return (f"{owner}/{repository}", file) if file else None
 
 
 def way_out(error: BaseException, otherwise: str) -> str:

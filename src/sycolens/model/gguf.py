@@ -10,6 +10,7 @@ from typing import Any
 from packaging.version import Version
 
 from sycolens.errors import ModelError
+from sycolens.hub import in_words, way_out
 
 
 def is_gguf(place: str | Path) -> bool:
@@ -19,6 +20,23 @@ def is_gguf(place: str | Path) -> bool:
     (True, False)
     """
     return Path(place).suffix.lower() == ".gguf"
+
+
+def fetched(repository: str, file: str, revision: str | None) -> Path:
+    """A GGUF file of a repository on the hub, downloaded whole into the hub's cache.
+
+    Raises:
+        ModelError: it cannot be had.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, file, revision=revision))
+    except Exception as error:  # whatever the hub and the network raise
+        raise ModelError(
+            f"{repository}/{file} is no file here, and {file} could not be fetched from {repository} on the hub "
+            f"({in_words(error)}). {way_out(error, 'Check the name.')}"
+        ) from error
 
 
 def require_readable(path: Path) -> None:

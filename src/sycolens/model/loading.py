@@ -12,7 +12,7 @@ import torch
 from sycolens.choices import EMBEDDED, Backend
 from sycolens.counts import check_choice
 from sycolens.errors import ModelError
-from sycolens.hub import in_words, way_out
+from sycolens.hub import hub_file, in_words, way_out
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.checkpoint import (
     WholeWeights,
@@ -22,7 +22,7 @@ from sycolens.model.checkpoint import (
     read_weights,
     require_own_architecture,
 )
-from sycolens.model.gguf import is_gguf, require_readable
+from sycolens.model.gguf import fetched, is_gguf, require_readable
 from sycolens.model.names import plain_name
 from sycolens.model.versions import warn_of_unverified
 
@@ -44,9 +44,9 @@ def load_model(
 
     ``name_or_path`` is ``"organism"`` or ``"organism-gqa"`` (the models shipped with sycolens), a Hugging Face hub
     name (``revision`` is its branch, tag or commit), a local checkpoint directory, or a GGUF file (with the extra
-    ``gguf``), whose blocks become full weights. ``dtype`` is float32 by default. ``backend="hooked"`` gives a
-    HookedTransformer, which TransformerLens has before 4.0 only. Nothing but the named model is fetched, and no remote
-    code is run.
+    ``gguf``), here or on the hub ("owner/repository/file.gguf"), whose blocks become full weights. ``dtype`` is float32
+    by default. ``backend="hooked"`` gives a HookedTransformer, which TransformerLens has before 4.0 only. Nothing but
+    the named model is fetched, and no remote code is run.
 
     Raises:
         WeightsError: the checkpoint lacks tensors, or has some that are unexpected or of another shape.
@@ -59,14 +59,15 @@ def load_model(
     if device is not None and device_map is not None:
         raise ModelError("Give either device or device_map, not both: a device_map places every layer itself.")
     check_choice(ModelError, Backend, backend=backend)
-    name = resolve(name_or_path)
     torch_dtype = parse_dtype(dtype)
     check_device(device)
-    if revision is not None and (Path(name).exists() or backend == "hooked"):
+    is_here = str(name_or_path) in EMBEDDED or Path(name_or_path).expanduser().exists()
+    if revision is not None and (is_here or backend == "hooked"):
         raise ModelError(
             f"revision={revision!r} names a version on the hub, of which a local checkpoint and backend='hooked' know "
             "nothing; leave it out, or load that version with backend='bridge'."
         )
+    name = resolve(name_or_path, revision)
     warn_of_unverified()
     try:
         if backend == "hooked":
@@ -77,7 +78,7 @@ def load_model(
             if not is_gguf(name):
                 require_own_architecture(name, revision=revision)
             placement = {"device_map": device_map} if device_map is not None else {"device": device}
-            placement |= {} if revision is None else {"revision": revision}
+            placement |= {} if revision is None or is_gguf(name) else {"revision": revision}
             with described(name) as folder:
                 model = TransformerBridge.boot_transformers(
                     folder, dtype=torch_dtype, model_class=WholeWeights(name), trust_remote_code=False, **placement
@@ -127,17 +128,20 @@ def load_hugging_face(name_or_path: str | Path, *, dtype: str | torch.dtype | No
         ) from error
 
 
-def resolve(name_or_path: str | Path) -> str:
+def resolve(name_or_path: str | Path, revision: str | None = None) -> str:
     """Where a model lies: the directory of an embedded or local one, its GGUF file, else the hub name as it is.
 
+    A GGUF file of a repository on the hub is fetched.
+
     Raises:
-        ModelError: a path that is no checkpoint directory, or a GGUF file that cannot be read.
+        ModelError: a path that is no checkpoint directory, or a GGUF file that cannot be read or fetched.
     """
     if str(name_or_path) in EMBEDDED:
         from sycolens import organism
 
         return str(organism.directory(EMBEDDED[str(name_or_path)]))
-    path = Path(name_or_path).expanduser()
+    on_hub = hub_file(name_or_path)
+    path = Path(name_or_path).expanduser() if on_hub is None else fetched(*on_hub, revision)
     if is_gguf(path) and not path.is_dir():
         require_readable(path)
         return str(path)

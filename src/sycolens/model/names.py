@@ -24,6 +24,8 @@ def _without_place(name: str) -> str:
     path = Path(name).expanduser()
     if not (name.startswith((".", "~")) or path.is_absolute() or len(path.parts) > 2 or (name and path.exists())):
         return name
+    if path.suffix == ".gguf":  # a link into the hub's cache does not tell its name
+        return path.name
     *_, owner, folder, last = ("", "", *path.resolve().parts)
     # A download lies in the cache under its commit.
     return owner.removeprefix("models--").replace("--", "/") if folder == "snapshots" else last

@@ -172,7 +172,7 @@ def shape_and_size(name: str, revision: str | None = None) -> tuple[Geometry, in
     """
     from transformers import AutoModelForCausalLM
 
-    place = resolve(name)
+    place = resolve(name, revision)
     try:
         config = read_config(place, revision=revision)
         with torch.device("meta"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sycolens.choices import EMBEDDED
 from sycolens.errors import SavedFileError
+from sycolens.hub import hub_file
 from sycolens.storage import hash_of, read_json, write_text
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def weights_of(name: str, revision: str | None, hashes: FileHashes) -> dict[str,
     """
     place = _place_of(name)
     if place is None:
-        return {"commit": commit_of_hub(name, revision)}
+        repository, _ = hub_file(name) or (name, "")
+        return {"commit": commit_of_hub(repository, revision)}
     found = [place] if place.is_file() else place.iterdir()
     files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
     return {"files": {path.name: hashes.of(path) for path in files}}
