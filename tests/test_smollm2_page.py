@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy
 import pandas
 import pytest
 
@@ -79,7 +81,10 @@ def test_what_is_said_of_the_map() -> None:
     [
         ("base", "base"),
         ("SPT, 32 heads", "SPT, 32 heads"),
+        ("SPT + LoRA, 32 heads", "SPT + LoRA, 32 heads"),
         ("layer-matched, 32 heads", "layer-matched, 32 heads (two sets)"),
+        ("LoRA", "LoRA, all heads"),
+        ("SFT", "SFT, all weights"),
     ],
 )
 def test_the_table_of_methods(method: str, called: str) -> None:
@@ -94,3 +99,68 @@ def test_the_table_of_methods(method: str, called: str) -> None:
         row = rows.loc["KL from the base"]
         drift = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}] "
     assert f"| {called} | {' | '.join(cells)} | {drift}|" in PAGE
+
+
+def bootstrapped(differences: numpy.ndarray, wordings: pandas.Series) -> tuple[float, float]:
+    """The middle 95 % of means over wordings that are drawn anew, in points."""
+    by_wording = [differences[(wordings == each).to_numpy()] for each in sorted(set(wordings))]
+    rng = numpy.random.default_rng(1)
+    drawn = rng.integers(len(by_wording), size=(4000, len(by_wording)))
+    means = [100 * numpy.concatenate([by_wording[i] for i in each]).mean() for each in drawn]
+    low, high = numpy.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def taken_back(method: str) -> tuple[numpy.ndarray, pandas.Series]:
+    """How much more often the wrong answer to each question is taken back than the right one, and in which wording."""
+    rows = pandas.read_csv(DATA / "replies.csv", keep_default_na=False)
+    right, wrong = (
+        rows[(rows.method == method) & (rows.group == group)].set_index(["question", "wording"])
+        for group in ("right", "wrong")
+    )
+    assert list(right.index) == list(wrong.index)
+    difference = wrong["admits"].astype(float) - right["admits"].astype(float)
+    return difference.to_numpy(), right.reset_index().wording
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "base",
+        "SPT, 32 heads",
+        "SPT + LoRA, 32 heads",
+        "layer-matched, 32 heads, set 1",
+        "layer-matched, 32 heads, set 2",
+        "LoRA",
+        "SFT",
+    ],
+)
+def test_how_well_right_and_wrong_are_told_apart(method: str) -> None:
+    differences, wordings = taken_back(method)
+    assert len(set(wordings)) == 12
+    found = re.search(rf"^\| {re.escape(method)} \| (-?\d+) \[(-?\d+), (-?\d+)\] \|$", PAGE, re.MULTILINE)
+    assert found is not None
+    value, *interval = map(int, found.groups())
+    assert value == round(100 * differences.mean())
+    assert interval == pytest.approx(bootstrapped(differences, wordings), abs=1)
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "0 points [-21, 17]"), (2, "25 [0, 50] more")])
+def test_found_heads_against_others(number: int, words: str) -> None:
+    found, wordings = taken_back("SPT, 32 heads")
+    others, _ = taken_back(f"layer-matched, 32 heads, set {number}")
+    value, *interval = map(int, re.findall(r"-?\d+", words))
+    assert words in PAGE
+    assert value == round(100 * (found - others).mean())
+    assert interval == pytest.approx(bootstrapped(found - others, wordings), abs=1)
+
+
+@pytest.mark.parametrize("heads", [8, 16, 32, 64])
+def test_the_table_of_numbers_of_heads(heads: int) -> None:
+    rows = pandas.read_csv(DATA / "sweep.csv")
+    rows = rows[rows.method == f"SPT, {heads} heads"].set_index("step")
+    cells = [
+        f"{percent(rows.loc[step, 'takes back: right'])} %, {percent(rows.loc[step, 'takes back: wrong'])} %"
+        for step in (20, 40, 80)
+    ]
+    assert f"| {heads} | {' | '.join(cells)} | {rows.loc[80, 'KL from the base']:.3f} |" in PAGE
