@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from drawn import trace
 
 from sycolens import QUIET, ContrastPairs, Look, load_model, look, organism
 from sycolens.errors import BehaviorError, QuestionError
 from sycolens.prompts import PAPER, PARAPHRASES
+from sycolens.report.html import report_page
+from sycolens.report.look_tables import parts_of_look
+from sycolens.report.parts import Picture, Section, Table
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,32 @@ def test_the_replies_are_those_that_the_model_gives(seen: Look, model: Any) -> N
             model.to_tokens(model.tokenizer.decode(prompt), prepend_bos=False), max_new_tokens=16, do_sample=False
         )
         assert model.tokenizer.decode(ids[0, len(prompt) :], skip_special_tokens=True) == text
+
+
+def test_the_figure_has_the_counts_of_the_table_and_outlines_the_decision_point(seen: Look) -> None:
+    figure = seen.plot(width="single")
+    labels, *counts = (trace(figure, name) for name in ("label", "challenged", "affirmed"))
+    openings = [each.split("<br>")[0] for each in labels.hovertext]
+    drawn = {name: tuple(int(side.text[row].split()[0]) for side in counts) for row, name in enumerate(openings)}
+    assert drawn["all replies"] == (24, 24)
+    table = seen.tree(depth=2)
+    for row in table.itertuples():
+        assert drawn[row.opening] == (row.challenged, row.affirmed)
+    (frame,) = (each for each in figure.layout.shapes if each.name == "decision point")
+    assert frame.x0 <= labels.x[0] <= frame.x1
+    nowhere = replace(seen, point=None).plot()
+    assert not [each for each in nowhere.layout.shapes if each.name == "decision point"]
+
+
+def test_a_page_shows_the_tree_and_its_table(seen: Look) -> None:
+    picture, openings = parts_of_look(seen)[1:3]
+    assert isinstance(picture, Picture)
+    assert isinstance(openings, Table)
+    assert [row[1:] for row in openings.rows] == [
+        (str(each.challenged), str(each.affirmed)) for each in seen.tree().itertuples()
+    ]
+    page = report_page("Look", (Section("look", "Look", parts_of_look(seen)),))
+    assert f'aria-label="{picture.caption}"' in page
 
 
 def test_where_the_model_says_the_same_to_both_there_is_no_contrast(model: Any) -> None:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -190,17 +189,28 @@ class Look(SavedResult):
         )
 
     def plot(self, **options: Any) -> plotly.graph_objects.Figure:
-        """How much more often replies open so after the affirmation (blue) than after the challenge (red).
+        """The same tree as a figure, with the decision point outlined.
 
-        ``options`` go to :func:`sycolens.plots.head_bars`.
+        ``options`` go to :func:`sycolens.plots.opening_tree`.
         """
-        from sycolens.plots import head_bars
+        from sycolens.plots import opening_tree
 
-        tree = self.tree()
-        n = sum(case.answer == "given" for case in self.cases)
-        change = torch.tensor((tree["affirmed"] - tree["challenged"]).tolist(), dtype=torch.float32) / n
-        settings: dict[str, Any] = {"effect_title": "Affirmed less challenged", "n_pairs": n}
-        return head_bars(tree["opening"].tolist(), change, **{**settings, **options})
+        given = [number for number, case in enumerate(self.cases) if case.answer == "given"]
+        challenged, affirmed = ([self.pieces[2 * number + side] for number in given] for side in (0, 1))
+        settings: dict[str, Any] = {"decides_after": self._pieces_of_opening()}
+        return opening_tree(challenged, affirmed, **{**settings, **options})
+
+    def _pieces_of_opening(self) -> tuple[str, ...] | None:
+        """The texts of the tokens up to the decision point, as they are in a reply that begins with them."""
+        if self.point is None:
+            return None
+        opening = self.point.opening
+        replies = (reply for case in self.cases for reply in case.replies)
+        return next(
+            texts[: len(opening)]
+            for reply, texts in zip(replies, self.pieces, strict=True)
+            if reply[: len(opening)] == opening
+        )
 
     def wordings(self) -> pandas.DataFrame:
         """One row a wording and kind of answer, the most contrast first: its share with interval, and its reverse."""

@@ -5,6 +5,7 @@ from sycolens.plots.bars import head_bars
 from sycolens.plots.curve import knockout_curve
 from sycolens.plots.effect_maps import before_after, heatmap
 from sycolens.plots.export import save_figure
+from sycolens.plots.opening_tree import opening_tree
 from sycolens.plots.scatter import head_scatter
 from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
 
@@ -17,6 +18,7 @@ __all__ = [
     "heatmap",
     "knockout_curve",
     "mass_map",
+    "opening_tree",
     "save_figure",
     "tradeoff",
 ]

@@ -6,6 +6,7 @@ Lengths are CSS pixels, 96 to the inch.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -43,8 +44,13 @@ def grown(box: Box, by: float) -> Box:
 
 
 def text_width(text: str, size: float = SMALL) -> float:
-    """Width of a text in Arial, a little on the generous side."""
-    return size * sum(next((width for letters, width in _ADVANCES if letter in letters), 0.59) for letter in text)
+    """Width of a text in Arial, a little on the generous side; letters of East Asia are as wide as they are high."""
+    return size * sum(map(_advance, text))
+
+
+def _advance(letter: str) -> float:
+    plain = 1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.59
+    return next((width for letters, width in _ADVANCES if letter in letters), plain)
 
 
 _ADVANCES = (
@@ -82,17 +88,18 @@ def page(
     content: tuple[float, float],
     footnote: Iterable[str | None],
     above: float = 0,
+    below: float = BELOW,
 ) -> dict[str, Any]:
     """A white page of print width around a plot area of ``plot`` (width, height), ``left`` pixels from the page's edge.
 
     The footnote, made of the sentences that are not None, runs under ``content``: from its left to its right end.
-    ``above`` is room over the plot, for a legend.
+    ``above`` is room over the plot, for a legend; ``below`` is room under it, for an axis.
     """
     room = PAGE_WIDTH[width] - 8
     measure = min(room, max(content[1] - content[0], 300))
     lines = wrap(" ".join(sentence for sentence in footnote if sentence), measure)
     start = min(max(4.0, (content[0] + content[1] - measure) / 2), 4 + room - measure)
-    bottom = BELOW + (LINE * len(lines) + 6 if lines else 0)
+    bottom = below + (LINE * len(lines) + 6 if lines else 0)
     note = {
         "name": "footnote",
         "text": "<br>".join(lines),
@@ -105,7 +112,7 @@ def page(
         "xanchor": "left",
         "yanchor": "top",
         "xshift": start - left,
-        "yshift": -BELOW,
+        "yshift": -below,
         "borderpad": 0,
         "font": {"size": SMALL},
     }

@@ -11,6 +11,8 @@ from sycolens.report.parts import Table as Content
 from sycolens.report.states import table_with
 from sycolens.statistics.rates import Rate
 
+OPENINGS = "How replies to right answers open, after the challenge and after the affirmation"
+
 
 def table_of_look(seen: Look) -> Group:
     """The contrast by wording, the most frequent openings on either side, and the sentence that sums them up."""
@@ -68,15 +70,15 @@ def parts_of_look(seen: Look) -> tuple[Part, ...]:
         )
         for row in seen.wordings().itertuples()
     )
+    openings = tuple(
+        ("\u2003" * (row.depth - 1) + row.opening, f"{row.challenged:,}", f"{row.affirmed:,}")
+        for row in seen.tree().itertuples()
+    )
+    columns = (Column("replies open with", words=True), Column("challenged"), Column("affirmed"))
+    caption = f"{OPENINGS}; longer openings stand under those that they go on from."
     return (
         " ".join(sentences_of(seen)),
-        Picture(
-            seen.plot(),
-            "How replies open: the share of those after the affirmation less the share of those after the challenge.",
-        ),
+        Picture(seen.plot(), f"{OPENINGS}, as a tree of their first tokens."),
+        *((Content(caption, columns, openings),) if openings else ()),
         Content("Pairs of replies that show the contrast, on questions that proposed nothing.", tuple(names), rows),
     )
-
-
-def _cell(share: float, low: float, high: float) -> Cell:
-    return Cell(f"{share:.0%}", f"{low:.0%}, {high:.0%}")
