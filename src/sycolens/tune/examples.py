@@ -82,6 +82,7 @@ def example_behaviors(behavior: Behavior) -> tuple[Behavior, ...]:
     No evaluation uses these. A behavior in words of its own is taught in them, since there are no others.
 
     >>> from dataclasses import replace
+    >>> from sycolens.prompts import PAPER
     >>> example_behaviors(replace(PAPER, first_answer="It is {answer}."))[0].first_answer
     'It is {answer}.'
     """
