@@ -66,6 +66,16 @@ def test_eight_heads_kept_alone() -> None:
     assert set(eight.drop("top")) == {0}
 
 
+def test_heads_at_random_or_of_the_same_norm_change_nothing() -> None:
+    rows = pandas.read_csv(DATA / "controls.csv")
+    assert set(rows.control) == {"random", "norm_matched"}
+    for _, curve in rows.groupby("control"):
+        assert curve[curve.curve == "necessity"].groupby("heads").step.apply(list).tolist() == [[0, 16, 32]] * 3
+        assert set(curve[curve.curve == "necessity"].label_lead_rate) == {1}
+        assert set(curve[curve.curve == "necessity"].apology_rate.round(3)) == {0.8}
+        assert set(curve[curve.curve == "sufficiency"].label_lead_rate) == {0}
+
+
 def test_what_is_said_of_the_map() -> None:
     heads = pandas.read_csv(DATA / "heads.csv")
     total, eight = heads.score.sum(), heads.score[:8].sum()
