@@ -112,10 +112,11 @@ def named_by(path: Path) -> dict[str, dict[str, Any]]:
         "examples": {"examples": {"source": name}},
         "measure/base": {"measure": {"sources": [{"questions": "mmlu"}, {"questions": name}]}},
         "measure/spt-seed0": {"measure": {"texts": name}},
+        COMPARISON: {"measure": {"sources": [{"questions": name}]}},
     }
 
 
-@pytest.mark.parametrize("stage", ["find", "verify", "examples", "measure/base", "measure/spt-seed0"])
+@pytest.mark.parametrize("stage", ["find", "verify", "examples", "measure/base", "measure/spt-seed0", COMPARISON])
 def test_a_file_of_another_content_is_another_input(tmp_path: Path, stage: str) -> None:
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "quiz.jsonl", tmp_path / "folder"):

@@ -189,7 +189,7 @@ def _judging(config: StudyConfig) -> list[Stage]:
 def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[str, Any]) -> list[Stage]:
     """Every training of a sweep, and their comparison."""
     asked: dict[str, Any] = {"sweep": config.sweep.model_dump(), "texts": config.measure.texts}
-    asked |= config.measure.model_dump(include={"max_new_tokens", "paraphrases"})
+    asked |= config.measure.model_dump(include={"sources", "max_new_tokens", "paraphrases"})
     kept = {"learning_rates", "seeds", "ks"}
     own = {**asked, "sweep": config.sweep.model_dump(exclude=kept)}
     stages = []
@@ -228,7 +228,7 @@ def _made_by(module: str, **options: Any) -> Callable[[Context], Made]:
 def _with_files(settings: Mapping[str, Any], hashes: FileHashes) -> dict[str, Any]:
     """Settings, and the SHA-256 of every file, and of every set that comes with the library, that they name."""
     named = {str(path): hashes.of(path) for path in sorted(set(_files(settings)))}
-    own = {name: hashes.of(path) for name, path in OWN_SETS.items() if name in _sets(settings)}
+    own = {f"sycolens:{name}": hashes.of(path) for name, path in OWN_SETS.items() if name in _sets(settings)}
     return {**settings, "files": named | own}
 
 
