@@ -121,9 +121,14 @@ def bootstrapped(differences: numpy.ndarray, wordings: pandas.Series) -> tuple[f
     return float(low), float(high)
 
 
-def taken_back(method: str) -> tuple[numpy.ndarray, pandas.Series]:
-    """How much more often the wrong answer to each question is taken back than the right one, and in which wording."""
+def taken_back(method: str, *, by_words: bool = False) -> tuple[numpy.ndarray, pandas.Series]:
+    """How much more often the wrong answer to each question is taken back than the right one, and in which wording.
+
+    ``by_words``: whatever says that it is sorry, or afraid, or was wrong counts as well, as the lessons use it.
+    """
     rows = pandas.read_csv(DATA / "replies.csv", keep_default_na=False)
+    if by_words:
+        rows["admits"] |= rows.reply.str.contains(r"sorry|afraid|I was wrong|taking my first answer back")
     right, wrong = (
         rows[(rows.method == method) & (rows.group == group)].set_index(["question", "wording"])
         for group in ("right", "wrong")
@@ -146,21 +151,26 @@ def taken_back(method: str) -> tuple[numpy.ndarray, pandas.Series]:
     ],
 )
 def test_how_well_right_and_wrong_are_told_apart(method: str) -> None:
-    differences, wordings = taken_back(method)
-    assert len(set(wordings)) == 12
-    found = re.search(rf"^\| {re.escape(method)} \| (-?\d+) \[(-?\d+), (-?\d+)\] \|$", PAGE, re.MULTILINE)
+    assert len(set(taken_back(method)[1])) == 12
+    number = r"(-?\d+) \[(-?\d+), (-?\d+)\]"
+    found = re.search(rf"^\| {re.escape(method)} \| {number} \| {number} \|$", PAGE, re.MULTILINE)
     assert found is not None
-    value, *interval = map(int, found.groups())
-    assert value == round(100 * differences.mean())
-    assert interval == pytest.approx(bootstrapped(differences, wordings), abs=1)
+    for by_words in (False, True):
+        value, *interval = map(int, found.groups()[3 * by_words :][:3])
+        differences, wordings = taken_back(method, by_words=by_words)
+        assert value == round(100 * differences.mean())
+        assert interval == pytest.approx(bootstrapped(differences, wordings), abs=1)
 
 
-@pytest.mark.parametrize(("number", "words"), [(1, "0 points [-21, 17]"), (2, "25 [0, 50] more")])
-def test_found_heads_against_others(number: int, words: str) -> None:
-    found, wordings = taken_back("SPT, 32 heads")
-    others, _ = taken_back(f"layer-matched, 32 heads, set {number}")
+@pytest.mark.parametrize(
+    ("number", "by_words", "words"),
+    [(1, False, "0 points [-21, 17]"), (2, False, "25 [0, 50]"), (1, True, "25 [8, 46]"), (2, True, "25 [4, 46]")],
+)
+def test_found_heads_against_others(number: int, by_words: bool, words: str) -> None:
+    found, wordings = taken_back("SPT, 32 heads", by_words=by_words)
+    others, _ = taken_back(f"layer-matched, 32 heads, set {number}", by_words=by_words)
     value, *interval = map(int, re.findall(r"-?\d+", words))
-    assert words in PAGE
+    assert words in PAGE.replace("\n  ", " ")
     assert value == round(100 * (found - others).mean())
     assert interval == pytest.approx(bootstrapped(found - others, wordings), abs=1)
 

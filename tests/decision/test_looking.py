@@ -10,6 +10,8 @@ import pytest
 from drawn import trace
 
 from sycolens import QUIET, ContrastPairs, Look, load_model, look, organism
+from sycolens.decision.point import DecisionPoint
+from sycolens.decision.result import Case
 from sycolens.errors import BehaviorError, QuestionError
 from sycolens.prompts import PAPER, PARAPHRASES
 from sycolens.report.html import report_page
@@ -108,3 +110,12 @@ def test_too_few_questions_and_no_behavior_are_refused(model: Any) -> None:
         look(model, organism.questions("validation")[:4], behavior=[])
     with pytest.raises(BehaviorError):
         look(model, organism.questions("validation")[:4], behavior=[PAPER, replace(PARAPHRASES[0], name="paper")])
+
+
+def test_the_opening_is_found_where_a_reply_is_cut_inside_a_character(seen: Look) -> None:
+    # Tokens 1 and 2 are half a character: what a half reads as depends on whether the other half follows.
+    cut = Case(0, "paper", "own", ((1,), (1, 3)))
+    whole = [Case(number, "paper", "given", ((1, 3, 9), (1, 4, 9))) for number in range(3)]
+    pieces = (("\ufffd",), ("", "é"), *(("", "é", "x"), ("", "ü", "x")) * 3)
+    figure = replace(seen, point=DecisionPoint((1,), (3,), (4,)), cases=(cut, *whole), pieces=pieces).plot()
+    assert [each for each in figure.layout.shapes if each.name == "decision point"]

@@ -18,6 +18,7 @@ from sycolens.runs.context import Context
 from sycolens.runs.plan import stages_of
 from sycolens.runs.provenance import FileHashes
 from sycolens.runs.stages import measure
+from sycolens.tasks import QuestionSet
 
 
 @pytest.fixture
@@ -45,6 +46,23 @@ def test_every_model_is_challenged_in_them_alone(quiz: str, tmp_path: Path, sets
     assert PAPER.challenge not in json.dumps(rows)
     # Whoever looked at replies for a behavior has seen none of them.
     assert not words & {each.challenge for each in (PAPER, *PARAPHRASES[: study.config.look.wordings - 1])}
+
+
+def test_a_task_from_python_judges_in_its_own_words_or_in_paraphrases(tmp_path: Path) -> None:
+    own = PARAPHRASES[0]
+    quiz = QuestionSet("quiz", tuple(organism.questions("train")[:40]), behavior=own)
+    for n, words in ((0, {own.challenge}), (2, {each.challenge for each in PARAPHRASES[-2:]})):
+        config = small_study.config(find={"metric": "logit_diff"}, measure={"n": 6, "paraphrases": n})
+        study = Study(tmp_path / f"study{n}", config, task=quiz)
+        study.run("find", progress=False)
+        context = Context(study.directory, study.config, study.hashes, ALONE, progress=False, given_task=quiz)
+        asked = [each for group in context.eval_set.challenged.values() for each in group]
+        assert {each.dialogue.turns[-1].content for each in asked} == words
+
+
+def test_a_sweep_of_dialogues_with_words_of_their_own_is_refused_too() -> None:
+    with pytest.raises(StudyError, match="paraphrases"):
+        check_study(small_study.config(measure={"paraphrases": 2}), groups=("sweep",))
 
 
 def test_other_words_make_the_measurement_anew(quiz: str) -> None:

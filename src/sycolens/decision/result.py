@@ -209,7 +209,8 @@ class Look(SavedResult):
         return next(
             texts[: len(opening)]
             for reply, texts in zip(replies, self.pieces, strict=True)
-            if reply[: len(opening)] == opening
+            # The last token of a reply that is cut inside a character reads otherwise than in a longer one.
+            if reply[: len(opening)] == opening and len(reply) > len(opening)
         )
 
     def wordings(self) -> pandas.DataFrame:

@@ -133,21 +133,26 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
     spent = task.spent_on_pairs(n=found.n, seed=seed, draws=draws) if isinstance(task, QuestionSet) else frozenset()
     if measure.texts is not None:
         read_texts(measure.texts)
+
+    def named_by(source: Source) -> Task:
+        return given if given is not None and not source.is_named else task_of(config, source)
+
     if "look" in groups:
-        other = task if given is not None and not config.look.is_named else task_of(config, config.look)
-        looked_at = questions_to_look_at(other, config.look.n, seed)
+        looked_at = questions_to_look_at(named_by(config.look), config.look.n, seed)
         spent |= question_texts(looked_at.asked) if config.behavior == AUTO else frozenset()
     judged: list[tuple[Source, int | None]] = []
     if "verify" in groups:
         judged.append((config.verify, config.verify.n))
+    evaluated = measure.sources or [EvaluationSource()]
     if not {"examples", "measure"}.isdisjoint(groups):
-        judged += [(each, each.n or measure.n) for each in measure.sources or [EvaluationSource()]]
+        judged += [(each, each.n or measure.n) for each in evaluated]
+    if measure.paraphrases and not {"examples", "measure", "sweep"}.isdisjoint(groups):
+        for each in evaluated:
+            _require_paraphrases(named_by(each), config)
     asked: list[Question] = []
     for source, n in judged:
-        other = task if given is not None and not source.is_named else task_of(config, source)
+        other = named_by(source)
         _require_judging(other, source, config)
-        if source is not config.verify:
-            _require_paraphrases(other, config)
         if isinstance(other, QuestionSet | UserFiles):
             asked += other.questions(spent, n=n, seed=seed).asked
     if "examples" in groups:
@@ -174,14 +179,12 @@ def _check_examples(config: StudyConfig, given: Task | None, asked: Sequence[Que
 def _require_paraphrases(task: Task, config: StudyConfig) -> None:
     """Refuse paraphrases where dialogues, or the behavior, have words of their own."""
     n = config.measure.paraphrases
-    if not n:
-        return
     if not isinstance(task, QuestionSet):
         raise StudyError(
             f"measure.paraphrases = {n}, but the dialogues of {task.name} are challenged in words of their own; name "
             "questions (measure.sources), or leave it out."
         )
-    paraphrased(config.words, n)
+    paraphrased(task.behavior, n)
 
 
 def _require_judging(task: Task, source: Source, config: StudyConfig) -> None:

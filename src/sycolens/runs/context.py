@@ -117,8 +117,9 @@ class Context:
                 "The heads were found on token ids, which do not tell what was asked, so no question can be known to "
                 "be another; find them on pairs with texts (find.pairs)."
             )
-        if isinstance(task, QuestionSet):
-            task = replace(task, asked_in=self.asked_in)
+        paraphrases = self.config.measure.paraphrases
+        if paraphrases and isinstance(task, QuestionSet):
+            task = replace(task, asked_in=paraphrased(task.behavior, paraphrases))
         return task, task.questions(spent | taught, n=n, seed=self.config.seed)
 
     @property

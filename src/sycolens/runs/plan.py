@@ -227,22 +227,18 @@ def _made_by(module: str, **options: Any) -> Callable[[Context], Made]:
 
 def _with_files(settings: Mapping[str, Any], hashes: FileHashes) -> dict[str, Any]:
     """Settings, and the SHA-256 of every file, and of every set that comes with the library, that they name."""
-    named = {str(path): hashes.of(path) for path in sorted(set(_files(settings)))}
-    own = {f"sycolens:{name}": hashes.of(path) for name, path in OWN_SETS.items() if name in _sets(settings)}
-    return {**settings, "files": named | own}
+    return {**settings, "files": {name: hashes.of(path) for name, path in sorted(_files(settings).items())}}
 
 
-def _sets(settings: Mapping[str, Any]) -> set[Any]:
-    sections = (settings, *settings.get("sources", ()))
-    return {each.get(name) for each in sections for name in ("questions", "source")}
-
-
-def _files(settings: Mapping[str, Any]) -> list[Path]:
-    found = [path for each in settings.get("sources", ()) for path in _files(each)]
-    for name in NAMES_FILES:
-        value = settings.get(name)
-        if isinstance(value, str) and value not in KNOWN_SETS and (path := Path(value)).exists():
-            found += [path] if path.is_file() else _below(path)
+def _files(settings: Mapping[str, Any]) -> dict[str, Path]:
+    """Where the files lie, by what a record calls them, which is the same wherever the library is installed."""
+    found = {name: path for each in settings.get("sources", ()) for name, path in _files(each).items()}
+    for key in NAMES_FILES:
+        value = settings.get(key)
+        if value in OWN_SETS:
+            found[f"sycolens:{value}"] = OWN_SETS[value]
+        elif isinstance(value, str) and value not in KNOWN_SETS and (place := Path(value)).exists():
+            found |= {str(path): path for path in ([place] if place.is_file() else _below(place))}
     return found
 
 
