@@ -111,6 +111,12 @@ def test_the_table_of_methods(method: str, called: str) -> None:
     assert f"| {called} | {' | '.join(cells)} | {drift}|" in PAGE
 
 
+def test_what_ten_openings_of_ours_came_to() -> None:
+    rows = pandas.read_csv(DATA / "methods_ten_openings.csv").set_index(["method", "measure"])
+    found = [percent(rows.loc[("SPT, 32 heads", f"takes back: {group}"), "value"]) for group in ("right", "wrong")]
+    assert f"({found[0]} and {found[1]} %)" in PAGE
+
+
 def bootstrapped(differences: numpy.ndarray, wordings: pandas.Series) -> tuple[float, float]:
     """The middle 95 % of means over wordings that are drawn anew, in points."""
     by_wording = [differences[(wordings == each).to_numpy()] for each in sorted(set(wordings))]
