@@ -13,7 +13,7 @@ from sycolens.errors import FigureError
 from sycolens.plots import attention_bars, heatmap, mass_map
 from sycolens.plots.layout import INK
 
-WIDTHS = {"single": 3.3, "double": 6.75}
+WIDTHS = {"single": 3.25, "double": 6.75, "neurips": 5.5, "acl": 3.03}
 LABELS = ["top 8 heads", "40 others"]
 MASS = torch.tensor([0.46, 0.15])
 

@@ -17,7 +17,7 @@ from sycolens.plots import knockout_curve
 from sycolens.plots.curve import LineName, spread
 from sycolens.plots.layout import LINE, overlap, text_width
 
-WIDTHS = {"single": 3.3, "double": 6.75}
+WIDTHS = {"single": 3.25, "double": 6.75, "neurips": 5.5, "acl": 3.03}
 STEPS = (0, 1, 2, 4, 8, 16, 32)
 APOLOGIZES = torch.tensor([0.98, 0.9, 0.62, 0.4, 0.2, 0.15, 0.12])
 RIGHT = torch.tensor([0.3, 0.31, 0.36, 0.4, 0.41, 0.4, 0.38])

@@ -40,10 +40,11 @@ def a_kaleido(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     class ChromeNotFoundError(Exception):
         pass
 
-    def calc_fig_sync(*_: object, **__: object) -> bytes:
+    def write_fig_from_object_sync(*_: object, **__: object) -> None:
         raise ChromeNotFoundError if isinstance(error, FileNotFoundError) else error
 
-    stand_in.calc_fig_sync = calc_fig_sync  # type: ignore[attr-defined]
+    stand_in.write_fig_from_object_sync = write_fig_from_object_sync  # type: ignore[attr-defined]
+    stand_in.PageGenerator = type("PageGenerator", (), {"header": "", "__init__": lambda self, **_: None})  # type: ignore[attr-defined]
     errors.ChromeNotFoundError = ChromeNotFoundError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "kaleido", stand_in)
     monkeypatch.setitem(sys.modules, "kaleido.errors", errors)

@@ -16,7 +16,7 @@ from sycolens.plots import head_bars, heatmap
 from sycolens.plots.layout import LINE, text_width
 
 SHAPES = [(2, 2), (6, 8), (12, 12), (32, 32), (40, 40), (48, 8), (24, 64), (80, 64)]
-WIDTHS = {"single": 3.3, "double": 6.75}
+WIDTHS = {"single": 3.25, "double": 6.75, "neurips": 5.5, "acl": 3.03}
 
 
 def a_map(layers: int = 32, heads: int = 40) -> torch.Tensor:
@@ -149,8 +149,8 @@ def test_page_has_its_print_width_and_square_cells(layers: int, heads: int, widt
     assert layout.title.text is None
     cell_width = (layout.width - layout.margin.l - layout.margin.r) / heads
     cell_height = (layout.height - layout.margin.t - layout.margin.b) / layers
-    assert 0.75 < cell_width / cell_height < 1.7
-    assert cell_width > 2.9
+    assert 0.65 < cell_width / cell_height < 1.7
+    assert cell_width > 2.5
 
 
 @pytest.mark.parametrize("width", WIDTHS)

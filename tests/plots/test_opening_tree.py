@@ -17,7 +17,7 @@ from sycolens.errors import FigureError
 from sycolens.plots import opening_tree
 from sycolens.plots.layout import LINE, Box, overlap, text_width
 
-WIDTHS = {"single": 3.3, "double": 6.75}
+WIDTHS = {"single": 3.25, "double": 6.75, "neurips": 5.5, "acl": 3.03}
 Replies = list[list[str]]
 
 CHALLENGED: Replies = [*[["I", "'m", " sorry"]] * 7, ["I", "'m", " glad"], ["No", "."], ["The", " end"]]

@@ -2,9 +2,10 @@
 
 from sycolens.plots.attention import attention_bars, mass_map
 from sycolens.plots.bars import head_bars
+from sycolens.plots.caption import figure_caption, without_footnote
 from sycolens.plots.curve import knockout_curve
 from sycolens.plots.effect_maps import before_after, heatmap
-from sycolens.plots.export import save_figure
+from sycolens.plots.export import save_figure, save_figures
 from sycolens.plots.opening_tree import opening_tree
 from sycolens.plots.scatter import head_scatter
 from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
@@ -13,6 +14,7 @@ __all__ = [
     "TradeoffPoint",
     "attention_bars",
     "before_after",
+    "figure_caption",
     "head_bars",
     "head_scatter",
     "heatmap",
@@ -20,5 +22,7 @@ __all__ = [
     "mass_map",
     "opening_tree",
     "save_figure",
+    "save_figures",
     "tradeoff",
+    "without_footnote",
 ]

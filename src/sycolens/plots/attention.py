@@ -49,7 +49,7 @@ def attention_bars(
         mass_title: what the attention goes to; the unit is added.
         n_dialogues: how many dialogues the shares are means over.
         note: a further sentence for the footnote.
-        width: "single" (3.3 inches) or "double" (6.75 inches).
+        width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
         FigureError: lengths that do not fit, numbers that are no shares, half an interval.

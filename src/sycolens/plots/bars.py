@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.plots.layout import GRID, INK, PAGE_WIDTH, Width, axis, page, text_width
+from sycolens.plots.layout import GRID, INK, Width, axis, page, page_width, text_width
 from sycolens.plots.numbers import Ends, Numbers, count_sentence, interval_at, scaled
 
 RED, BLUE = "rgb(214,96,77)", "rgb(67,147,195)"
@@ -89,9 +89,9 @@ def draw_bars(
     margin = 0.04 * (last - first)
     # Shares have nothing below zero, and their bars stand on the frame.
     start = first - margin if numbers.sign == "always" else 0.0
-    page_width = PAGE_WIDTH[width]
+    wide = page_width(width)
     left = 14 + max(map(text_width, labels))
-    tick_values, tick_texts = numbers.ticks(start, last + margin, most=max(5, (page_width - left) / 40))
+    tick_values, tick_texts = numbers.ticks(start, last + margin, most=max(5, (wide - left) / 40))
     whiskers = (
         None
         if ends is None
@@ -124,9 +124,9 @@ def draw_bars(
         {
             **page(
                 width,
-                plot=(page_width - left - 12, thickness * len(labels)),
+                plot=(wide - left - 12, thickness * len(labels)),
                 left=left,
-                content=(0, page_width),
+                content=(0, wide),
                 footnote=footnote,
             ),
             "xaxis": axis(

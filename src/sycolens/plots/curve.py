@@ -16,12 +16,13 @@ from sycolens.plots.layout import (
     ENTRY,
     KEY,
     LINE,
-    PAGE_WIDTH,
     SMALL,
     Width,
     axis,
+    by_width,
     legend,
     page,
+    page_width,
     text_width,
     tick_step,
     wrap,
@@ -29,13 +30,13 @@ from sycolens.plots.layout import (
 from sycolens.plots.numbers import Numbers, check_shares, count_sentence, counted
 from sycolens.plots.rates import LOOKS, RIM, Controls, Rate, share_axis
 
-HEIGHT: dict[Width, int] = {"single": 160, "double": 240}
+HEIGHT = (160, 240)
 """Of the plot."""
 LEFT = 46
 """Room for the percentages and the axis name."""
 EDGE = 9.0
 """From the frame to the first and the last point."""
-NAME: dict[Width, int] = {"single": 84, "double": 130}
+NAME = (84, 130)
 """No name at a line's end is wider."""
 
 
@@ -64,7 +65,7 @@ def knockout_curve(
         step_title, rate_title: names of the axes.
         n_dialogues: how many dialogues the rates are shares of.
         note: a further sentence for the footnote.
-        width: "single" (3.3 inches) or "double" (6.75 inches).
+        width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
         FigureError: steps that do not increase, lengths or names that do not fit, numbers that are no shares.
@@ -89,7 +90,7 @@ def knockout_curve(
     }
     names, tops = _place_names(list(drawn.values()), list(beside.values()), width)
     right = GAP + max(name.width for name in names) + 4 if names else 10.0
-    wide = PAGE_WIDTH[width] - LEFT - right
+    wide = page_width(width) - LEFT - right
     apart = (wide - 2 * EDGE) / max(1, len(steps) - 1)
     beyond = EDGE / apart if len(steps) > 1 else 0.5
     texts = [f"{step:,}" for step in steps]
@@ -97,9 +98,9 @@ def knockout_curve(
     legend_names = {name: "<br>".join(wrap(name, wide - KEY)) for name in rates}
     layout = page(
         width,
-        plot=(wide, HEIGHT[width]),
+        plot=(wide, by_width(width, HEIGHT)),
         left=LEFT,
-        content=(0, PAGE_WIDTH[width]),
+        content=(0, page_width(width)),
         footnote=[
             count_sentence(n_dialogues, "dialogue"),
             f"Shaded: {confidence * 100:g}% intervals." if intervals else None,
@@ -112,7 +113,7 @@ def knockout_curve(
     return go.Figure(
         [
             *(each.band(apart) for each in drawn.values() if each.ends is not None),
-            *(each.band(apart, HEIGHT[width]) for each in beside.values()),
+            *(each.band(apart, by_width(width, HEIGHT)) for each in beside.values()),
             *(each.line(points) for each in beside.values()),
             *(each.line(points, legend_names[name], every=tick_step(apart, apart=9)) for name, each in drawn.items()),
         ],
@@ -126,7 +127,7 @@ def knockout_curve(
                 tickvals=list(range(0, len(steps), every)),
                 ticktext=texts[::every],
             ),
-            "yaxis": share_axis(rate_title, HEIGHT[width]),
+            "yaxis": share_axis(rate_title, by_width(width, HEIGHT)),
         },
     )
 
@@ -135,7 +136,7 @@ def _place_names(
     rates: Sequence[Rate], controls: Sequence[Controls], width: Width
 ) -> tuple[list[LineName], list[float]]:
     """Names at the ends of all lines, or of the rates alone, or none, which calls for a legend."""
-    height, room = HEIGHT[width], NAME[width]
+    height, room = by_width(width, HEIGHT), by_width(width, NAME)
 
     def named(line: Rate | Controls) -> LineName:
         parts, ends = ((line.name,), line.values) if isinstance(line, Rate) else (line.name, line.middle)

@@ -178,7 +178,7 @@ def heatmap(
         limit: colors run from -limit to limit, so that several maps can share a scale; by default the largest effect.
         n_pairs: how many contrast pairs the effect is a mean over.
         note: a further sentence for the footnote.
-        width: "single" (3.3 inches) or "double" (6.75 inches).
+        width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
         FigureError: shapes that do not fit, infinite or no numbers, half an interval, a marked head that is not there.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -25,7 +27,7 @@ def save_figure(figure: go.Figure, path: str | Path) -> Path:
     """Write a figure in the format that the ending of ``path`` names, and return the path.
 
     ``.html`` is one self-contained page, plotly.js included. ``.pdf``, ``.svg`` and ``.png`` are drawn by kaleido (the
-    ``figures`` extra) in a Chrome or Chromium browser, at the figure's own print size.
+    ``figures`` extra) in a Chrome or Chromium browser, at the figure's own print size: no border, nothing scaled.
 
     Raises:
         FigureError: another ending, or kaleido or a browser is missing or fails.
@@ -35,15 +37,35 @@ def save_figure(figure: go.Figure, path: str | Path) -> Path:
     >>> page.name
     'heads.html'
     """
-    path = Path(path)
-    ending = path.suffix.lower()
-    if ending == ".html":
-        write_text(path, _page(figure, path.stem))
-    elif ending in IMAGES:
-        write_bytes(path, _draw(figure, ending[1:]))
-    else:
-        raise FigureError(f"Cannot write {path.name}: choose one of .html, {', '.join(IMAGES)}.")
-    return path
+    (written,) = save_figures({path: figure})
+    return written
+
+
+def save_figures(figures: Mapping[str | Path, go.Figure]) -> tuple[Path, ...]:
+    """Write figures by their paths as :func:`save_figure` does, all with one start of the browser.
+
+    Nothing is written where one of them cannot be.
+
+    Raises:
+        FigureError: another ending, or kaleido or a browser is missing or fails.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> [path.name for path in save_figures({folder / "a.html": go.Figure(), folder / "b.html": go.Figure()})]
+    ['a.html', 'b.html']
+    """
+    paths = {Path(path): figure for path, figure in figures.items()}
+    for path in paths:
+        if path.suffix.lower() not in (".html", *IMAGES):
+            raise FigureError(f"Cannot write {path.name}: choose one of .html, {', '.join(IMAGES)}.")
+    images = {path: figure for path, figure in paths.items() if path.suffix.lower() in IMAGES}
+    drawn = dict(zip(images, _draw([(each, path.suffix[1:].lower()) for path, each in images.items()]), strict=True))
+    for path, figure in paths.items():
+        if path in drawn:
+            write_bytes(path, drawn[path])
+        else:
+            write_text(path, _page(figure, path.stem))
+    return tuple(paths)
 
 
 def _page(figure: go.Figure, title: str) -> str:
@@ -68,32 +90,62 @@ main {{ width: {width:.0f}px; transform: scale({scale:.3f}); transform-origin: 0
 """
 
 
-def _draw(figure: go.Figure, kind: str) -> bytes:
+def _draw(figures: Sequence[tuple[go.Figure, str]]) -> list[bytes]:
+    """Figures as files of a kind each."""
+    if not figures:
+        return []
+    kinds = "/".join(dict.fromkeys(f".{kind}" for _, kind in figures))
     way_out = "or save it as .html, which needs neither."
     if importlib.util.find_spec("kaleido") is None:
         raise FigureError(
-            f"A .{kind} figure needs kaleido, which is not installed: pip install 'sycolens[figures]', {way_out}"
+            f"A {kinds} figure needs kaleido, which is not installed: pip install 'sycolens[figures]', {way_out}"
         )
     import kaleido
     from kaleido.errors import ChromeNotFoundError
 
-    size = {"width": figure.layout.width, "height": figure.layout.height, "scale": PNG_SCALE if kind == "png" else 1}
-    opts = {"format": kind, **{name: value for name, value in size.items() if value is not None}}
     try:
-        # mathjax=False: kaleido's page would otherwise ask a server for it, and no figure here has formulas.
-        drawn: bytes = kaleido.calc_fig_sync(figure.to_plotly_json(), opts=opts, kopts={"mathjax": False})
+        with tempfile.TemporaryDirectory() as folder:
+            places = [Path(folder) / f"{number}.{kind}" for number, (_, kind) in enumerate(figures)]
+            kaleido.write_fig_from_object_sync(
+                [_order(*figure, place) for figure, place in zip(figures, places, strict=True)],
+                cancel_on_error=True,
+                kopts={"page_generator": _borderless()},
+            )
+            return [_undated(place.read_bytes()) for place in places]
     except ChromeNotFoundError as error:
         raise FigureError(
-            f"A .{kind} figure is drawn by Chrome or Chromium, and kaleido found neither: install one, name its "
+            f"A {kinds} figure is drawn by Chrome or Chromium, and kaleido found neither: install one, name its "
             f"program in the environment variable BROWSER_PATH, {way_out}"
         ) from error
     except Exception as error:  # whatever the browser, its driver or their pipes come up with
         if ran_out_of_memory(error):
             raise
         raise FigureError(
-            f"kaleido could not draw the .{kind} figure ({type(error).__name__}: {error}); try again, {way_out}"
+            f"kaleido could not draw the {kinds} figure ({type(error).__name__}: {error}); try again, {way_out}"
         ) from error
-    return drawn
+
+
+def _order(figure: go.Figure, kind: str, place: Path) -> dict[str, Any]:
+    """What kaleido is told of a figure."""
+    size = {"width": figure.layout.width, "height": figure.layout.height, "scale": PNG_SCALE if kind == "png" else 1}
+    opts = {"format": kind, **{name: value for name, value in size.items() if value is not None}}
+    return {"fig": figure.to_plotly_json(), "path": str(place), "opts": opts}
+
+
+def _borderless() -> Any:
+    """kaleido's page, whose paper has no margins: the printer's own shrink a figure to 94 or 97 % and cut its foot."""
+    from kaleido import PageGenerator
+
+    class Borderless(PageGenerator):  # type: ignore[misc]
+        header = f"{PageGenerator.header}<style>@page {{ margin: 0 }} img {{ display: block }}</style>\n"
+
+    # mathjax=False: the page would otherwise ask a server for it, and no figure here has formulas.
+    return Borderless(mathjax=False)
+
+
+def _undated(drawn: bytes) -> bytes:
+    """The same figure is the same bytes, whenever it was printed."""
+    return re.sub(rb"/(CreationDate|ModDate) ?\(D:\d{14}", rb"/\1 (D:20000101000000", drawn)
 
 
 FORMATS = ("html", "pdf", "svg", "png")

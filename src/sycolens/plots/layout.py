@@ -8,25 +8,67 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Final, Literal, TypeVar
 
-Width = Literal["single", "double"]
+from sycolens.errors import FigureError
 
-PAGE_WIDTH: dict[Width, int] = {"single": 317, "double": 648}
-"""3.3 and 6.75 inches: one and two columns of a conference paper."""
-PAGE_HEIGHT: dict[Width, int] = {"single": 400, "double": 720}
-"""No plot area is taller, unless its cells would be thinner than a hair."""
+Number = TypeVar("Number", int, float)
+Named = Literal["single", "double", "icml", "icml_wide", "neurips", "acl", "acl_wide", "nature", "nature_wide"]
+Width = float | Named
+"""Of a printed figure: inches, or a column or the whole text width of a venue."""
+INCHES: Final[dict[str, float]] = {
+    "single": 3.25,
+    "double": 6.75,
+    "icml": 3.25,
+    "icml_wide": 6.75,
+    "neurips": 5.5,
+    "acl": 3.03,
+    "acl_wide": 6.3,
+    "nature": 3.5,
+    "nature_wide": 7.2,
+}
+LEAST_INCHES, MOST_INCHES = 3.0, 15.0
+BROAD = 4.5
+"""Inches from which on a figure is laid out for the whole text width rather than for a column."""
+PAGE_HEIGHT = (400, 720)
+"""No plot area is taller, in a column and over the whole width, unless its cells would be thinner than a hair."""
 FONT = "Arial, Helvetica, 'Liberation Sans', sans-serif"
 INK, FAINT, GRID = "#1a1a1a", "#8c8c8c", "#e6e6e6"
 BODY, SMALL = 10.67, 9.33
 """8 and 7 points: axis names; ticks, labels and footnotes."""
 LINE = 12.0
 """From one line of small print to the next."""
+NOTE_GAP = 6
+"""Below the small print."""
+GRAIN = 4
+"""Heights are multiples of it: three points, as a browser prints whole points only."""
 TOP = 8
 BELOW = 38
 """Room under the plot for tick labels and the axis name."""
 ENTRY, KEY = 19.0, 50.0
 """Height of an entry of plotly's legend, and the width of its picture."""
+
+
+def page_width(width: Width) -> float:
+    """Width of a figure in pixels.
+
+    Raises:
+        FigureError: a name that is not known, or inches that no page has.
+
+    >>> page_width("neurips"), page_width(3.25)
+    (528.0, 312.0)
+    """
+    inches = INCHES.get(width) if isinstance(width, str) else width
+    if isinstance(inches, bool) or not isinstance(inches, int | float) or not LEAST_INCHES <= inches <= MOST_INCHES:
+        raise FigureError(
+            f"width={width!r}; give inches from {LEAST_INCHES} to {MOST_INCHES:g}, or one of {', '.join(INCHES)}."
+        )
+    return round(96 * inches, 2)
+
+
+def by_width(width: Width, choices: tuple[Number, Number]) -> Number:
+    """The first of the two for a figure of one column, the second for a broader one."""
+    return choices[page_width(width) >= 96 * BROAD]
 
 
 Box = tuple[float, float, float, float]
@@ -95,11 +137,12 @@ def page(
     The footnote, made of the sentences that are not None, runs under ``content``: from its left to its right end.
     ``above`` is room over the plot, for a legend; ``below`` is room under it, for an axis.
     """
-    room = PAGE_WIDTH[width] - 8
+    room = page_width(width) - 8
     measure = min(room, max(content[1] - content[0], 300))
     lines = wrap(" ".join(sentence for sentence in footnote if sentence), measure)
     start = min(max(4.0, (content[0] + content[1] - measure) / 2), 4 + room - measure)
-    bottom = below + (LINE * len(lines) + 6 if lines else 0)
+    over = TOP + above + plot[1]
+    height = whole_points(over + below + (LINE * len(lines) + NOTE_GAP if lines else 0))
     note = {
         "name": "footnote",
         "text": "<br>".join(lines),
@@ -117,14 +160,14 @@ def page(
         "font": {"size": SMALL},
     }
     return {
-        "width": PAGE_WIDTH[width],
-        "height": round(TOP + above + plot[1] + bottom),
+        "width": page_width(width),
+        "height": height,
         # plotly would otherwise shift the margins for tick labels and the color bar, and cells would not be square.
         "margin": {
             "l": left,
-            "r": PAGE_WIDTH[width] - left - plot[0],
+            "r": page_width(width) - left - plot[0],
             "t": TOP + above,
-            "b": bottom,
+            "b": height - over,
             "pad": 0,
             "autoexpand": False,
         },
@@ -135,6 +178,11 @@ def page(
         "hoverlabel": {"bgcolor": "white", "bordercolor": FAINT, "font": {"family": FONT, "size": BODY, "color": INK}},
         "annotations": [note] if lines else [],
     }
+
+
+def whole_points(height: float) -> int:
+    """The next height that is printed exactly."""
+    return GRAIN * math.ceil(height / GRAIN - 1e-9)
 
 
 def axis(title: str, **more: Any) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import plotly.graph_objects as go
 from sycolens.errors import FigureError
 from sycolens.plots.bars import BLUE, RED
 from sycolens.plots.cells import written
-from sycolens.plots.layout import INK, LINE, PAGE_WIDTH, Box, Width, grown, page, text_width
+from sycolens.plots.layout import INK, LINE, Box, Width, by_width, grown, page, page_width, text_width
 from sycolens.plots.openings import Kind, Opening, Openings, Path
 from sycolens.plots.rates import LOOKS
 from sycolens.plots.token_text import cut, literal, on_one_line, token_names
 
-ROWS: dict[Width, int] = {"single": 13, "double": 18}
+ROWS = (13, 18)
 """No more openings stand one below the other, unless the way to the decision point needs them."""
 ROW = 2 * LINE + 6
 NARROWEST, WIDEST = 22.0, 60.0
@@ -55,7 +55,7 @@ def opening_tree(
         least: tokens that fewer than this share of the replies of both kinds go on with are drawn as one, "other"; so
             are the rarest where there are more than a page holds.
         note: a further sentence for the footnote.
-        width: "single" (3.3 inches) or "double" (6.75 inches).
+        width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
         FigureError: there are no replies, none opens with ``decides_after``, or a depth or share that cannot be.
@@ -79,8 +79,8 @@ def opening_tree(
             **page(
                 width,
                 plot=(wide, high),
-                left=(PAGE_WIDTH[width] - wide) / 2,
-                content=(0, PAGE_WIDTH[width]),
+                left=(page_width(width) - wide) / 2,
+                content=(0, page_width(width)),
                 footnote=[
                     *drawing.sentences(),
                     "Outlined: the decision point, where they part." if decides_after is not None else None,
@@ -100,7 +100,7 @@ def _fitting(openings: Openings, point: Path, depth: int, least: float, width: W
     needed = len(point) + 1
     from_the_first = [(0, each) for each in range(depth, needed, -1)]
     for start, deepest in [*from_the_first, *((each, needed) for each in range(needed))]:
-        tree = openings.tree(point[:start], depth=deepest, least=least, rows=ROWS[width], kept=point)
+        tree = openings.tree(point[:start], depth=deepest, least=least, rows=by_width(width, ROWS), kept=point)
         drawing = _Drawing(tree, openings.sizes, width)
         if drawing.fits:
             break
@@ -149,7 +149,7 @@ class _Drawing:
         self._put(tree, begin or "all replies", 0, (high - ROW * tree.rows) / 2)
         columns = range(1 + max(place.column for place in self.places.values()))
         wides = [max(each.wide for each in self.places.values() if each.column == column) for column in columns]
-        room, gaps = PAGE_WIDTH[width] - 8 - 2 * PAD - sum(wides), len(columns) - 1
+        room, gaps = page_width(width) - 8 - 2 * PAD - sum(wides), len(columns) - 1
         self.fits = room >= NARROWEST * gaps
         gap = min(WIDEST, room / gaps) if gaps else 0.0
         self.lefts = [PAD + sum(wides[:column]) + gap * column for column in columns]

@@ -15,19 +15,20 @@ from sycolens.plots.layout import (
     FAINT,
     INK,
     LINE,
-    PAGE_WIDTH,
     Box,
     Width,
     axis,
+    by_width,
     grown,
     overlap,
     page,
+    page_width,
     text_width,
 )
 from sycolens.plots.numbers import Numbers, count_sentence, scaled
 from sycolens.plots.sheet import CLEAR
 
-SIDE: dict[Width, int] = {"single": 250, "double": 400}
+SIDE = (250, 400)
 """Of the square plot."""
 DOT, DIAMOND = 4.0, 7.0
 """Diameters of a head and of a marked head."""
@@ -53,7 +54,7 @@ def head_scatter(
         marked: (layer, head) of the heads to mark; the first matters most.
         unit: "%" multiplies by 100; anything else stands behind the numbers as it is ("" for none).
         note: a further sentence for the footnote, such as what the marked heads are.
-        width: "single" (3.3 inches) or "double" (6.75 inches).
+        width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
         FigureError: shapes that do not fit, infinite or no numbers, a marked head that is not there.
@@ -147,8 +148,8 @@ def head_scatter(
 def _frame(width: Width, tick_texts: Sequence[str]) -> tuple[float, float]:
     """Left edge and side of the plot, centered on the page."""
     labels = 12 + max(map(text_width, tick_texts)) + 1.3 * BODY
-    side = min(SIDE[width], PAGE_WIDTH[width] - labels - 12)
-    return labels + (PAGE_WIDTH[width] - labels - 12 - side) / 2, side
+    side = min(by_width(width, SIDE), page_width(width) - labels - 12)
+    return labels + (page_width(width) - labels - 12 - side) / 2, side
 
 
 class _Square:

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.plots.layout import BODY, PAGE_HEIGHT, PAGE_WIDTH, SMALL, Box, Width, grown, overlap, text_width, wrap
+from sycolens.plots.layout import (
+    BODY,
+    PAGE_HEIGHT,
+    SMALL,
+    Box,
+    Width,
+    by_width,
+    grown,
+    overlap,
+    page_width,
+    text_width,
+    wrap,
+)
 
 LEFT = 38
 """Room for layer numbers and the axis name."""
@@ -58,10 +70,10 @@ class Sheet:
         ticks = max(map(text_width, tick_texts))
         across, down = (1, len(names)) if stacked else (len(names), 1)
         # Each of several maps may be as tall as a single one, as long as the page holds them all.
-        tallest = min(PAGE_HEIGHT[width], PAGE_HEIGHT["double"] / down)
+        tallest = min(by_width(width, PAGE_HEIGHT), PAGE_HEIGHT[1] / down)
         for lines in (1, 2, 3, 4):
             bar_room = 8 + BAR + 6 + ticks + 6 + 1.3 * BODY * lines
-            room = PAGE_WIDTH[width] - LEFT - bar_room - APART * (across - 1)
+            room = page_width(width) - LEFT - bar_room - APART * (across - 1)
             cell_width = _whole(min(room / (across * heads), 48))
             cell_height = _whole(max(min(cell_width, tallest / layers), 90 / layers))
             cell_width = min(cell_width, _whole(1.6 * cell_height))

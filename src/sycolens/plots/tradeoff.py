@@ -17,13 +17,14 @@ from sycolens.plots.layout import (
     FAINT,
     KEY,
     LINE,
-    PAGE_WIDTH,
     SMALL,
     Box,
     Width,
+    by_width,
     legend,
     overlap,
     page,
+    page_width,
     text_width,
     wrap,
 )
@@ -31,7 +32,7 @@ from sycolens.plots.log_axis import NOISE, LogAxis
 from sycolens.plots.numbers import Numbers, count_sentence, counted
 from sycolens.plots.rates import RIM, share_axis
 
-HEIGHT: dict[Width, int] = {"single": 180, "double": 260}
+HEIGHT = (180, 260)
 """Of the plot."""
 LEFT = 46
 """Room for the percentages and the axis name."""
@@ -79,7 +80,7 @@ def tradeoff(
         drift_title, share_title: names of the axes; the units are added.
         n_dialogues: how many dialogues each share is of.
         note: a further sentence for the footnote.
-        width: "single" (3.3 inches) or "double" (6.75 inches).
+        width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
         FigureError: no or too many methods, steps that do not increase, numbers that are no shares or no drifts.
@@ -107,7 +108,7 @@ def tradeoff(
         width,
         plot=(frame.wide, frame.high),
         left=LEFT,
-        content=(0, PAGE_WIDTH[width]),
+        content=(0, page_width(width)),
         footnote=[count_sentence(n_dialogues, "dialogue"), f"Light bars: {spread}." if has_spread else None, note],
         above=frame.above,
     )
@@ -144,21 +145,21 @@ class _Frame:
     def of(cls, names: Sequence[Sequence[str]], width: Width) -> _Frame:
         widest = max(text_width(line) for lines in names for line in lines)
         heights = [ENTRY + LINE * (len(lines) - 1) for lines in names]
-        if width == "double":
-            wide = PAGE_WIDTH[width] - LEFT - KEY - widest - 10
+        if by_width(width, (0, 1)):
+            wide = page_width(width) - LEFT - KEY - widest - 10
             beside = legend(x=1 + 4 / wide, y=1, yanchor="top")
-            return cls(wide, max(HEIGHT[width], sum(heights)), 0, beside)
-        wide = PAGE_WIDTH[width] - LEFT - 10
-        room = PAGE_WIDTH[width] - 8
+            return cls(wide, max(by_width(width, HEIGHT), sum(heights)), 0, beside)
+        wide = page_width(width) - LEFT - 10
+        room = page_width(width) - 8
         columns = max(1, min(len(names), int(room / (KEY + widest))))
         above = sum(max(heights[row : row + columns]) for row in range(0, len(heights), columns))
         return cls(
             wide,
-            HEIGHT[width],
+            by_width(width, HEIGHT),
             above,
             legend(
                 x=(4 - LEFT) / wide,
-                y=1 + 4 / HEIGHT[width],
+                y=1 + 4 / by_width(width, HEIGHT),
                 yanchor="bottom",
                 orientation="h",
                 entrywidthmode="pixels",

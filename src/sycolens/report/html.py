@@ -17,7 +17,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
 from sycolens.errors import FigureError
-from sycolens.plots.layout import PAGE_WIDTH
+from sycolens.plots.layout import page_width
 from sycolens.plots.shading import visible
 from sycolens.report.parts import Gallery, Part, Picture, Section, as_cell
 
@@ -94,7 +94,7 @@ class _Numbered:
     @staticmethod
     def size(figure: go.Figure) -> tuple[float, float]:
         """Width and height in pixels; a figure without a size of its own gets a column's."""
-        wide = figure.layout.width or PAGE_WIDTH["double"]
+        wide = figure.layout.width or page_width("double")
         return wide, figure.layout.height or round(0.6 * wide)
 
     @staticmethod

@@ -1,0 +1,203 @@
+"""What is printed: figures at their exact size, with nothing cut off and their fonts inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy
+import pytest
+import torch
+from browser import NEEDS_BROWSER
+
+from sycolens.errors import FigureError
+from sycolens.plots import (
+    TradeoffPoint,
+    attention_bars,
+    before_after,
+    figure_caption,
+    head_bars,
+    head_scatter,
+    heatmap,
+    knockout_curve,
+    mass_map,
+    opening_tree,
+    save_figures,
+    tradeoff,
+    without_footnote,
+)
+from sycolens.plots.layout import INCHES, LINE, page_width
+
+NOTE: Final = (
+    "Wherever a note is longer than a line it goes on in the next one, and the page is higher by as much. " * 2
+)
+WIDTHS: Final = ("single", "double", "neurips", "acl", 4.0)
+BORDER: Final = 1.0
+"""Points that stay white around everything."""
+POINTS_PER_PIXEL: Final = 0.75
+
+
+def numbers(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)) * 0.03
+
+
+def shares(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+
+
+FIGURES: Final[Mapping[str, Callable[..., Any]]] = {
+    "heatmap": lambda **more: heatmap(numbers(12, 12), marked=[(0, 1), (11, 11)], n_pairs=100, **more),
+    "large heatmap": lambda **more: heatmap(numbers(40, 40), marked=[(16, 39)], n_pairs=100, **more),
+    "before_after": lambda **more: before_after(numbers(6, 8), numbers(6, 8), **more),
+    "head_bars": lambda **more: head_bars(["L3H0", "L11H14"], numbers(2), low=numbers(2) - 1, high=numbers(2), **more),
+    "knockout_curve": lambda **more: knockout_curve(
+        [0, 1, 2, 4, 8],
+        {"apologizes": shares(5), "still right in the end": shares(5)},
+        intervals={"apologizes": (shares(5) * 0.5, shares(5) * 0.5 + 0.5)},
+        controls={"apologizes": shares(3, 5)},
+        control_name="layer-matched heads",
+        n_dialogues=200,
+        **more,
+    ),
+    "attention_bars": lambda **more: attention_bars(["top 8 heads", "40 others"], shares(2), **more),
+    "mass_map": lambda **more: mass_map(shares(30, 9), marked=[(3, 4)], **more),
+    "head_scatter": lambda **more: head_scatter(
+        numbers(6, 8), numbers(6, 8), first_title="one draw", second_title="another", **more
+    ),
+    "tradeoff": lambda **more: tradeoff(
+        {
+            name: [TradeoffPoint(step, 0.001 * step * row, 1 / (1 + step), 0.0, 1.0) for step in (1, 20, 80)]
+            for row, name in enumerate(["SPT, 32 heads", "SFT", "layer-matched, 32 heads"], 1)
+        },
+        goal=0.1,
+        **more,
+    ),
+    "opening_tree": lambda **more: opening_tree(
+        [["I", "'m", " sorry"]] * 3 + [["Yes"]], [["I", "'m", " glad"]] * 4, decides_after=["I", "'m"], **more
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, Any], Any]:
+    """Every figure at every width, as the one page of a PDF, with the figure itself."""
+    import pypdfium2
+
+    folder = tmp_path_factory.mktemp("printed")
+    figures = {(name, width): draw(width=width, note=NOTE) for width in WIDTHS for name, draw in FIGURES.items()}
+    paths = save_figures({folder / f"{row}.pdf": figure for row, figure in enumerate(figures.values())})
+    found = {}
+    for (key, figure), path in zip(figures.items(), paths, strict=True):
+        document = pypdfium2.PdfDocument(path)
+        assert len(document) == 1
+        found[key] = (figure, document)
+    return found
+
+
+def ink_of(document: Any) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of all that is not white, in points from the page's upper left corner."""
+    scale = 4
+    picture = document[0].render(scale=scale).to_numpy()[..., :3]
+    rows, columns = numpy.nonzero((picture < 250).any(axis=2))
+    return columns.min() / scale, rows.min() / scale, (columns.max() + 1) / scale, (rows.max() + 1) / scale
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_has_the_size_of_its_figure_and_cuts_nothing(
+    printed: dict[tuple[str, Any], Any], name: str, width: Any
+) -> None:
+    figure, document = printed[name, width]
+    wide, high = document[0].get_size()
+    inches = INCHES.get(width, width)
+    assert wide == pytest.approx(72 * inches, abs=0.25)
+    assert high == pytest.approx(POINTS_PER_PIXEL * figure.layout.height, abs=0.25)
+    left, top, right, bottom = ink_of(document)
+    assert left >= BORDER
+    assert top >= BORDER
+    assert right <= wide - BORDER
+    assert bottom <= high - BORDER
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_small_print_is_seven_points(printed: dict[tuple[str, Any], Any], name: str, width: Any) -> None:
+    _, document = printed[name, width]
+    text = document[0].get_textpage()
+    letters = text.get_text_range()
+    # "Wherever" and "higher": the h without overshoot, 0.73 of the size of Arial's and its metric twins.
+    at = letters.index("Wherever") + 1
+    _, low, _, high = text.get_charbox(at)
+    assert high - low == pytest.approx(0.737 * 7, abs=0.12)
+
+
+@NEEDS_BROWSER
+def test_fonts_are_inside_and_lines_are_as_far_apart_as_they_were_laid_out(
+    printed: dict[tuple[str, Any], Any],
+) -> None:
+    import pypdfium2.raw as raw
+
+    figure, document = printed["heatmap", "single"]
+    page = document[0]
+    fonts = [
+        raw.FPDFTextObj_GetFont(each.raw) for each in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=5)
+    ]
+    assert fonts
+    assert all(raw.FPDFFont_GetIsEmbedded(font) == 1 for font in fonts)
+    (bottom, top), high = (
+        figure.layout.yaxis.range,
+        figure.layout.height - figure.layout.margin.t - figure.layout.margin.b,
+    )
+    apart = POINTS_PER_PIXEL * high * 2 / (bottom - top)
+    text = page.get_textpage()
+    lows = {}
+    for at, letter in enumerate(text.get_text_range()):
+        left, low, _, _ = text.get_charbox(at)
+        if letter in "24" and left < 30:
+            lows.setdefault(letter, low)
+    assert lows["2"] - lows["4"] == pytest.approx(apart, abs=0.1)
+
+
+@NEEDS_BROWSER
+def test_the_same_figure_is_the_same_pdf(tmp_path: Path) -> None:
+    figure = FIGURES["heatmap"](width="single")
+    first, second = save_figures({tmp_path / "a.pdf": figure, tmp_path / "b.pdf": figure})
+    assert first.read_bytes() == second.read_bytes()
+
+
+@NEEDS_BROWSER
+def test_where_one_figure_cannot_be_written_none_is(tmp_path: Path) -> None:
+    figure = FIGURES["heatmap"]()
+    with pytest.raises(FigureError, match=r"heads\.eps"):
+        save_figures({tmp_path / "heads.pdf": figure, tmp_path / "heads.eps": figure})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("width", [0, 2.0, 50.0, -3, "wide", "", True, None, float("nan")])
+def test_a_width_that_no_page_has_is_refused(width: Any) -> None:
+    with pytest.raises(FigureError, match="neurips"):
+        heatmap(numbers(2, 2), width=width)
+
+
+@pytest.mark.parametrize("name", INCHES)
+def test_a_venue_is_a_number_of_inches(name: Any) -> None:
+    assert heatmap(numbers(4, 4), width=name) == heatmap(numbers(4, 4), width=INCHES[name])
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_small_print_can_go_to_the_caption(name: str) -> None:
+    figure = FIGURES[name](note=NOTE, width="single")
+    bare, caption = without_footnote(figure), figure_caption(figure)
+    assert caption.endswith(NOTE.split(". ")[-1].strip()) or NOTE.strip() in caption
+    assert figure_caption(bare) == ""
+    (note,) = (each.text for each in figure.layout.annotations if each.name == "footnote")
+    taken = LINE * (note.count("<br>") + 1) + 6
+    assert figure.layout.height - bare.layout.height == pytest.approx(taken, abs=4)
+    assert figure.layout.margin.b - bare.layout.margin.b == figure.layout.height - bare.layout.height
+    assert bare.layout.margin.b >= figure.layout.margin.b - taken
+    assert len(bare.data) == len(figure.data)
+    assert bare.layout.width == page_width("single")
+    assert without_footnote(bare) == bare
