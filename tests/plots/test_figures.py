@@ -239,3 +239,16 @@ def test_whiskers_end_at_the_interval_and_nothing_leaves_the_axis() -> None:
 def test_what_cannot_be_drawn_is_refused_by_name(call: Any, says: str) -> None:
     with pytest.raises(FigureError, match=says):
         call()
+
+
+def test_bars_of_heads_that_are_not_told_from_none_are_hollow() -> None:
+    q = torch.tensor([0.01, 0.2, 0.05])
+    figure = head_bars(["L0H0", "L0H1", "L1H0"], torch.tensor([-0.3, -0.2, 0.1]), q=q)
+    (bars,) = figure.data
+    assert [color == "white" for color in bars.marker.color] == [False, True, False]
+    assert list(bars.marker.line.width) == [0.0, 1.0, 0.0]
+    assert bars.marker.line.color[1] == bars.marker.color[0]  # red, as both are negative
+    assert "0.05" in footnote(figure)
+    assert "q above" not in footnote(head_bars(["L0H0"], torch.tensor([-0.3]), q=torch.tensor([0.05])))
+    with pytest.raises(FigureError, match=r"\(2,\)"):
+        head_bars(["L0H0"], torch.tensor([-0.3]), q=torch.zeros(2))

@@ -18,6 +18,7 @@ from sycolens.report.method_rows import EVAL_SET, frame_of, rows_of
 from sycolens.report.page import sections_of, study_page, write_report
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Cell, Conversation, KeyNumbers, Notes, Part, Table
+from sycolens.report.pictures import pictures_of
 from sycolens.report.tables import table1, table_of_ability, table_of_rest
 from sycolens.report.text import about_repair, about_repatch
 from sycolens.runs import StudyConfig, StudyResults
@@ -253,9 +254,12 @@ def test_hostile_replies_and_names_stay_words() -> None:
 
 
 def test_the_report_is_three_files_and_the_figures_asked_for(tmp_path: Path) -> None:
-    path = write_report(results(), tmp_path / "report")
+    asked = StudyConfig.of({**results().config.model_dump(exclude_none=True), "report": {"formats": ["html"]}})
+    path = write_report(replace(results(), config=asked), tmp_path / "report")
     assert path == tmp_path / "report" / "report.html"
-    assert {each.name for each in path.parent.iterdir()} == {"report.html", "table1.tex", "table1.csv"}
+    assert {each.name for each in path.parent.iterdir()} == {"report.html", "table1.tex", "table1.csv", "figures"}
+    names = {each.name for each in (path.parent / "figures").iterdir()}
+    assert names == {f"{name}.html" for name in pictures_of(results())}
     rows = list(csv.DictReader(io.StringIO((path.parent / "table1.csv").read_text())))
     found = next(row for row in rows if (row["method"], row["source"], row["measure"]) == ("SFT", "all", "confidence"))
     assert float(found["value"]) == pytest.approx(162 / 200)
@@ -263,6 +267,18 @@ def test_the_report_is_three_files_and_the_figures_asked_for(tmp_path: Path) -> 
     assert (path.parent / "table1.tex").read_text() == latex_table(
         table1(rows_of(results()), ("mmlu", "trivia")), label="tab:sycophancy"
     )
+
+
+@NEEDS_BROWSER
+def test_figures_are_printed_where_nobody_says_otherwise_with_their_latex(tmp_path: Path) -> None:
+    path = write_report(results(), tmp_path / "report")
+    names = set(pictures_of(results()))
+    assert {each.name for each in (path.parent / "figures").iterdir()} == {f"{name}.pdf" for name in names}
+    text = (path.parent / "figures.tex").read_text()
+    assert set(re.findall(r"\\includegraphics\{figures/(\w+)\.pdf\}", text)) == names
+    # The small print stands in the caption and no longer in the figure.
+    assert "60 pairs" in text
+    assert text.count(r"\begin{figure") == text.count(r"\caption{") == text.count(r"\label{fig:") == len(names)
 
 
 @NEEDS_BROWSER
@@ -280,7 +296,7 @@ def test_a_browser_draws_all_of_it_and_complains_about_nothing(tmp_path: Path) -
         return drawn, visit.complaints, fits
 
     drawn, complaints, fits = browse(looking)
-    assert len(drawn) == 6
+    assert len(drawn) == 7
     assert all(count > 0 for count in drawn)
     assert complaints == []
     assert fits == [True]

@@ -80,17 +80,19 @@ class Finding:
         return self.effects.plot(self.metric, marked=self.top, note=self._stability_note(), **options)
 
     def bars(self, **options: Any) -> plotly.graph_objects.Figure:
-        """The top heads with their intervals."""
+        """The top heads with their intervals; hollow where an effect is not told from none (q above ``fdr``)."""
         from sycolens.plots import head_bars
 
         rows = self.table.set_index("head").loc[[str(head) for head in self.top]]
-        columns = {name: _tensor(rows[name]) for name in ("score", "low", "high")}
+        columns = {name: _tensor(rows[name]) for name in ("score", "low", "high", "q")}
         unit = "%" if self.metric in RELATIVE else "logits"
         return head_bars(
             list(rows.index),
             columns["score"],
             low=columns["low"],
             high=columns["high"],
+            q=columns["q"],
+            fdr=self.fdr,
             n_pairs=len(self.effects),
             **{"unit": unit, "effect_title": CHANGE_OF[self.metric], **options},
         )
@@ -170,6 +172,10 @@ class Finding:
             )
 
     def _stability_note(self) -> str:
+        sure = len({*self.top} & {*self.significant})
+        return f"Of these {sure} differ from 0 (q up to {self.fdr:g}). {self._again()}"
+
+    def _again(self) -> str:
         k = len(self.top)
         if not self.redraws:
             return f"Random halves of the pairs agree on {self.halves.overlap:.0%} of the top {k}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 from jaxtyping import Float
@@ -25,13 +26,16 @@ def head_bars(
     confidence: float = 0.95,
     effect_title: str = "Effect",
     unit: str = "%",
+    q: Float[Tensor, "head"] | None = None,
+    fdr: float = 0.05,
     n_pairs: int | None = None,
     note: str | None = None,
     width: Width = "single",
 ) -> go.Figure:
     """Effects of a few heads as horizontal bars with their intervals as whiskers, the first at the top.
 
-    The arguments are those of :func:`~sycolens.plots.heatmap`, with one name per head.
+    The arguments are those of :func:`~sycolens.plots.heatmap`, with one name per head. Where ``q`` (each head's
+    false-discovery rate) is above ``fdr`` the bar is hollow.
 
     Raises:
         FigureError: lengths that do not fit, infinite or no numbers, half an interval.
@@ -45,7 +49,10 @@ def head_bars(
         raise FigureError(
             f"{len(labels)} labels and effects of shape {tuple(effect.shape)}; give one effect per label."
         )
+    if q is not None and q.shape != effect.shape:
+        raise FigureError(f"q has shape {tuple(q.shape)}, effect {tuple(effect.shape)}; they must be equal.")
     values, ends = scaled(effect, low, high, unit)
+    hollow = [False] * len(labels) if q is None else (q > fdr).tolist()
     numbers = Numbers(max(map(abs, bar_span(values, ends))), unit, confidence)
     return draw_bars(
         labels,
@@ -54,7 +61,13 @@ def head_bars(
         numbers,
         colors=[RED if value < 0 else BLUE for value in values.tolist()],
         title=effect_title,
-        footnote=[count_sentence(n_pairs, "pair"), whiskers_sentence(ends, numbers), note],
+        hollow=hollow,
+        footnote=[
+            count_sentence(n_pairs, "pair"),
+            whiskers_sentence(ends, numbers),
+            f"Hollow: q above {fdr:g}." if any(hollow) else None,
+            note,
+        ],
         width=width,
     )
 
@@ -72,6 +85,14 @@ def whiskers_sentence(ends: Ends | None, numbers: Numbers) -> str | None:
     return None if ends is None else f"Whiskers: {numbers.level} interval."
 
 
+def _filled(colors: Sequence[str], hollow: Sequence[bool]) -> dict[str, Any]:
+    """The look of bars, of which the hollow ones are but a line in their color."""
+    if not any(hollow):
+        return {"color": list(colors), "line": {"width": 0}}
+    inside = ["white" if empty else color for color, empty in zip(colors, hollow, strict=True)]
+    return {"color": inside, "line": {"width": [1.0 if empty else 0.0 for empty in hollow], "color": list(colors)}}
+
+
 def draw_bars(
     labels: Sequence[str],
     values: Float[Tensor, "bar"],
@@ -79,6 +100,7 @@ def draw_bars(
     numbers: Numbers,
     *,
     colors: Sequence[str],
+    hollow: Sequence[bool] = (),
     title: str,
     footnote: Iterable[str | None],
     width: Width,
@@ -111,7 +133,7 @@ def draw_bars(
         x=values.tolist(),
         y=list(range(len(labels))),
         width=0.7,
-        marker={"color": list(colors), "line": {"width": 0}},
+        marker=_filled(colors, hollow),
         error_x=whiskers,
         hovertext=[
             numbers.hover(label, value, interval_at(ends, row))

@@ -8,10 +8,11 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import plotly.graph_objects as go
 
+from sycolens.choices import FigureFormat
 from sycolens.errors import FigureError
 from sycolens.memory import ran_out_of_memory
 from sycolens.storage import write_bytes, write_text
@@ -148,23 +149,25 @@ def _undated(drawn: bytes) -> bytes:
     return re.sub(rb"/(CreationDate|ModDate) ?\(D:\d{14}", rb"/\1 (D:20000101000000", drawn)
 
 
-FORMATS = ("html", "pdf", "svg", "png")
-
-
-def check_formats(formats: Sequence[str]) -> None:
-    """Refuse formats that cannot be written, before anything is computed; no formats are no figures.
+def check_formats(formats: Sequence[str] | None) -> None:
+    """Refuse formats that cannot be written, before anything is computed; None and no formats ask for nothing.
 
     Raises:
         FigureError: an unknown format, or kaleido or its browser is missing.
     """
-    unknown = [kind for kind in formats if kind not in FORMATS]
-    if unknown:
-        raise FigureError(f"formats={','.join(formats)!r}: choose among {', '.join(FORMATS)}.")
+    formats, known = formats or (), get_args(FigureFormat)
+    if any(kind not in known for kind in formats):
+        raise FigureError(f"formats={','.join(formats)!r}: choose among {', '.join(known)}.")
     images = [kind for kind in formats if kind != "html"]
     if images:
-        import plotly.graph_objects as go
-
-        from sycolens.plots import save_figure
-
         with tempfile.TemporaryDirectory() as folder:
             save_figure(go.Figure(layout={"width": 20, "height": 20}), Path(folder) / f"trial.{images[0]}")
+
+
+def default_formats() -> tuple[FigureFormat, ...]:
+    """What figures are written as where nobody says: PDF, if there is what draws it."""
+    if importlib.util.find_spec("kaleido") is None:
+        return ()
+    from choreographer.browsers import Chromium
+
+    return ("pdf",) if Chromium.find_browser(skip_local=False) is not None else ()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import tomlkit
 
 from sycolens.find.metrics import CHANGE_OF
-from sycolens.heads import HeadSet
 from sycolens.measure import ChallengeResult
-from sycolens.plots import save_figure
+from sycolens.plots.export import default_formats
 from sycolens.report import text
 from sycolens.report.examples import examples_of
+from sycolens.report.gallery import write_gallery
 from sycolens.report.html import report_page
 from sycolens.report.judge_tables import judged_rows, parts_of_judge
 from sycolens.report.latex import latex_table
@@ -22,6 +22,7 @@ from sycolens.report.look_tables import parts_of_look
 from sycolens.report.method_rows import MethodRow, frame_of, rows_of
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
+from sycolens.report.pictures import pictures_of, tuned_heads
 from sycolens.report.summary import summary_of
 from sycolens.report.sweep_tables import table_of_methods
 from sycolens.report.tables import (
@@ -36,8 +37,6 @@ from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
 from sycolens.storage import write_csv, write_text
 
-NARROW: Final = 12
-"""Maps of no more heads a layer are drawn for one column."""
 WORDINGS: Final = 3
 """The most frequent wordings of the challenge are quoted."""
 SHADED: Final = 2
@@ -67,45 +66,26 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
     if results.sweep is not None:
         write_csv(directory / "sweep.csv", results.sweep.to_frame())
         write_csv(directory / "sweep_trainings.csv", results.sweep.trials_frame())
-    for name, figure in figures_of(results).items():
-        for kind in results.config.report.formats:
-            save_figure(figure, directory / f"{name}.{kind}")
+    formats = results.config.report.formats
+    write_gallery(pictures_of(results), directory, default_formats() if formats is None else formats)
     write_text(directory / "report.html", study_page(results, rows))
     return directory / "report.html"
 
 
-def figures_of(results: StudyResults) -> dict[str, Any]:
-    """Every figure of the report by name."""
-    width = "single" if results.model["n_heads"] <= NARROW else "double"
-    finding, verified = results.finding, results.verification
-    figures = {"heatmap": finding.heatmap(width=width), "bars": finding.bars()}
-    if verified is not None:
-        figures |= verified.figures()
-        figures["attention_map"] = verified.attention.plot(marked=finding.top, marked_as="found", width=width)
-    if results.sweep is not None and results.sweep.drifts:
-        figures["tradeoff"] = results.sweep.plot()
-    if results.after is not None:
-        comparison = results.finding.effects.compare(results.after, k=len(results.finding.top), metric="logit_diff")
-        figures["before_after"] = comparison.plot_maps(
-            first_title="before tuning", second_title="after tuning", marked=_tuned(results), marked_as="tuned"
-        )
-    return figures
-
-
 def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Section, ...]:
     """What the page is made of, in the order of the walk."""
-    figures = figures_of(results)
+    pictures = pictures_of(results)
     sections = (
         Section("short", "In short", summary_of(results, rows)),
         Section("asked", "What was asked, and of which model", _asked(results, rows)),
         Section("look", "Look: what the model says", parts_of_look(results.look) if results.look else ()),
-        Section("find", "Find: the effect of every head", _find(results, figures)),
-        Section("verify", "Verify: are they needed, are they enough", _verify(results, figures)),
+        Section("find", "Find: the effect of every head", _find(results, pictures)),
+        Section("verify", "Verify: are they needed, are they enough", _verify(results, pictures)),
         Section("fix", "Fix: what training them changes", _fix(results, rows)),
         Section("judge", "What a judge says of the replies", parts_of_judge(results, rows)),
         Section("examples", "What is said, before and after", examples_of(results, rows)),
-        Section("sweep", "Methods compared at the settings that do best", _sweep(results, figures)),
-        Section("repatch", "The heads after tuning", _repatch(results, figures)),
+        Section("sweep", "Methods compared at the settings that do best", _sweep(results, pictures)),
+        Section("repatch", "The heads after tuning", _repatch(results, pictures)),
         Section("provenance", "Where the numbers come from", _provenance(results)),
     )
     return tuple(section for section in sections if section.parts)
@@ -151,56 +131,32 @@ def _sources(result: ChallengeResult) -> str:
     return ", ".join(counted)
 
 
-def _find(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
-    top = len(results.finding.top)
+def _find(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part, ...]:
     return (
         "For every head, its output at the last token of the challenged prompt is replaced by its output where the "
         "user agrees; all other heads stay as they were. What this does to the label logits is the head's effect. "
         "Where it is negative (red), the head's own output leads to the sycophantic response.",
         text.about_finding(results.finding),
-        Picture(
-            figures["heatmap"],
-            f"Effect of every head ({CHANGE_OF[results.finding.metric]}), the top {top} outlined; the paper's Figure "
-            "2(a).",
-            f"A map of {results.model['n_layers']} layers by {results.model['n_heads']} heads. The most negative heads "
-            f"are {', '.join(map(str, results.finding.top[:5]))}.",
-        ),
+        pictures["heatmap"],
+        pictures["bars"],
         table_of_heads(results),
     )
 
 
-def _verify(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
+def _verify(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part, ...]:
     if results.verification is None:
         return ()
-    curve, sufficiency = results.verification.necessity, results.verification.sufficiency
     top = len(results.finding.top)
-    controls = " beside sets of other heads" if curve.controls else ""
     shaded = [results.verification.attention.show(0, head) for head in results.finding.top[:SHADED]]
     return (
         "Heads that carry a behavior should end it when they are knocked out, and keep it up when they alone are left. "
         "Dialogues that found the heads are not among these.",
         f"{text.about_knockout(results.verification, top)} {text.about_sufficiency(results.verification, top)}",
-        Gallery(
-            (
-                Picture(
-                    figures["knockout"],
-                    f"Apologies and right answers as heads are knocked out, the most negative first,{controls}; the "
-                    "paper's Figure 2(b). The model is given right first answers.".replace(",;", ";"),
-                    f"Curves of apologies and right answers at {len(curve.steps)} numbers of heads.",
-                ),
-                Picture(
-                    figures["sufficiency"],
-                    f"The same as heads are kept and all others knocked out{controls}.",
-                    f"Curves of apologies and right answers at {len(sufficiency.steps)} numbers of heads.",
-                ),
-            )
-        ),
+        Gallery((pictures["knockout"], pictures["sufficiency"])),
         Heading("Where they look"),
         text.about_attention(results.verification),
-        Picture(
-            figures["attention"], "Attention to the challenge, found heads against all others; the paper's Figure 2(c)."
-        ),
-        Picture(figures["attention_map"], "Attention to the challenge of every head, the found ones outlined."),
+        pictures["attention"],
+        pictures["attention_map"],
         *(shaded or ()),
     )
 
@@ -219,33 +175,25 @@ def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
     )
 
 
-def _sweep(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
+def _sweep(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part, ...]:
     if results.sweep is None:
         return ()
     base = results.sweep.base
     return (
         "Every method is trained at every learning rate and examined after the same numbers of steps; settings are "
         "chosen on validation dialogues, and the numbers are of held-out ones.",
-        *(
-            Picture(figure, "Right answers taken back against drift from the base, on validation dialogues.")
-            for name, figure in figures.items()
-            if name == "tradeoff"
-        ),
+        *(picture for name, picture in pictures.items() if name == "tradeoff"),
         table_of_methods(base, results.sweep.best, "Each method at the setting that did best."),
         table_of_methods(base, results.sweep.matched, "Each method where it first repairs the behavior."),
     )
 
 
-def _repatch(results: StudyResults, figures: dict[str, Any]) -> tuple[Part, ...]:
+def _repatch(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part, ...]:
     if results.after is None:
         return ()
     return (
-        text.about_repatch(results, _tuned(results)),
-        Picture(
-            figures["before_after"],
-            "Effect of every head on the difference of the label logits, before and after tuning, on one scale, the "
-            "tuned heads outlined; the paper's Figure 7(b).",
-        ),
+        text.about_repatch(results, tuned_heads(results)),
+        pictures["before_after"],
     )
 
 
@@ -276,10 +224,6 @@ def _provenance(results: StudyResults) -> tuple[Part, ...]:
         "value.",
         Code(tomlkit.dumps(settings).strip()),
     )
-
-
-def _tuned(results: StudyResults) -> HeadSet:
-    return results.finding.effects.ranking(results.finding.metric)[: results.config.tune.k or len(results.finding.top)]
 
 
 def _shape(results: StudyResults) -> str:

@@ -252,11 +252,12 @@ class SweepSection(Section):
 
 
 class ReportSection(Section):
-    """What the page is called, and which figures are written beside it."""
+    """What the page is called, and as what its figures are written beside it."""
 
     title: str | None = None
     examples: Annotated[int, Field(ge=0, le=1000)] = 3
-    formats: list[FigureFormat] = Field(default_factory=list)
+    formats: list[FigureFormat] | None = None
+    """Of the figures in report/figures; PDF where there is what draws it unless given."""
 
 
 class ComputeSection(Section):
