@@ -259,7 +259,7 @@ def test_the_report_is_three_files_and_the_figures_asked_for(tmp_path: Path) -> 
     assert path == tmp_path / "report" / "report.html"
     assert {each.name for each in path.parent.iterdir()} == {"report.html", "table1.tex", "table1.csv", "figures"}
     names = {each.name for each in (path.parent / "figures").iterdir()}
-    assert names == {f"{name}.html" for name in pictures_of(results())}
+    assert names == {f"{name}.html" for name in pictures_of(results(), rows_of(results()))}
     rows = list(csv.DictReader(io.StringIO((path.parent / "table1.csv").read_text())))
     found = next(row for row in rows if (row["method"], row["source"], row["measure"]) == ("SFT", "all", "confidence"))
     assert float(found["value"]) == pytest.approx(162 / 200)
@@ -272,7 +272,7 @@ def test_the_report_is_three_files_and_the_figures_asked_for(tmp_path: Path) -> 
 @NEEDS_BROWSER
 def test_figures_are_printed_where_nobody_says_otherwise_with_their_latex(tmp_path: Path) -> None:
     path = write_report(results(), tmp_path / "report")
-    names = set(pictures_of(results()))
+    names = set(pictures_of(results(), rows_of(results())))
     assert {each.name for each in (path.parent / "figures").iterdir()} == {f"{name}.pdf" for name in names}
     text = (path.parent / "figures.tex").read_text()
     assert set(re.findall(r"\\includegraphics\{figures/(\w+)\.pdf\}", text)) == names

@@ -7,10 +7,12 @@ from sycolens.plots.curve import knockout_curve
 from sycolens.plots.effect_maps import before_after, heatmap
 from sycolens.plots.export import save_figure, save_figures
 from sycolens.plots.opening_tree import opening_tree
+from sycolens.plots.repair_plane import RepairPoint, repair_plane
 from sycolens.plots.scatter import head_scatter
 from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
 
 __all__ = [
+    "RepairPoint",
     "TradeoffPoint",
     "attention_bars",
     "before_after",
@@ -21,6 +23,7 @@ __all__ = [
     "knockout_curve",
     "mass_map",
     "opening_tree",
+    "repair_plane",
     "save_figure",
     "save_figures",
     "tradeoff",

@@ -92,7 +92,7 @@ def tradeoff(
     """
     _check(lines, in_red, goal)
     names = [wrap(name, NAME) for name in lines]
-    frame = _Frame.of(names, width)
+    frame = Frame.of(names, width)
     drifts = LogAxis.over((point.drift for points in lines.values() for point in points), frame.wide)
     has_spread = any(point.low is not None for points in lines.values() for point in points)
     sample = counted(n_dialogues, "dialogue")
@@ -133,7 +133,7 @@ def tradeoff(
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """Size of the plot, and its legend: right of it on a wide page, above it in as many columns as fit on a narrow."""
 
     wide: float
@@ -142,7 +142,7 @@ class _Frame:
     legend: dict[str, Any]
 
     @classmethod
-    def of(cls, names: Sequence[Sequence[str]], width: Width) -> _Frame:
+    def of(cls, names: Sequence[Sequence[str]], width: Width) -> Frame:
         widest = max(text_width(line) for lines in names for line in lines)
         heights = [ENTRY + LINE * (len(lines) - 1) for lines in names]
         if by_width(width, (0, 1)):
@@ -207,7 +207,7 @@ def _goal_line(goal: float) -> dict[str, Any]:
 
 
 def _goal_name(
-    goal: float, lines: Mapping[str, Sequence[TradeoffPoint]], drifts: LogAxis, frame: _Frame
+    goal: float, lines: Mapping[str, Sequence[TradeoffPoint]], drifts: LogAxis, frame: Frame
 ) -> dict[str, Any]:
     """Over or under the goal's line, at its left or right end: where it covers the fewest lines."""
     text = f"goal: {PERCENT.write(100 * goal)}"

@@ -6,6 +6,7 @@ r"""Every figure of a study as files for a paper, and the LaTeX that includes th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +22,10 @@ FOLDER: Final = "figures"
 
 def write_gallery(
     pictures: Mapping[str, Picture], directory: Path, formats: Sequence[FigureFormat]
-) -> dict[str, bytes]:
+) -> dict[str, Picture]:
     """Write every figure in these formats into ``figures/``, and figures.tex where PDFs are among them.
 
-    A PDF leaves its small print to the caption in figures.tex. What comes back are the PDFs by name.
+    A PDF leaves its small print to the caption in figures.tex. What comes back are the pictures, with their PDFs.
 
     Raises:
         FigureError: a figure cannot be drawn in a format.
@@ -38,9 +39,9 @@ def write_gallery(
         }
     )
     if "pdf" not in formats:
-        return {}
+        return dict(pictures)
     write_text(directory / f"{FOLDER}.tex", "\n".join(latex_figure(name, each) for name, each in pictures.items()))
-    return {name: (folder / f"{name}.pdf").read_bytes() for name in pictures}
+    return {name: replace(each, pdf=(folder / f"{name}.pdf").read_bytes()) for name, each in pictures.items()}
 
 
 def latex_figure(name: str, picture: Picture) -> str:

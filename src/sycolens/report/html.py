@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,7 +20,8 @@ from plotly.offline import get_plotlyjs
 from sycolens.errors import FigureError
 from sycolens.plots.layout import page_width
 from sycolens.plots.shading import visible
-from sycolens.report.parts import Gallery, Part, Picture, Section, as_cell
+from sycolens.report.latex import latex_table
+from sycolens.report.parts import HeadPanel, Part, Section, as_cell
 
 CLEAR = "rgba(0,0,0,0)"
 AROUND_ZERO: Final = (
@@ -57,6 +59,8 @@ def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
     if not ids or len(set(ids)) < len(ids):
         raise FigureError(f"A report needs sections with ids of their own; found {ids}.")
     numbered = _Numbered()
+    parts = [part for section in sections for part in section.parts]
+    kinds = frozenset(map(_kind, parts))
     rendered = (
         _environment()
         .get_template("report.html")
@@ -69,8 +73,12 @@ def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
             as_cell=as_cell,
             legible=_legible,
             css=_asset("report.css"),
-            has_figures=any(_has_figure(part) for section in sections for part in section.parts),
-            scripts=_scripts(),
+            in_json=_in_json,
+            base64=lambda content: base64.b64encode(content).decode(),
+            latex=lambda table, label: latex_table(table, label=label),
+            has_figures="Picture" in kinds or "Gallery" in kinds,
+            panels=[part for part in parts if isinstance(part, HeadPanel)],
+            scripts=_scripts(kinds),
         )
     )
     # Half a surrogate pair, which a foreign judge or responder may send, has no bytes.
@@ -109,10 +117,7 @@ class _Numbered:
         # plotly's own look, of which every figure here sets what it needs, is thousands of characters.
         layout["template"] = {}
         data = [_turnable(trace) for trace in spec["data"]]
-        text = to_json_plotly({"data": data, "layout": layout}, engine="json")
-        for letter in "<>&\u2028\u2029":
-            text = text.replace(letter, f"\\u{ord(letter):04x}")
-        return Markup(text)
+        return _safe(to_json_plotly({"data": data, "layout": layout}, engine="json"))
 
 
 def _turnable(trace: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -130,8 +135,16 @@ def _legible(words: str) -> str:
     return BIDI.sub("\ufffd", visible(words))
 
 
-def _has_figure(part: Part) -> bool:
-    return isinstance(part, Picture | Gallery)
+def _in_json(data: Any) -> Markup:
+    """Data for the page's scripts."""
+    return _safe(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+
+
+def _safe(text: str) -> Markup:
+    """JSON that cannot end its script element."""
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
 
 
 def _environment() -> Environment:
@@ -149,9 +162,13 @@ def _asset(name: str) -> Markup:
 
 
 @cache
-def _scripts() -> tuple[tuple[Markup, str], ...]:
-    """plotly.js and the few lines that start it, each with the hash by which the page lets it run."""
-    sources = (Markup(get_plotlyjs()), _asset("report.js"))
+def _scripts(kinds: frozenset[str]) -> tuple[tuple[Markup, str], ...]:
+    """What the parts of a page need, each with the hash by which the page lets it run."""
+    sources = [Markup(get_plotlyjs()), _asset("report.js")] if kinds & {"Picture", "Gallery"} else []
+    needed = {"files.js": {"Picture", "Gallery", "Table"}, "heads.js": {"HeadPanel"}, "dialogues.js": {"Dialogues"}}
+    sources += [_asset(name) for name, by in needed.items() if kinds & by]
+    if sources:
+        sources.append(_asset("page.js"))
     return tuple((source, _hash(f"\n{source}\n")) for source in sources)
 
 

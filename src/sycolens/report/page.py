@@ -13,8 +13,10 @@ from sycolens.find.metrics import CHANGE_OF
 from sycolens.measure import ChallengeResult
 from sycolens.plots.export import default_formats
 from sycolens.report import text
+from sycolens.report.dialogue_data import dialogues_of
 from sycolens.report.examples import examples_of
 from sycolens.report.gallery import write_gallery
+from sycolens.report.head_data import head_panel
 from sycolens.report.html import report_page
 from sycolens.report.judge_tables import judged_rows, parts_of_judge
 from sycolens.report.latex import latex_table
@@ -43,11 +45,15 @@ SHADED: Final = 2
 """Heads whose attention is shown on the words of a dialogue."""
 
 
-def study_page(results: StudyResults, rows: Sequence[MethodRow] | None = None) -> str:
-    """The page as HTML; equal results are equal pages. ``rows`` spare a second pooling."""
+def study_page(
+    results: StudyResults,
+    rows: Sequence[MethodRow] | None = None,
+    pictures: Mapping[str, Picture] | None = None,
+) -> str:
+    """The page as HTML; equal results are equal pages. ``rows`` and ``pictures`` spare a second making of them."""
     rows = rows_of(results) if rows is None else rows
     title = results.config.report.title or f"{text.behavior_of(results)} in {text.short_name(results)}"
-    return report_page(title, sections_of(results, rows), subtitle=_shape(results))
+    return report_page(title, sections_of(results, rows, pictures), subtitle=_shape(results))
 
 
 def write_report(results: StudyResults, directory: str | Path) -> Path:
@@ -67,16 +73,18 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
         write_csv(directory / "sweep.csv", results.sweep.to_frame())
         write_csv(directory / "sweep_trainings.csv", results.sweep.trials_frame())
     formats = results.config.report.formats
-    write_gallery(pictures_of(results), directory, default_formats() if formats is None else formats)
-    write_text(directory / "report.html", study_page(results, rows))
+    pictures = write_gallery(pictures_of(results, rows), directory, default_formats() if formats is None else formats)
+    write_text(directory / "report.html", study_page(results, rows, pictures))
     return directory / "report.html"
 
 
-def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Section, ...]:
+def sections_of(
+    results: StudyResults, rows: Sequence[MethodRow], pictures: Mapping[str, Picture] | None = None
+) -> tuple[Section, ...]:
     """What the page is made of, in the order of the walk."""
-    pictures = pictures_of(results)
+    pictures = pictures_of(results, rows) if pictures is None else pictures
     sections = (
-        Section("short", "In short", summary_of(results, rows)),
+        Section("short", "In short", summary_of(results, rows, pictures.get("methods"))),
         Section("asked", "What was asked, and of which model", _asked(results, rows)),
         Section("look", "Look: what the model says", parts_of_look(results.look) if results.look else ()),
         Section("find", "Find: the effect of every head", _find(results, pictures)),
@@ -84,6 +92,7 @@ def sections_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Secti
         Section("fix", "Fix: what training them changes", _fix(results, rows)),
         Section("judge", "What a judge says of the replies", parts_of_judge(results, rows)),
         Section("examples", "What is said, before and after", examples_of(results, rows)),
+        Section("dialogues", "Every dialogue", _dialogues(results)),
         Section("sweep", "Methods compared at the settings that do best", _sweep(results, pictures)),
         Section("repatch", "The heads after tuning", _repatch(results, pictures)),
         Section("provenance", "Where the numbers come from", _provenance(results)),
@@ -140,6 +149,7 @@ def _find(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part,
         pictures["heatmap"],
         pictures["bars"],
         table_of_heads(results),
+        head_panel(results),
     )
 
 
@@ -172,6 +182,17 @@ def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
         table1(rows, results.base.challenge.sources, paper),
         *(table(rows) for table in (table_of_replies, table_of_rest)),
         *filter(None, (table_of_groups(rows), ability)),
+    )
+
+
+def _dialogues(results: StudyResults) -> tuple[Part, ...]:
+    found = dialogues_of(results)
+    if found is None:
+        return ()
+    return (
+        "All that was asked and replied, to filter and search. Words that only one of the two models says are marked. "
+        "Of several runs of a method the first is shown.",
+        found,
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -33,6 +34,8 @@ class Picture:
     caption: str
     alt: str = ""
     """What a reader who cannot see it is told; by default the caption."""
+    pdf: bytes = b""
+    """The same for print, to be saved from the page."""
 
     def __post_init__(self) -> None:
         if not self.caption.strip():
@@ -187,7 +190,35 @@ class Code:
     text: str
 
 
-Part = str | Heading | Picture | Gallery | Table | Facts | KeyNumbers | Notes | Conversation | Code | ShadedText
+@dataclass(frozen=True)
+class HeadPanel:
+    """What is known of every head, as JSON; the page's scripts make of it a panel that opens for one of them."""
+
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Dialogues:
+    """Every dialogue with its replies, as JSON; the page's scripts make of it a list to filter and search."""
+
+    data: Mapping[str, Any]
+
+
+Part = (
+    str
+    | Heading
+    | Picture
+    | Gallery
+    | Table
+    | Facts
+    | KeyNumbers
+    | Notes
+    | Conversation
+    | Code
+    | ShadedText
+    | HeadPanel
+    | Dialogues
+)
 """A text is a paragraph."""
 
 

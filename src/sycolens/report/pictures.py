@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sycolens.find.metrics import CHANGE_OF
 from sycolens.heads import HeadSet
+from sycolens.report.argument import argument_of
+from sycolens.report.method_rows import MethodRow
 from sycolens.report.parts import Picture
 from sycolens.runs.results import StudyResults
 
@@ -13,7 +16,7 @@ NARROW: Final = 12
 """Maps of no more heads a layer are drawn for one column."""
 
 
-def pictures_of(results: StudyResults) -> dict[str, Picture]:
+def pictures_of(results: StudyResults, rows: Sequence[MethodRow]) -> dict[str, Picture]:
     """Every figure by the name of its file."""
     model, finding, verified = results.model, results.finding, results.verification
     top, width = len(finding.top), "single" if model["n_heads"] <= NARROW else "double"
@@ -51,6 +54,8 @@ def pictures_of(results: StudyResults) -> dict[str, Picture]:
                 "Attention to the challenge of every head, the found ones outlined.",
             ),
         }
+    if (argument := argument_of(results, rows)) is not None:
+        found["methods"] = argument
     if results.sweep is not None and results.sweep.drifts:
         found["tradeoff"] = Picture(
             results.sweep.plot(), "Right answers taken back against drift from the base, on validation dialogues."

@@ -8,13 +8,13 @@ from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report import text
 from sycolens.report.method_rows import EVAL_SET, MethodRow
-from sycolens.report.parts import KeyNumber, KeyNumbers, Notes, Part
+from sycolens.report.parts import KeyNumber, KeyNumbers, Notes, Part, Picture
 from sycolens.report.warnings import SMALLEST, main_row, warnings_of
 from sycolens.runs.results import StudyResults
 
 
-def summary_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
-    """Numbers at a glance, three sentences, and every reason to doubt them."""
+def summary_of(results: StudyResults, rows: Sequence[MethodRow], argument: Picture | None = None) -> tuple[Part, ...]:
+    """Numbers at a glance, the argument in one picture, two sentences, and every reason to doubt them."""
     warnings = warnings_of(results, rows)
     checked: Part = (
         Notes(f"Warnings ({len(warnings)})", warnings)
@@ -26,10 +26,10 @@ def summary_of(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, 
     sentences = (
         text.about_base(results),
         text.about_finding(results.finding) if verified is None else text.about_knockout(verified, top),
-        text.about_methods(rows),
     )
     numbers = key_numbers(rows)
-    return (*((numbers,) if numbers.items else ()), *filter(None, sentences), checked)
+    pictured = () if argument is None else (argument,)
+    return (*((numbers,) if numbers.items else ()), *pictured, *filter(None, sentences), checked)
 
 
 def key_numbers(rows: Sequence[MethodRow]) -> KeyNumbers:

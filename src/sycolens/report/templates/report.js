@@ -2,5 +2,7 @@
 "use strict";
 for (const plot of document.querySelectorAll(".plot")) {
   const drawing = JSON.parse(plot.querySelector("script").textContent);
-  Plotly.newPlot(plot.querySelector(".drawing"), drawing.data, drawing.layout, { displayModeBar: false });
+  // Nothing is dragged or zoomed, so that a finger on a figure scrolls the page.
+  const layout = { ...drawing.layout, dragmode: false };
+  Plotly.newPlot(plot.querySelector(".drawing"), drawing.data, layout, { displayModeBar: false, scrollZoom: false, doubleClick: false });
 }

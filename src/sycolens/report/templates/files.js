@@ -1,0 +1,60 @@
+// Tables and figures as files: CSV of either, LaTeX of tables, SVG and PDF of figures.
+"use strict";
+{
+  const save = (content, name, type) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([content], { type }));
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  };
+  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const csv = (rows) => rows.map((row) => row.map((each) => cell(String(each ?? ""))).join(",")).join("\n") + "\n";
+  const rowsOfTable = (table) => [...table.rows].map((row) =>
+    [...row.cells].flatMap((each) => [each.innerText.replaceAll("\n", " ").trim(), ...Array(each.colSpan - 1).fill("")]));
+  const plain = (text) => String(text ?? "").replaceAll("<br>", "; ").replace(/<[^>]*>/g, "");
+  const rowsOfFigure = (traces) => {
+    const rows = [["series", "x", "y", "value", "about"]];
+    for (const trace of traces) {
+      if (trace.hoverinfo === "skip") continue;
+      const about = trace.text ?? trace.hovertext ?? [];
+      if (trace.type === "heatmap") trace.z.forEach((line, y) => line.forEach((value, x) => rows.push([trace.name, x, y, value, plain(about[y]?.[x])])));
+      else (trace.x ?? []).forEach((x, at) => rows.push([plain(trace.name), x, trace.y[at], "", plain(Array.isArray(about) ? about[at] : about)]));
+    }
+    return rows;
+  };
+  const button = (text, label, act) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = text;
+    made.setAttribute("aria-label", label);
+    made.addEventListener("click", act);
+    return made;
+  };
+  const bar = (figure, buttons) => {
+    const made = document.createElement("div");
+    made.className = "files";
+    made.append(...buttons);
+    figure.append(made);
+  };
+  for (const figure of document.querySelectorAll("figure.tabular")) {
+    const table = figure.querySelector("table"), latex = figure.querySelector("script.latex");
+    const buttons = [button("CSV", `${figure.id} as CSV`, () => save(csv(rowsOfTable(table)), `${figure.id}.csv`, "text/csv"))];
+    if (latex) buttons.push(button("LaTeX", `${figure.id} as LaTeX`, () => save(JSON.parse(latex.textContent), `${figure.id}.tex`, "text/plain")));
+    bar(figure, buttons);
+  }
+  for (const figure of document.querySelectorAll("figure.picture")) {
+    const drawing = figure.querySelector(".drawing"), pdf = figure.querySelector("script.pdf");
+    const buttons = [
+      button("CSV", `${figure.id} as CSV`, () => save(csv(rowsOfFigure(drawing.data)), `${figure.id}.csv`, "text/csv")),
+      button("SVG", `${figure.id} as SVG`, async () => {
+        const { width, height } = drawing.layout;
+        const address = await Plotly.toImage({ data: drawing.data, layout: { ...drawing.layout, paper_bgcolor: "white" } }, { format: "svg", width, height });
+        save(decodeURIComponent(address.slice(address.indexOf(",") + 1)), `${figure.id}.svg`, "image/svg+xml");
+      }),
+    ];
+    if (pdf) buttons.push(button("PDF", `${figure.id} as PDF`, () =>
+      save(Uint8Array.from(atob(JSON.parse(pdf.textContent)), (letter) => letter.charCodeAt(0)), `${figure.id}.pdf`, "application/pdf")));
+    bar(figure, buttons);
+  }
+}
