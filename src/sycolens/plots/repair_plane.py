@@ -124,6 +124,7 @@ def _point(each: RepairPoint, name: str, look: FamilyLook, drifts: LogAxis, hove
             else None
         ),
         marker={**look.marker, "size": 9},
+        cliponaxis=False,
         hovertext=[hover],
         hovertemplate="%{hovertext}<extra></extra>",
     )
@@ -138,6 +139,7 @@ def _set(each: RepairPoint, look: FamilyLook, drifts: LogAxis) -> go.Scatter:
         x=[drifts.at(drift) for drift, _ in each.sets],
         y=[100 * share for _, share in each.sets],
         marker=marker,
+        cliponaxis=False,
         hovertext=[
             f"{each.name}, run {row}<br>{PERCENT.write(100 * share)}" for row, (_, share) in enumerate(each.sets, 1)
         ],
