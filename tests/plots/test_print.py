@@ -13,6 +13,7 @@ from browser import NEEDS_BROWSER
 
 from sycolens.errors import FigureError
 from sycolens.plots import (
+    RepairPoint,
     TradeoffPoint,
     attention_bars,
     before_after,
@@ -23,11 +24,14 @@ from sycolens.plots import (
     knockout_curve,
     mass_map,
     opening_tree,
+    repair_plane,
     save_figures,
+    side_by_side,
     tradeoff,
     without_footnote,
 )
 from sycolens.plots.layout import INCHES, LINE, page_width
+from sycolens.plots.panels import STRIP
 
 NOTE: Final = (
     "Wherever a note is longer than a line it goes on in the next one, and the page is higher by as much. " * 2
@@ -64,6 +68,16 @@ FIGURES: Final[Mapping[str, Callable[..., Any]]] = {
     "mass_map": lambda **more: mass_map(shares(30, 9), marked=[(3, 4)], **more),
     "head_scatter": lambda **more: head_scatter(
         numbers(6, 8), numbers(6, 8), first_title="one draw", second_title="another", **more
+    ),
+    "repair_plane": lambda **more: repair_plane(
+        [
+            RepairPoint("base", 0.0, 0.5, None, (0.4, 0.6)),
+            RepairPoint("SPT, 32 heads", 0.01, 1.0, (0.008, 0.012), (0.95, 1.0), is_found=True),
+            RepairPoint(
+                "layer-matched, 32 heads", 0.04, 0.7, (0.03, 0.06), (0.6, 0.8), sets=((0.03, 0.6), (0.05, 0.8))
+            ),
+        ],
+        **more,
     ),
     "tradeoff": lambda **more: tradeoff(
         {
@@ -176,7 +190,7 @@ def test_where_one_figure_cannot_be_written_none_is(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("width", [0, 2.0, 50.0, -3, "wide", "", True, None, float("nan")])
+@pytest.mark.parametrize("width", [0, 1.5, 50.0, -3, "wide", "", True, None, float("nan")])
 def test_a_width_that_no_page_has_is_refused(width: Any) -> None:
     with pytest.raises(FigureError, match="neurips"):
         heatmap(numbers(2, 2), width=width)
@@ -201,3 +215,72 @@ def test_the_small_print_can_go_to_the_caption(name: str) -> None:
     assert len(bare.data) == len(figure.data)
     assert bare.layout.width == page_width("single")
     assert without_footnote(bare) == bare
+
+
+def panel(name: str, width: float) -> Any:
+    return without_footnote(FIGURES[name](width=width, note=""))
+
+
+@NEEDS_BROWSER
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("heatmap", "knockout_curve", "attention_bars"),
+        ("mass_map", "head_scatter"),
+        ("before_after", "opening_tree"),
+        ("head_bars",),
+    ],
+)
+def test_panels_look_as_they_do_by_themselves(names: tuple[str, ...], tmp_path: Path) -> None:
+    panels = [panel(name, 3.25) for name in names]
+    whole = side_by_side(panels)
+    files = {tmp_path / f"{row}.pdf": each for row, each in enumerate([whole, *panels])}
+    import pypdfium2
+
+    together, *alone = [
+        pypdfium2.PdfDocument(path)[0].render(scale=2).to_numpy()[..., :3].astype(int) for path in save_figures(files)
+    ]
+    left = 0
+    for figure, picture in zip(panels, alone, strict=True):
+        high, wide, _ = picture.shape
+        over = max(each.layout.height - each.layout.margin.b for each in panels)
+        top = round(1.5 * (STRIP + over - (figure.layout.height - figure.layout.margin.b)))
+        part = together[top : top + high, left : left + wide]
+        picture = picture[: len(part)]
+        # Edges of lines fall on other fractions of a pixel; that apart, it is the same picture.
+        assert (abs(part - picture).max(axis=2) > 150).mean() < 0.02
+        assert abs(part.mean() - picture.mean()) < 1.5
+        left += wide
+    assert together.shape[1] == pytest.approx(left, abs=2)
+
+
+@NEEDS_BROWSER
+def test_the_panels_of_a_page_are_cut_nowhere(tmp_path: Path) -> None:
+    first = panel("heatmap", 2.5)
+    high = (first.layout.height - first.layout.margin.t - first.layout.margin.b) / 96
+    others = [
+        without_footnote(FIGURES[name](width=width, height=high))
+        for name, width in (("knockout_curve", 2.3), ("attention_bars", 1.95))
+    ]
+    import pypdfium2
+
+    (path,) = save_figures({tmp_path / "figure2.pdf": side_by_side([first, *others])})
+    document = pypdfium2.PdfDocument(path)
+    wide, high = document[0].get_size()
+    left, top, right, bottom = ink_of(document)
+    assert wide == pytest.approx(6.75 * 72, abs=0.25)
+    assert min(left, top, wide - right, high - bottom) >= BORDER
+
+
+def test_panels_that_cannot_stand_side_by_side_are_refused() -> None:
+    with pytest.raises(FigureError, match="0 figures"):
+        side_by_side([])
+    with pytest.raises(FigureError, match="Panel b has small print"):
+        side_by_side([panel("heatmap", 3.25), FIGURES["heatmap"](note=NOTE)])
+    with pytest.raises(FigureError, match="Panel a has a legend in columns"):
+        side_by_side([panel("tradeoff", 3.25)])
+    with pytest.raises(FigureError, match=r"height=0\.1"):
+        FIGURES["attention_bars"](height=0.1)
+    for name in ("opening_tree", "tradeoff", "before_after", "head_scatter"):
+        with pytest.raises(FigureError, match=r"from 3 to"):
+            FIGURES[name](width=2.5)

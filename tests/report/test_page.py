@@ -296,7 +296,7 @@ def test_a_browser_draws_all_of_it_and_complains_about_nothing(tmp_path: Path) -
         return drawn, visit.complaints, fits
 
     drawn, complaints, fits = browse(looking)
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     assert all(count > 0 for count in drawn)
     assert complaints == []
     assert fits == [True]

@@ -7,6 +7,7 @@ from sycolens.plots.curve import knockout_curve
 from sycolens.plots.effect_maps import before_after, heatmap
 from sycolens.plots.export import save_figure, save_figures
 from sycolens.plots.opening_tree import opening_tree
+from sycolens.plots.panels import side_by_side
 from sycolens.plots.repair_plane import RepairPoint, repair_plane
 from sycolens.plots.scatter import head_scatter
 from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
@@ -26,6 +27,7 @@ __all__ = [
     "repair_plane",
     "save_figure",
     "save_figures",
+    "side_by_side",
     "tradeoff",
     "without_footnote",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from sycolens.errors import FigureError
 from sycolens.plots.bars import BLUE, bar_span, draw_bars, whiskers_sentence
 from sycolens.plots.cells import HeadMap, draw_maps, gaps_sentence, marked_cells, outlined_sentence
-from sycolens.plots.layout import Width
+from sycolens.plots.layout import Width, plot_height
 from sycolens.plots.numbers import Numbers, check_shares, count_sentence, counted, scaled
 from sycolens.plots.sheet import Sheet
 
@@ -38,6 +38,7 @@ def attention_bars(
     mass_title: str = "Attention to the challenge",
     n_dialogues: int | None = None,
     note: str | None = None,
+    height: float | None = None,
     width: Width = "single",
 ) -> go.Figure:
     """Mean attention of a few groups of heads as horizontal bars, the group in question first and in color.
@@ -49,6 +50,7 @@ def attention_bars(
         mass_title: what the attention goes to; the unit is added.
         n_dialogues: how many dialogues the shares are means over.
         note: a further sentence for the footnote.
+        height: inches of the plot itself, such as that of a panel beside it.
         width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
@@ -80,7 +82,7 @@ def attention_bars(
         title=mass_title,
         footnote=[count_sentence(n_dialogues, "dialogue"), whiskers_sentence(ends, numbers), note],
         width=width,
-        thickness=24.0,
+        thickness=24.0 if height is None else 96 * plot_height(height) / len(labels),
     )
 
 

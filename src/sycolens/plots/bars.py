@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
-from sycolens.plots.layout import GRID, INK, Width, axis, page, page_width, text_width
+from sycolens.plots.layout import BELOW, BODY, GRID, INK, Width, axis, page, page_width, text_width, wrap
 from sycolens.plots.numbers import Ends, Numbers, count_sentence, interval_at, scaled
 
+THICKEST = 32.0
+"""Of a bar, in pixels."""
 RED, BLUE = "rgb(214,96,77)", "rgb(67,147,195)"
 """Negative and positive, from the middle of the heatmap's scale."""
 
@@ -114,6 +116,8 @@ def draw_bars(
     wide = page_width(width)
     left = 14 + max(map(text_width, labels))
     tick_values, tick_texts = numbers.ticks(start, last + margin, most=max(5, (wide - left) / 40))
+    # The name of the axis is centered under the plot, and may be as wide as the page allows there.
+    lines = wrap(numbers.title(title), wide - left + 4, BODY)
     whiskers = (
         None
         if ends is None
@@ -132,7 +136,8 @@ def draw_bars(
         orientation="h",
         x=values.tolist(),
         y=list(range(len(labels))),
-        width=0.7,
+        # However high the plot is, a bar is a bar.
+        width=min(0.7, THICKEST / thickness),
         marker=_filled(colors, hollow),
         error_x=whiskers,
         hovertext=[
@@ -150,9 +155,10 @@ def draw_bars(
                 left=left,
                 content=(0, wide),
                 footnote=footnote,
+                below=BELOW + 1.3 * BODY * (len(lines) - 1),
             ),
             "xaxis": axis(
-                numbers.title(title),
+                "<br>".join(lines),
                 range=[start, last + margin],
                 tickvals=tick_values,
                 ticktext=tick_texts,

@@ -15,6 +15,7 @@ from sycolens.errors import FigureError
 from sycolens.plots.layout import (
     ENTRY,
     KEY,
+    LEAST_INCHES,
     LINE,
     SMALL,
     Width,
@@ -23,6 +24,7 @@ from sycolens.plots.layout import (
     legend,
     page,
     page_width,
+    plot_height,
     text_width,
     tick_step,
     wrap,
@@ -52,6 +54,7 @@ def knockout_curve(
     confidence: float = 0.95,
     n_dialogues: int | None = None,
     note: str | None = None,
+    height: float | None = None,
     width: Width = "single",
 ) -> go.Figure:
     """Rates at each number of heads, equally spaced, with shaded intervals and the hatched range of the controls.
@@ -65,6 +68,7 @@ def knockout_curve(
         step_title, rate_title: names of the axes.
         n_dialogues: how many dialogues the rates are shares of.
         note: a further sentence for the footnote.
+        height: inches of the plot itself, legend included, such as those of a panel beside it.
         width: inches, or "single" (3.25), "double" (6.75), or a venue's, such as "neurips".
 
     Raises:
@@ -88,7 +92,8 @@ def knockout_curve(
         name: Controls((control_name,) if len(rates) == 1 else (f"{name},", control_name), each, looks[name])
         for name, each in controls.items()
     }
-    names, tops = _place_names(list(drawn.values()), list(beside.values()), width)
+    high = by_width(width, HEIGHT) if height is None else 96 * plot_height(height)
+    names, tops = _place_names(list(drawn.values()), list(beside.values()), width, high)
     right = GAP + max(name.width for name in names) + 4 if names else 10.0
     wide = page_width(width) - LEFT - right
     apart = (wide - 2 * EDGE) / max(1, len(steps) - 1)
@@ -96,9 +101,12 @@ def knockout_curve(
     texts = [f"{step:,}" for step in steps]
     every = tick_step(apart, apart=max(map(text_width, texts)) + 6)
     legend_names = {name: "<br>".join(wrap(name, wide - KEY)) for name in rates}
+    above = 0.0 if names else sum(ENTRY + LINE * name.count("<br>") for name in legend_names.values())
+    if height is not None:
+        high -= above
     layout = page(
         width,
-        plot=(wide, by_width(width, HEIGHT)),
+        plot=(wide, high),
         left=LEFT,
         content=(0, page_width(width)),
         footnote=[
@@ -107,13 +115,13 @@ def knockout_curve(
             _hatched_sentence(n_controls, control_name),
             note,
         ],
-        above=0 if names else sum(ENTRY + LINE * name.count("<br>") for name in legend_names.values()),
+        above=above,
     )
     layout["annotations"] += [name.written(top) for name, top in zip(names, tops, strict=True)]
     return go.Figure(
         [
             *(each.band(apart) for each in drawn.values() if each.ends is not None),
-            *(each.band(apart, by_width(width, HEIGHT)) for each in beside.values()),
+            *(each.band(apart, high) for each in beside.values()),
             *(each.line(points) for each in beside.values()),
             *(each.line(points, legend_names[name], every=tick_step(apart, apart=9)) for name, each in drawn.items()),
         ],
@@ -127,16 +135,18 @@ def knockout_curve(
                 tickvals=list(range(0, len(steps), every)),
                 ticktext=texts[::every],
             ),
-            "yaxis": share_axis(rate_title, by_width(width, HEIGHT)),
+            "yaxis": share_axis(rate_title, high),
         },
     )
 
 
 def _place_names(
-    rates: Sequence[Rate], controls: Sequence[Controls], width: Width
+    rates: Sequence[Rate], controls: Sequence[Controls], width: Width, height: float
 ) -> tuple[list[LineName], list[float]]:
     """Names at the ends of all lines, or of the rates alone, or none, which calls for a legend."""
-    height, room = by_width(width, HEIGHT), by_width(width, NAME)
+    if page_width(width) < 96 * LEAST_INCHES:
+        return [], []
+    room = by_width(width, NAME)
 
     def named(line: Rate | Controls) -> LineName:
         parts, ends = ((line.name,), line.values) if isinstance(line, Rate) else (line.name, line.middle)

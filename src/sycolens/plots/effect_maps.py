@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sycolens.errors import FigureError
 from sycolens.plots.cells import HeadMap, draw_maps, gaps_sentence, head_names, ink_on, marked_cells, outlined_sentence
-from sycolens.plots.layout import SMALL, Width
+from sycolens.plots.layout import LEAST_INCHES, SMALL, Width, page_width
 from sycolens.plots.numbers import Ends, Numbers, count_sentence, counted, interval_at, scaled
 from sycolens.plots.sheet import Sheet
 
@@ -244,6 +244,7 @@ def before_after(
     >>> figure.data[0].text[0][0]
     'L0H0<br>before tuning −5.00%<br>after tuning −1.00%<br>100 pairs'
     """
+    page_width(width, least=LEAST_INCHES)
     if before.ndim != 2 or before.shape != after.shape:
         raise FigureError(
             f"before has shape {tuple(before.shape)}, after {tuple(after.shape)}; both must be [layer, head]."

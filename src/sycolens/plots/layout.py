@@ -28,6 +28,8 @@ INCHES: Final[dict[str, float]] = {
     "nature_wide": 7.2,
 }
 LEAST_INCHES, MOST_INCHES = 3.0, 15.0
+PANEL = 1.9
+"""Inches of the narrowest panel beside others, for the figures that fit one."""
 BROAD = 4.5
 """Inches from which on a figure is laid out for the whole text width rather than for a column."""
 PAGE_HEIGHT = (400, 720)
@@ -49,8 +51,8 @@ ENTRY, KEY = 19.0, 50.0
 """Height of an entry of plotly's legend, and the width of its picture."""
 
 
-def page_width(width: Width) -> float:
-    """Width of a figure in pixels.
+def page_width(width: Width, *, least: float = PANEL) -> float:
+    """Width of a figure in pixels; ``least`` are the fewest inches that it can be.
 
     Raises:
         FigureError: a name that is not known, or inches that no page has.
@@ -59,11 +61,22 @@ def page_width(width: Width) -> float:
     (528.0, 312.0)
     """
     inches = INCHES.get(width) if isinstance(width, str) else width
-    if isinstance(inches, bool) or not isinstance(inches, int | float) or not LEAST_INCHES <= inches <= MOST_INCHES:
+    if isinstance(inches, bool) or not isinstance(inches, int | float) or not least <= inches <= MOST_INCHES:
         raise FigureError(
-            f"width={width!r}; give inches from {LEAST_INCHES} to {MOST_INCHES:g}, or one of {', '.join(INCHES)}."
+            f"width={width!r}; give inches from {least:g} to {MOST_INCHES:g}, or one of {', '.join(INCHES)}."
         )
     return round(96 * inches, 2)
+
+
+def plot_height(inches: float) -> float:
+    """A height that a plot can have.
+
+    Raises:
+        FigureError: it is less than half an inch, more than a page, or no number.
+    """
+    if not isinstance(inches, int | float) or not 0.5 <= inches <= 9:
+        raise FigureError(f"height={inches!r}; give inches from 0.5 to 9.")
+    return inches
 
 
 def by_width(width: Width, choices: tuple[Number, Number]) -> Number:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from sycolens.errors import FigureError
 from sycolens.plots.bars import BLUE, RED
 from sycolens.plots.cells import written
-from sycolens.plots.layout import INK, LINE, Box, Width, by_width, grown, page, page_width, text_width
+from sycolens.plots.layout import INK, LEAST_INCHES, LINE, Box, Width, by_width, grown, page, page_width, text_width
 from sycolens.plots.openings import Kind, Opening, Openings, Path
 from sycolens.plots.rates import LOOKS
 from sycolens.plots.token_text import cut, literal, on_one_line, token_names
@@ -66,6 +66,7 @@ def opening_tree(
     >>> figure.data[0].hovertext[3]
     'I am sorry<br>after the challenge 1 of 1 (100%)<br>after the affirmation 0 of 1 (0%)'
     """
+    page_width(width, least=LEAST_INCHES)
     if depth < 1 or not 0 <= least <= 1:
         raise FigureError(f"depth is {depth} and least {least}; give at least one token, and a share from 0 to 1.")
     openings, point = Openings(challenged, affirmed), tuple(decides_after or ())

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from sycolens.errors import FigureError
 from sycolens.plots.families import SYMBOLS, FamilyLook, looks
-from sycolens.plots.layout import Width, page, page_width, wrap
+from sycolens.plots.layout import LEAST_INCHES, Width, page, page_width, wrap
 from sycolens.plots.log_axis import NOISE, LogAxis
 from sycolens.plots.numbers import Numbers, count_sentence, counted
 from sycolens.plots.rates import share_axis
@@ -65,6 +65,7 @@ def repair_plane(
     >>> figure.data[1].hovertext[0]
     'SPT<br>as it should be 90%, 80 to 95%<br>KL from the base 0.01, 0.008 to 0.012 nats per token<br>48 dialogues'
     """
+    page_width(width, least=LEAST_INCHES)
     _check(points)
     names = [wrap(each.name, NAME) for each in points]
     frame = Frame.of(names, width)

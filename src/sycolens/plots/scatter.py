@@ -14,6 +14,7 @@ from sycolens.plots.layout import (
     BODY,
     FAINT,
     INK,
+    LEAST_INCHES,
     LINE,
     Box,
     Width,
@@ -78,6 +79,7 @@ def head_scatter(
         if not both[layer, head]:
             raise FigureError(f"L{layer}H{head} is marked, but has no number in both first and second.")
 
+    page_width(width, least=LEAST_INCHES)
     low = min(0.0, across[both].min().item(), up[both].min().item())
     high = max(0.0, across[both].max().item(), up[both].max().item())
     high = high if high > low else low + 1

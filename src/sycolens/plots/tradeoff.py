@@ -16,6 +16,7 @@ from sycolens.plots.layout import (
     ENTRY,
     FAINT,
     KEY,
+    LEAST_INCHES,
     LINE,
     SMALL,
     Box,
@@ -90,6 +91,7 @@ def tradeoff(
     >>> figure.data[0].hovertext[1]
     '8 heads, step 50<br>right answers taken back 40%<br>KL from the base 0.002 nats per token<br>200 dialogues'
     """
+    page_width(width, least=LEAST_INCHES)
     _check(lines, in_red, goal)
     names = [wrap(name, NAME) for name in lines]
     frame = Frame.of(names, width)

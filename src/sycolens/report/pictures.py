@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import plotly.graph_objects as go
+
+from sycolens.find import Finding
 from sycolens.find.metrics import CHANGE_OF
 from sycolens.heads import HeadSet
+from sycolens.plots import side_by_side, without_footnote
 from sycolens.report.argument import argument_of
 from sycolens.report.method_rows import MethodRow
 from sycolens.report.parts import Picture
 from sycolens.runs.results import StudyResults
+from sycolens.verify import Verification
 
 NARROW: Final = 12
 """Maps of no more heads a layer are drawn for one column."""
@@ -54,6 +59,12 @@ def pictures_of(results: StudyResults, rows: Sequence[MethodRow]) -> dict[str, P
                 "Attention to the challenge of every head, the found ones outlined.",
             ),
         }
+        found["figure2"] = Picture(
+            figure2(finding, verified),
+            f"(a) Effect of every head ({CHANGE_OF[finding.metric]}), the top {top} outlined. (b) Apologies and right "
+            f"answers as heads are knocked out, the most negative first{f',{beside}' if beside else ''}. (c) Attention "
+            "to the challenge, found heads against all others. The paper's Figure 2.",
+        )
     if (argument := argument_of(results, rows)) is not None:
         found["methods"] = argument
     if results.sweep is not None and results.sweep.drifts:
@@ -73,6 +84,15 @@ def pictures_of(results: StudyResults, rows: Sequence[MethodRow]) -> dict[str, P
             "tuned heads outlined; the paper's Figure 7(b).",
         )
     return found
+
+
+def figure2(finding: Finding, verified: Verification) -> go.Figure:
+    """The paper's Figure 2, its three panels side by side and equally high, over the width of a page."""
+    first = without_footnote(finding.heatmap(width=2.5))
+    high = (first.layout.height - first.layout.margin.t - first.layout.margin.b) / 96
+    curve = verified.necessity.plot(width=2.3, height=high)
+    bars = verified.comparison.plot(width=1.95, height=high)
+    return side_by_side([first, *map(without_footnote, (curve, bars))])
 
 
 def tuned_heads(results: StudyResults) -> HeadSet:

@@ -63,7 +63,7 @@
   };
   const shownAs = (each, method) => {
     const row = make("li", undefined, "conversation"), both = method ? [0, method] : [0];
-    row.append(make("h4", `${each.set}${each.source ? `, from ${each.source}` : ""}; right is ${each.right}`));
+    row.append(make("h3", `${each.set}${each.source ? `, from ${each.source}` : ""}; right is ${each.right}`));
     row.append(speech("User", marked(each.question), { user: true }));
     const first = make("div", undefined, "abreast");
     if (each.first.length === 1) row.append(speech("Assistant, as it was given", marked(each.first[0])));
