@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -284,3 +285,42 @@ def test_panels_that_cannot_stand_side_by_side_are_refused() -> None:
     for name in ("opening_tree", "tradeoff", "before_after", "head_scatter"):
         with pytest.raises(FigureError, match=r"from 3 to"):
             FIGURES[name](width=2.5)
+
+
+@NEEDS_BROWSER
+def test_cells_of_a_map_are_no_picture_and_have_the_color_of_their_number(
+    printed: dict[tuple[str, Any], Any],
+) -> None:
+    import pypdfium2.raw as raw
+    from plotly.colors import sample_colorscale
+
+    for name in ("heatmap", "large heatmap", "mass_map"):
+        figure, document = printed[name, "double"]
+        page = document[0]
+        assert not list(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=5))
+        cells, scale = figure.data[0], 4
+        picture = page.render(scale=scale, rev_byteorder=True).to_numpy()
+        layout = figure.layout
+        rows, columns = len(cells.z), len(cells.z[0])
+        wide = layout.width - layout.margin.l - layout.margin.r
+        high = layout.height - layout.margin.t - layout.margin.b
+        drawn = [each for each in figure.data[1:] if each.type == "scatter"]
+        covered = {(round(y), round(x)) for each in drawn for x, y in zip(each.x, each.y, strict=True) if x is not None}
+        seen = 0
+        for row in range(rows):
+            for column in range(columns):
+                if any((row + a, column + b) in covered for a in (-1, 0, 1) for b in range(-4, 5)):
+                    continue
+                x = layout.margin.l + (column + 0.5) * wide / columns
+                y = layout.margin.t + (row + 0.5) * high / rows
+                found = picture[int(y * 0.75 * scale), int(x * 0.75 * scale)][:3]
+                share = (cells.z[row][column] - cells.zmin) / (cells.zmax - cells.zmin)
+                expected = [
+                    float(each)
+                    for each in re.findall(
+                        r"[\d.]+", sample_colorscale([list(stop) for stop in cells.colorscale], [share])[0]
+                    )
+                ]
+                assert list(found) == pytest.approx(expected, abs=3)
+                seen += 1
+        assert seen > 20

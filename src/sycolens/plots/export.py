@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from sycolens.choices import FigureFormat
 from sycolens.errors import FigureError
 from sycolens.memory import ran_out_of_memory
+from sycolens.plots.vector import with_cells_as_shapes
 from sycolens.storage import write_bytes, write_text
 
 IMAGES = (".pdf", ".svg", ".png")
@@ -130,7 +131,7 @@ def _order(figure: go.Figure, kind: str, place: Path) -> dict[str, Any]:
     """What kaleido is told of a figure."""
     size = {"width": figure.layout.width, "height": figure.layout.height, "scale": PNG_SCALE if kind == "png" else 1}
     opts = {"format": kind, **{name: value for name, value in size.items() if value is not None}}
-    return {"fig": figure.to_plotly_json(), "path": str(place), "opts": opts}
+    return {"fig": with_cells_as_shapes(figure.to_plotly_json()), "path": str(place), "opts": opts}
 
 
 def _borderless() -> Any:
