@@ -177,9 +177,10 @@ def test_fonts_are_inside_and_lines_are_as_far_apart_as_they_were_laid_out(
 
 
 @NEEDS_BROWSER
-def test_the_same_figure_is_the_same_pdf(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["pdf", "svg", "png"])
+def test_the_same_figure_is_the_same_file(kind: str, tmp_path: Path) -> None:
     figure = FIGURES["heatmap"](width="single")
-    first, second = save_figures({tmp_path / "a.pdf": figure, tmp_path / "b.pdf": figure})
+    first, second = save_figures({tmp_path / f"a.{kind}": figure, tmp_path / f"b.{kind}": figure})
     assert first.read_bytes() == second.read_bytes()
 
 

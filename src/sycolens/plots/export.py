@@ -113,7 +113,7 @@ def _draw(figures: Sequence[tuple[go.Figure, str]]) -> list[bytes]:
                 cancel_on_error=True,
                 kopts={"page_generator": _borderless()},
             )
-            return [_undated(place.read_bytes()) for place in places]
+            return [_settled(place.read_bytes()) for place in places]
     except ChromeNotFoundError as error:
         raise FigureError(
             f"A {kinds} figure is drawn by Chrome or Chromium, and kaleido found neither: install one, name its "
@@ -145,8 +145,15 @@ def _borderless() -> Any:
     return Borderless(mathjax=False)
 
 
-def _undated(drawn: bytes) -> bytes:
-    """The same figure is the same bytes, whenever it was printed."""
+def _settled(drawn: bytes) -> bytes:
+    """The same figure is the same bytes, whenever it is drawn."""
+    if named := re.search(rb'id="defs-([0-9a-f]{6})"', drawn):
+        # plotly draws numbers by lot for the names of an SVG's parts: one for all, and one for every color bar.
+        drawn = drawn.replace(named[1], b"000000")
+        bars = dict.fromkeys(re.findall(rb'id="g000000-cb([0-9a-f]{6})"', drawn))
+        for row, name in enumerate(bars, 1):
+            drawn = drawn.replace(b"g000000-cb" + name, b"g000000-cb%06d" % row)
+        return drawn
     return re.sub(rb"/(CreationDate|ModDate) ?\(D:\d{14}", rb"/\1 (D:20000101000000", drawn)
 
 
