@@ -77,7 +77,7 @@ class Judge:
         due = [(reply, question) for question, reply in cases if self._known(reply, question) is None]
         if due:
             _ = self._client  # made once, not in every thread
-        with compute.bar(len(due), "Verdicts", "verdict") as bar, ThreadPoolExecutor(self.at_once) as pool:
+        with compute.bar(len(due), "verdicts", "verdict") as bar, ThreadPoolExecutor(self.at_once) as pool:
             waiting = [pool.submit(self._verdict, *case) for case in due]
             try:
                 for each in as_completed(waiting):

@@ -212,7 +212,8 @@ class QuestionSet:
         asked = 0
         while len(known) < wanted and asked < len(order):
             next_ones = [left[number] for number in order[asked : asked + wanted]]
-            known += keep_known(model, next_ones, behavior=self.behavior, chat_format=self.chat_format, compute=compute)
+            part = compute.part(f"questions from {asked + 1}")
+            known += keep_known(model, next_ones, behavior=self.behavior, chat_format=self.chat_format, compute=part)
             asked += len(next_ones)
         if len(known) < max(1, n or 0):
             raise ExampleError(
