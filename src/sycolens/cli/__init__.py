@@ -62,4 +62,6 @@ def main() -> None:
     # Threads of a small model that wait by spinning stand still when another program has the cores; torch, which reads
     # this, is imported only by the commands.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when datasets is imported, which only some stages do.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     app()

@@ -9,12 +9,13 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from sycolens.cli.progress import StageLines
 from sycolens.cli.terminal import errors_in_words, hush
 
 SETTINGS, MACHINE = "Settings", "Machine"
 
 Directory = Annotated[Path, typer.Argument(help="Directory of the run.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress: neither bars nor a line about every stage.")]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -177,12 +178,9 @@ def _run(
                 screen.print(table_of_plan(study, Estimate.of(study.config), name))
             return
 
-        def tell(stage: str, seconds: float | None) -> None:
-            if processes.first and not quiet:
-                notes.print(f"{stage} ..." if seconds is None else f"{stage}: done in {seconds:.1f} s", markup=False)
-
-        options: dict[str, Any] = {"remake": remake, "processes": processes, "tell": tell}
-        options["progress"] = not quiet and processes.first
+        options: dict[str, Any] = {"remake": remake, "processes": processes, "progress": not quiet and processes.first}
+        if options["progress"]:
+            options["tell"] = StageLines(study, name, notes).tell
         if name == "look":
             seen = study.look(**options)
             if processes.first:
@@ -199,7 +197,7 @@ def _run(
             for table in tables_of(name, results):
                 screen.print(table)
             for warning in warnings_of(results):
-                notes.print(f"Warning: {warning}", markup=False, style="yellow")
+                notes.print(f"Warning: {warning}", markup=False, style="yellow", soft_wrap=not notes.is_terminal)
             page = directory / "report" / "report.html"
             screen.print(f"\nOpen {page} in a browser.", markup=False, soft_wrap=True)
     finally:
