@@ -73,12 +73,11 @@ class StageLines:
 
     @cached_property
     def _estimate(self) -> Estimate | None:
-        from sycolens.errors import SycolensError
         from sycolens.runs.estimate import Estimate
 
         try:
             return Estimate.of(self.study.config)
-        except SycolensError as error:
+        except Exception as error:  # a run does not fail for want of it
             logger.info("there is no estimate of the time", exc_info=error)
             return None
 

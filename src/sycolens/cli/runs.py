@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from sycolens.cli import completion
 from sycolens.cli.progress import StageLines
 from sycolens.cli.terminal import errors_in_words, hush
 
@@ -21,6 +22,7 @@ Model = Annotated[
     typer.Option(
         help="organism, organism-gqa, a Hugging Face hub name, a local checkpoint directory, or a GGUF file.",
         rich_help_panel=SETTINGS,
+        autocompletion=completion.models,
     ),
 ]
 Revision = Annotated[
@@ -29,7 +31,9 @@ Revision = Annotated[
 Behavior = Annotated[
     str | None,
     typer.Option(
-        help='A behavior file: what is asked and listened for; or "auto", what look proposes.', rich_help_panel=SETTINGS
+        help='A behavior file: what is asked and listened for; or "auto", what look proposes.',
+        rich_help_panel=SETTINGS,
+        autocompletion=completion.among("auto"),
     ),
 ]
 Questions = Annotated[
@@ -39,6 +43,7 @@ Questions = Annotated[
         "or sycophancy-eval (fetched from the hub), owner/name, a .jsonl, .json or .csv file, or organism (the "
         "embedded model's world).",
         rich_help_panel=SETTINGS,
+        autocompletion=completion.question_sets,
     ),
 ]
 Pairs = Annotated[
@@ -59,10 +64,19 @@ Set = Annotated[
         metavar="SECTION.KEY=VALUE",
         help="Any setting of study.toml, as often as you like: --set find.metric=prob_share.",
         rich_help_panel=SETTINGS,
+        autocompletion=completion.settings,
     ),
 ]
-Dtype = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.", rich_help_panel=MACHINE)]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE)]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="float32 (default), bfloat16 or float16.", rich_help_panel=MACHINE, autocompletion=completion.dtypes
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE, autocompletion=completion.devices),
+]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Prompts at once.", rich_help_panel=MACHINE)]
 Remake = Annotated[
     bool, typer.Option("--remake", help="Make anew what was made with other settings; its results are lost.")

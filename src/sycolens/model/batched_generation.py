@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,8 @@ from sycolens.model.hooked import Geometry, as_found, knocked_out, require_reada
 from sycolens.model.kv_cache import prompt_unknown, require_generated
 from sycolens.model.threads import enough_threads
 from sycolens.model.weights import shape_of
+
+logger = logging.getLogger(__name__)
 
 
 def generate(
@@ -72,6 +75,7 @@ def generate(
         batches = fit(_alike(prompts, limits, mixed=True))
         mixed = [prompts[i] for batch in batches if len({len(prompts[i]) for i in batch}) > 1 for i in batch]
         if not compute.processes.once(lambda: _padding_changes_nothing(causal, mixed, min(2, max_new_tokens), cached)):
+            logger.info("padding changes what this model says, so only prompts of one length run together")
             batches = fit(_alike(prompts, limits, mixed=False))
         with compute.bar(sum(map(len, compute.processes.in_turn(batches))), "replies", "reply") as bar:
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from sycolens.tune.trainer import Scope
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 LONGEST: Final = 2048
 """Longest training example in tokens, or less where the model reads less."""
@@ -136,6 +139,8 @@ def trained(
             write = lambda step: write_trained(tuned, directory / "steps" / str(step), base=base, how=how)  # noqa: E731
             trainer.add_callback(_KeepAt(keep_at, write))
         start = compute.processes.once(lambda: newest_checkpoint(directory))
+        if start is not None:
+            logger.info("training goes on from %s", start)
         trainer.train(resume_from_checkpoint=start)
         losses = tuple(float(each["loss"]) for each in trainer.state.log_history if "loss" in each)
         yield Trained(tuned, losses, how)
