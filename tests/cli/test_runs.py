@@ -71,16 +71,17 @@ def test_a_command_makes_its_stages_and_what_they_need(command: str, tmp_path: P
     )
 
 
+@pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("sweep", "look")])
 def test_what_is_done_is_shown_within_a_terminals_width(
-    command: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, width: int, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(width))
     place = shutil.copytree(made, tmp_path / "study")
     result = run(command, place, "--quiet")
     assert result.exit_code == 0, result.output
     *lines, _, written = result.stdout.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= width
     assert "…" not in result.stdout
     assert str(place / "report" / "report.html") in written
     due = {"find": "L1H1", "verify": "controls", "tune": "16,384", "measure": "SPT, 2 heads", "study": "SPT, 2 heads"}
@@ -249,7 +250,8 @@ def test_a_dry_run_computes_and_writes_nothing(begun: Path, tmp_path: Path) -> N
     result = run("study", begun, "--dry-run", "--set", "find.n=9")
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.split() for line in result.output.splitlines() if line.strip()}
-    assert rows["find"][1:5] == ["to", "do", "18", "432"]
+    assert rows["find"][1:5] == ["to", "do", "18", "prompts,"]
+    assert "432 patched rows" in " ".join(result.output.split())
     assert "1,042,560 parameters" in " ".join(result.output.split())
     assert [path.name for path in begun.iterdir()] == ["study.toml"]
     assert (begun / "study.toml").read_bytes() == before

@@ -35,14 +35,22 @@ def opening_line(
     '[3/9] examples: draws training examples (2 min so far)'
     """
     work = [DOES[stage] if stage in DOES else DOES[stage.split("/")[0]]]
-    if cost is not None:
-        named = {"prompts": cost.prompts, "patched rows": cost.rows, "replies": cost.replies}
-        named["training examples"] = cost.examples
-        work += [f"{count:,} {name}" for name, count in named.items() if count]
+    work += [] if cost is None else counts_of(cost)
     times = [f"{in_words(elapsed)} so far"] if elapsed >= 1 else []
     times += [f"about {in_words(left)} left"] if left is not None and left >= 1 else []
     known = f" ({', '.join(times)})" if times else ""
     return f"[{number}/{count}] {stage}: {', '.join(work)}{known}"
+
+
+def counts_of(cost: Cost) -> list[str]:
+    """What a stage computes, in words.
+
+    >>> counts_of(Cost(prompts=600, rows=14400))
+    ['600 prompts', '14,400 patched rows']
+    """
+    named = {"prompts": cost.prompts, "patched rows": cost.rows, "replies": cost.replies}
+    named["training examples"] = cost.examples
+    return [f"{count:,} {name}" for name, count in named.items() if count]
 
 
 def closing_line(stage: str, finding: str | None, seconds: float) -> str:
