@@ -49,7 +49,7 @@ def train(
             steps=steps,
             resume=not restart,
             overwrite=overwrite,
-            progress=not quiet,
+            progress=not quiet and notes.is_terminal,
         )
         typer.echo(f"Written to {place}. Now: sycolens organism measure {place}")
 
