@@ -21,12 +21,14 @@ class FoldingTable(Table):
 
     >>> table = FoldingTable("head", "95% interval")
     >>> table.add_row("L31H31", "-12.32 to -10.10")
-    >>> Console(width=18).print(table)  # doctest: +NORMALIZE_WHITESPACE
-      head         95%
-              interval
+    >>> Console(width=20).print(table)  # doctest: +NORMALIZE_WHITESPACE
+    <BLANKLINE>
+                     95%
+      head      interval
      ──────────────────
-      L31H31    -12.32
-             to -10.10
+      L31H31   -12.32 to
+                  -10.10
+    <BLANKLINE>
     """
 
     def __init__(self, *names: str) -> None:
