@@ -11,6 +11,7 @@ import pytest
 from sycolens.find import HeadEffects
 from sycolens.report.findings import finding_of
 from sycolens.runs import Study
+from sycolens.runs.stage import Ledger
 
 
 def numbers_of(stage: str, made: Path) -> list[str]:
@@ -68,3 +69,11 @@ def test_what_cannot_be_read_is_not_told_and_breaks_nothing(
 def test_a_stage_that_is_not_there_has_no_line(made: Path) -> None:
     assert finding_of(Study(made), "sweep/comparison") is None
     assert finding_of(Study(made), "no such stage") is None
+
+
+@pytest.mark.parametrize("record", [{}, {"significant": {"heads": 0, "of": 48}, "top": [], "metric": "logit_share"}])
+def test_a_record_of_another_form_is_not_told(
+    record: dict[str, object], made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ledger, "record", lambda *_: record)
+    assert finding_of(Study(made), "find") is None
