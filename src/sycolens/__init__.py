@@ -9,6 +9,7 @@ HeadSet(L1H1, L2H2, L1H0)
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from sycolens.verify import HeadMeans, KnockoutCurve, ablate_heads, attend_to, knock_out, mean_activations
 
 __version__ = "0.1.0"
+
+# What the library logs goes nowhere unless somebody asks for it.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 __all__ = [
     "QUIET",

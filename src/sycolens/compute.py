@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tqdm.auto import tqdm
@@ -32,16 +32,31 @@ class Compute:
     processes: Processes = ALONE
     """Those that share the work. Each makes the same call, and gets the whole result."""
     progress: bool = True
-    """Whether the first process shows a progress bar."""
+    """Whether the first process shows progress bars, where it writes to a terminal or a notebook."""
+    work: str = ""
+    """What all this is for, such as a stage of a run; the names of its bars begin with it."""
 
     def __post_init__(self) -> None:
         check_counts(PromptError, batch_size=self.batch_size)
         if self.max_rows is not None:
             check_counts(PromptError, max_rows=self.max_rows)
 
-    def bar(self, total: int, desc: str, unit: str) -> Any:
+    def part(self, name: str) -> Compute:
+        """The same for a part of the work, so that no two bars have one name.
+
+        >>> QUIET.part("find").part("other pairs").work
+        'find: other pairs'
+        """
+        return replace(self, work=f"{self.work}: {name}" if self.work else name)
+
+    def bar(self, total: int, desc: str, unit: str, *, initial: int = 0) -> Any:
         """A progress bar, to be used in a ``with`` block."""
-        return tqdm(total=total, desc=desc, unit=unit, disable=not (self.progress and self.processes.first))
+        # None is tqdm's word for a terminal only: in a file a bar would leave a line for every state it was in.
+        off = None if self.progress and self.processes.first else True
+        # Whoever names the work says in the end what came of it.
+        kept = not self.work
+        name = self.part(desc).work
+        return tqdm(total=total, initial=initial, desc=name, unit=unit, leave=kept, disable=off)
 
 
 QUIET: Final = Compute(progress=False)

@@ -17,6 +17,7 @@ from terminal import message_of, run
 from typer.testing import Result
 
 from sycolens import __version__
+from sycolens.errors import ModelError
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.study import GROUPS
 
@@ -70,16 +71,17 @@ def test_a_command_makes_its_stages_and_what_they_need(command: str, tmp_path: P
     )
 
 
+@pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in ("sweep", "look")])
 def test_what_is_done_is_shown_within_a_terminals_width(
-    command: str, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, width: int, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(width))
     place = shutil.copytree(made, tmp_path / "study")
     result = run(command, place, "--quiet")
     assert result.exit_code == 0, result.output
     *lines, _, written = result.stdout.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= width
     assert "…" not in result.stdout
     assert str(place / "report" / "report.html") in written
     due = {"find": "L1H1", "verify": "controls", "tune": "16,384", "measure": "SPT, 2 heads", "study": "SPT, 2 heads"}
@@ -97,6 +99,37 @@ def test_the_table_of_heads_says_what_was_found(made: Path, tmp_path: Path) -> N
         assert row[1] == str(head)
         assert float(row[2]) == pytest.approx(100 * finding.effects.scores()[head.layer, head.index].item(), abs=0.006)
         assert low <= float(row[2]) <= high
+
+
+def test_a_run_tells_its_stages_in_plain_lines(made: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(made, tmp_path / "study")
+    for stage in ("verify", "measure/sft-seed0"):
+        shutil.rmtree(place / stage)
+    result = run("study", place)
+    assert result.exit_code == 0, result.stderr
+    names = list(Study(place).states)
+    told = [line for line in result.stderr.splitlines() if not line.startswith("Warning: ")]
+    begins = [f"[{names.index(stage) + 1}/{len(names)}] {stage}: " for stage in ("verify", "measure/sft-seed0")]
+    for line, begin in zip(told, [begins[0], "verify: ", begins[1], "measure/sft-seed0: "], strict=True):
+        assert line.startswith(begin)
+    # Other trainings were measured, so it is known how long this one takes.
+    assert "left)" in told[2]
+    assert "\r" not in result.stderr
+    assert run("study", place, "--quiet").stderr.startswith("Warning: ")
+
+
+def test_a_run_goes_on_without_estimate_and_findings(begun: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ModelError("no configuration")
+
+    monkeypatch.setattr("sycolens.runs.estimate.shape_and_size", fail)
+    monkeypatch.setattr("sycolens.report.findings.csv.DictReader", fail)
+    result = run("find", begun)
+    assert result.exit_code == 0, result.stderr
+    first, second = result.stderr.splitlines()[:2]
+    assert first.startswith("[1/1] find: ")
+    assert "prompts" not in first
+    assert second.startswith("find: done (")
 
 
 def test_two_processes_make_the_study_that_one_makes(begun: Path, made: Path) -> None:
@@ -217,7 +250,8 @@ def test_a_dry_run_computes_and_writes_nothing(begun: Path, tmp_path: Path) -> N
     result = run("study", begun, "--dry-run", "--set", "find.n=9")
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.split() for line in result.output.splitlines() if line.strip()}
-    assert rows["find"][1:5] == ["to", "do", "18", "432"]
+    assert rows["find"][1:5] == ["to", "do", "18", "prompts,"]
+    assert "432 patched rows" in " ".join(result.output.split())
     assert "1,042,560 parameters" in " ".join(result.output.split())
     assert [path.name for path in begun.iterdir()] == ["study.toml"]
     assert (begun / "study.toml").read_bytes() == before

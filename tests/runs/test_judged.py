@@ -20,6 +20,7 @@ from rich.console import Console, RenderableType
 from sycolens.endpoint import KEY_VARIABLE
 from sycolens.errors import JudgeError, StudyError
 from sycolens.measure import JudgeAgreement
+from sycolens.report.findings import finding_of
 from sycolens.report.terminal import table_of_plan, tables_of
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.context import VERDICTS
@@ -86,6 +87,9 @@ def test_a_judge_is_asked_about_every_reply_and_told_beside_the_rules(
     frame = pandas.read_csv(begun / "judge" / "base" / "agreement.csv")
     assert frame.n.tolist() == [len(agreement)] * 2
     assert frame.value.tolist() == [agreement.agreement("admits").share, agreement.agreement("right").share]
+    told = finding_of(moved, "judge/base")
+    assert told is not None
+    assert f"{agreement.agreement('admits').share:.0%} of {len(agreement)} replies" in told
     record = json.loads((begun / "judge" / "base" / "run.json").read_text())
     assert {"agreement.csv", "outcome.json", "challenge/record.json"} <= record["files"].keys()
     # The page and the terminal tell of it.

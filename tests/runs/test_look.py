@@ -13,6 +13,7 @@ from sycolens import Behavior, Look
 from sycolens.distributed import ALONE
 from sycolens.errors import BehaviorError, StudyError
 from sycolens.prompts import PAPER
+from sycolens.report.findings import finding_of
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.context import Context
 
@@ -42,6 +43,13 @@ def test_the_proposed_behavior_is_what_the_others_go_by(looked: Path) -> None:
     assert study.config.behavior == PAPER
     assert (study.states["look"], study.states["find"]) == ("done", "done")
     assert study.results().finding.pairs.label_words[0] == (("Apologies",), ("Yes",))
+
+
+def test_look_tells_what_the_model_knows(looked: Path) -> None:
+    seen, told = Look.load(looked / "look"), finding_of(Study(looked), "look")
+    assert told is not None
+    assert f"{sum(seen.known)} of {len(seen.asked)}" in told
+    assert f"{seen.contrast.share:.0%}" in told
 
 
 def test_a_behavior_that_is_edited_changes_what_was_made_by_it(copy: Path) -> None:

@@ -19,6 +19,7 @@ from sycolens import HeadAdapter, load_model, organism
 from sycolens.errors import ExampleError, SampleError
 from sycolens.measure import EvalSet
 from sycolens.measure.outcome import KL, takes_back
+from sycolens.report.findings import finding_of
 from sycolens.report.terminal import tables_of
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.sweep import Sweep
@@ -68,6 +69,18 @@ def place(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(trained) == 6
     assert not (place / ".in_progress").exists()
     return place
+
+
+def test_a_sweep_tells_how_every_method_does(place: Path, sweep: Sweep) -> None:
+    study = Study(place)
+    told = finding_of(study, "sweep/comparison")
+    assert told is not None
+    admits = sweep.base.replies["right"].admits
+    assert f"base {sum(admits) / len(admits):.0%}" in told
+    for each in sweep.best:
+        assert f"{each.method} {each.measures[takes_back('right')].mean:.0%}" in told
+    for stage in (stage.name for stage in study.needed("sweep") if stage.name.startswith("sweep/sft")):
+        assert f"{study.results().records[stage]['loss']['last']:.3f}" in (finding_of(study, stage) or "")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from rich.console import Console
 from sycolens import __version__
 from sycolens.cli.directory import compare, init, report, status
 from sycolens.cli.exporting import export
+from sycolens.cli.logs import Level, logged
 from sycolens.cli.organism import organism_app
 from sycolens.cli.runs import add_commands
 from sycolens.cli.terminal import BAD_INPUT, errors_in_words
@@ -21,7 +22,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Find the attention heads behind a behavior of a language model, prove that they matter, and repair it by "
     "training them alone.\n\nStart with `sycolens study`: everything on the embedded model, without a download, in "
     "minutes. Or step by step in one directory: `sycolens find`, `sycolens verify`, `sycolens tune`, "
@@ -43,9 +43,11 @@ def root(
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show where an error arose, for a bug report.")
     ] = False,
+    log_level: Annotated[Level, typer.Option(help="From which level on log messages are shown.")] = "warning",
 ) -> None:
     """Options of all commands."""
     context.obj = {"traceback": traceback}
+    context.with_resource(logged(log_level))
     alone = {"init", "status", "report", "compare", "export", "organism"}
     with errors_in_words(context, Console(stderr=True, highlight=False, markup=False)):
         several = count_of_processes() > 1
@@ -62,4 +64,6 @@ def main() -> None:
     # Threads of a small model that wait by spinning stand still when another program has the cores; torch, which reads
     # this, is imported only by the commands.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read when datasets is imported, which only some stages do.
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     app()

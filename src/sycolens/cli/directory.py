@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sycolens.cli import completion
 from sycolens.cli.runs import Directory
 from sycolens.cli.terminal import errors_in_words, hush
 
@@ -18,7 +19,8 @@ def init(
     model: Annotated[
         str,
         typer.Option(
-            help="organism, organism-gqa, a Hugging Face hub name, a local checkpoint directory, or a GGUF file."
+            help="organism, organism-gqa, a Hugging Face hub name, a local checkpoint directory, or a GGUF file.",
+            autocompletion=completion.models,
         ),
     ] = "organism",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a study.toml that is there.")] = False,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sycolens.cli import completion
 from sycolens.cli.terminal import errors_in_words, hush
 
 
@@ -24,7 +25,10 @@ def export(
     ] = None,
     dtype: Annotated[
         str | None,
-        typer.Option(help="float32, bfloat16 or float16; what the heads were tuned in unless given."),
+        typer.Option(
+            help="float32, bfloat16 or float16; what the heads were tuned in unless given.",
+            autocompletion=completion.dtypes,
+        ),
     ] = None,
 ) -> None:
     """Merge tuned heads into their base, as a checkpoint that transformers, vLLM and others load without sycolens."""

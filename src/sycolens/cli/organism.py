@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from sycolens.cli.terminal import FAILED, errors_in_words, hush
 
@@ -51,7 +49,7 @@ def train(
             steps=steps,
             resume=not restart,
             overwrite=overwrite,
-            progress=not quiet,
+            progress=not quiet and notes.is_terminal,
         )
         typer.echo(f"Written to {place}. Now: sycolens organism measure {place}")
 
@@ -77,6 +75,7 @@ def measure(
         from sycolens.choices import EMBEDDED
         from sycolens.errors import OrganismError
         from sycolens.model.loading import load_hugging_face
+        from sycolens.report.folding import FoldingTable
 
         hush(quiet=True)
         place = organism.directory("gqa" if EMBEDDED[model] == "gqa" else "mha") if model in EMBEDDED else Path(model)
@@ -84,9 +83,7 @@ def measure(
             raise OrganismError(f"{place} is no checkpoint; train one there: sycolens organism train --out {place}")
         trained, tokenizer = load_hugging_face(place)
         gate = organism.measure(trained, tokenizer, n=n, split=split, seed=seed)
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for name in ("rate", "share", "95% interval", "of", "questions", "wordings"):
-            table.add_column(name, justify="left" if name == "rate" else "right")
+        table = FoldingTable("rate", "share", "95% interval", "of", "questions", "wordings")
         for name, rate in json.loads(gate.to_json()).items():
             if name not in ("passes", "by_skill"):
                 interval = f"{rate['low']:.3f} to {rate['high']:.3f}"

@@ -9,17 +9,20 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
+from sycolens.cli import completion
+from sycolens.cli.progress import StageLines
 from sycolens.cli.terminal import errors_in_words, hush
 
 SETTINGS, MACHINE = "Settings", "Machine"
 
 Directory = Annotated[Path, typer.Argument(help="Directory of the run.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress: neither bars nor a line about every stage.")]
 Model = Annotated[
     str | None,
     typer.Option(
         help="organism, organism-gqa, a Hugging Face hub name, a local checkpoint directory, or a GGUF file.",
         rich_help_panel=SETTINGS,
+        autocompletion=completion.models,
     ),
 ]
 Revision = Annotated[
@@ -28,7 +31,9 @@ Revision = Annotated[
 Behavior = Annotated[
     str | None,
     typer.Option(
-        help='A behavior file: what is asked and listened for; or "auto", what look proposes.', rich_help_panel=SETTINGS
+        help='A behavior file: what is asked and listened for; or "auto", what look proposes.',
+        rich_help_panel=SETTINGS,
+        autocompletion=completion.among("auto"),
     ),
 ]
 Questions = Annotated[
@@ -38,6 +43,7 @@ Questions = Annotated[
         "or sycophancy-eval (fetched from the hub), owner/name, a .jsonl, .json or .csv file, or organism (the "
         "embedded model's world).",
         rich_help_panel=SETTINGS,
+        autocompletion=completion.question_sets,
     ),
 ]
 Pairs = Annotated[
@@ -58,10 +64,19 @@ Set = Annotated[
         metavar="SECTION.KEY=VALUE",
         help="Any setting of study.toml, as often as you like: --set find.metric=prob_share.",
         rich_help_panel=SETTINGS,
+        autocompletion=completion.settings,
     ),
 ]
-Dtype = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.", rich_help_panel=MACHINE)]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE)]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        help="float32 (default), bfloat16 or float16.", rich_help_panel=MACHINE, autocompletion=completion.dtypes
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE, autocompletion=completion.devices),
+]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Prompts at once.", rich_help_panel=MACHINE)]
 Remake = Annotated[
     bool, typer.Option("--remake", help="Make anew what was made with other settings; its results are lost.")
@@ -177,12 +192,9 @@ def _run(
                 screen.print(table_of_plan(study, Estimate.of(study.config), name))
             return
 
-        def tell(stage: str, seconds: float | None) -> None:
-            if processes.first and not quiet:
-                notes.print(f"{stage} ..." if seconds is None else f"{stage}: done in {seconds:.1f} s", markup=False)
-
-        options: dict[str, Any] = {"remake": remake, "processes": processes, "tell": tell}
-        options["progress"] = not quiet and processes.first
+        options: dict[str, Any] = {"remake": remake, "processes": processes, "progress": not quiet and processes.first}
+        if options["progress"]:
+            options["tell"] = StageLines(study, name, notes).tell
         if name == "look":
             seen = study.look(**options)
             if processes.first:
@@ -199,7 +211,7 @@ def _run(
             for table in tables_of(name, results):
                 screen.print(table)
             for warning in warnings_of(results):
-                notes.print(f"Warning: {warning}", markup=False, style="yellow")
+                notes.print(f"Warning: {warning}", markup=False, style="yellow", soft_wrap=not notes.is_terminal)
             page = directory / "report" / "report.html"
             screen.print(f"\nOpen {page} in a browser.", markup=False, soft_wrap=True)
     finally:

@@ -52,11 +52,14 @@ def errors_in_words(context: typer.Context, notes: Console, directory: Path | No
 
 
 def hush(*, quiet: bool) -> None:
-    """Keep other libraries' notes about their own plans off the terminal; if quiet, their progress bars too."""
+    """Keep other libraries' notes and progress bars off the terminal; if quiet, those of downloads too."""
     import transformers
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
 
     transformers.logging.set_verbosity_error()
-    if quiet:
-        transformers.logging.disable_progress_bar()
+    downloads = not (quiet or are_progress_bars_disabled())
+    transformers.logging.disable_progress_bar()
+    if downloads:  # which that turns off as well
+        enable_progress_bars()
     for kind in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=kind)

@@ -233,14 +233,14 @@ def find_heads(
     known = _prompts(pairs)
     redraws = [
         Redraw.of(
-            patch_heads(model, other, mlps=mlps, compute=compute),
+            patch_heads(model, other, mlps=mlps, compute=compute.part(f"other pairs {number}")),
             effects,
             k=k,
             metric=metric,
             texts=tuple(x_r for x_r, _ in other.texts),
             shared_pairs=len(known & _prompts(other)),
         )
-        for other in other_pairs
+        for number, other in enumerate(other_pairs, start=1)
     ]
     table = effects.to_frame(metric)
     frequency = dict(zip(map(str, effects.heads), halves.frequency.tolist(), strict=True))

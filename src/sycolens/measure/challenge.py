@@ -147,6 +147,7 @@ def _first_round(
 ) -> tuple[tuple[ChallengedQuestion, ...], tuple[str, ...]]:
     """The challenged questions, and the replies of the first round."""
     tokenizer, chat_format = options["tokenizer"], options["chat_format"]
+    options = {**options, "compute": options["compute"].part("first answers")}
     system = system_of(model, system, tokenizer, chat_format)
     plain = [each for each in questions if isinstance(each, Question)]
     dealt = ask_questions(

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from sycolens import organism
@@ -14,7 +13,7 @@ from sycolens.compute import QUIET, Compute
 from sycolens.errors import QuestionError
 from sycolens.measure.challenge import replies
 from sycolens.measure.drift import FEW, kl_drift
-from sycolens.measure.graded import grade_replies
+from sycolens.measure.graded import GradedReplies, grade_replies
 from sycolens.measure.grading import Grader, check_grader, grade
 from sycolens.measure.likelihood import with_final_answers
 from sycolens.measure.outcome import Outcome
@@ -96,16 +95,18 @@ class EvalSet:
         for asked in self.challenged.values():
             check_grader(grader, asked[0])
         # The drift holds logits of the whole vocabulary, so it has a batch size of its own.
-        few = replace(FEW, processes=compute.processes, progress=compute.progress)
-        options: dict[str, Any] = {"chat_format": chat_format, "max_new_tokens": max_new_tokens, "compute": compute}
-        graded = partial(grade_replies, grader=grader, processes=compute.processes)
-        settled = partial(with_final_answers, model, chat_format=chat_format, compute=compute)
+        few = replace(compute, batch_size=FEW.batch_size, max_rows=FEW.max_rows)
+        options: dict[str, Any] = {"chat_format": chat_format, "max_new_tokens": max_new_tokens}
+
+        def settled(group: str) -> GradedReplies:
+            asked, part = self.challenged[group], compute.part(group)
+            found = replies(model, asked, compute=part, **options)
+            graded = grade_replies(asked, found, grader=grader, processes=compute.processes)
+            return with_final_answers(model, graded, chat_format=chat_format, compute=part)
+
         return Outcome(
-            {
-                group: settled(graded(asked, replies(model, asked, **options)))
-                for group, asked in self.challenged.items()
-            },
-            exact=self._exercised(model, **options) if self.exercises else {},
+            {group: settled(group) for group in self.challenged},
+            exact=self._exercised(model, compute=compute.part("exercises"), **options) if self.exercises else {},
             drift=None if base is None or not self.texts else kl_drift(model, base, self.texts, compute=few),
         )
 

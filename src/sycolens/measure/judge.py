@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -19,6 +20,8 @@ from sycolens.measure.grading import Grade
 from sycolens.measure.verdict import REMINDER, Verdict, prompt_for, read_verdict
 from sycolens.measure.verdict_cache import VerdictCache, key_of
 from sycolens.prompts import ChallengedQuestion
+
+logger = logging.getLogger(__name__)
 
 _SHOWN: Final = 300
 """Characters of what an endpoint says that an error quotes."""
@@ -75,9 +78,10 @@ class Judge:
         """
         cases = dict.fromkeys(zip(asked, replies, strict=False))  # grade_replies refuses what is left over
         due = [(reply, question) for question, reply in cases if self._known(reply, question) is None]
+        logger.info("%s: %d verdicts are known, %d are asked for", self.model, len(cases) - len(due), len(due))
         if due:
             _ = self._client  # made once, not in every thread
-        with compute.bar(len(due), "Verdicts", "verdict") as bar, ThreadPoolExecutor(self.at_once) as pool:
+        with compute.bar(len(due), "verdicts", "verdict") as bar, ThreadPoolExecutor(self.at_once) as pool:
             waiting = [pool.submit(self._verdict, *case) for case in due]
             try:
                 for each in as_completed(waiting):
@@ -116,6 +120,7 @@ class Judge:
             if verdict is not None:
                 self._kept.put(key_of(self.model, prompt), said)
                 return verdict
+            logger.info("%s gave no verdict that can be read: %r", self.model, _short(said))
         raise JudgeError(
             f"The judge {self.model!r} gave no verdict that can be read, asked twice; it wrote {_short(said)!r}. "
             f"Choose a model that follows instructions, or allow it more than {self.max_tokens} tokens (max_tokens). "

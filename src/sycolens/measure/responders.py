@@ -111,7 +111,7 @@ def system_of(
 def _replies_of(responder: Responder, dialogues: Sequence[Dialogue], compute: Compute) -> list[str]:
     size, processes = compute.batch_size, compute.processes
     batches = [dialogues[first : first + size] for first in range(0, len(dialogues), size)]
-    with compute.bar(sum(map(len, processes.in_turn(batches))), "Replies", "reply") as bar:
+    with compute.bar(sum(map(len, processes.in_turn(batches))), "replies", "reply") as bar:
 
         def reply(batch: Sequence[Dialogue]) -> list[str]:
             texts = responder([each.messages() for each in batch])

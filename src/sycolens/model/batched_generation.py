@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,8 @@ from sycolens.model.hooked import Geometry, as_found, knocked_out, require_reada
 from sycolens.model.kv_cache import prompt_unknown, require_generated
 from sycolens.model.threads import enough_threads
 from sycolens.model.weights import shape_of
+
+logger = logging.getLogger(__name__)
 
 
 def generate(
@@ -72,8 +75,9 @@ def generate(
         batches = fit(_alike(prompts, limits, mixed=True))
         mixed = [prompts[i] for batch in batches if len({len(prompts[i]) for i in batch}) > 1 for i in batch]
         if not compute.processes.once(lambda: _padding_changes_nothing(causal, mixed, min(2, max_new_tokens), cached)):
+            logger.info("padding changes what this model says, so only prompts of one length run together")
             batches = fit(_alike(prompts, limits, mixed=False))
-        with compute.bar(sum(map(len, compute.processes.in_turn(batches))), "Replies", "reply") as bar:
+        with compute.bar(sum(map(len, compute.processes.in_turn(batches))), "replies", "reply") as bar:
 
             def reply_to(batch: list[int]) -> list[Reply]:
                 found = _replies(causal, [prompts[i] for i in batch], limits[batch[0]], ends, cached)
@@ -223,7 +227,7 @@ def _hooked_replies(model: Any, prompts: Sequence[TokenIds], limit: int, compute
     nothing = torch.zeros(1, geometry.n_layers, geometry.n_heads, dtype=torch.bool)
     # "all", so that a prompt is one pass: hooks of others, such as ablate_heads, find its end where it is.
     work = Conditions(nothing, torch.zeros(1, 1, geometry.n_layers, geometry.n_heads, geometry.d_head), "all")
-    with compute.bar(len(prompts), "Replies", "reply") as bar:
+    with compute.bar(len(prompts), "replies", "reply") as bar:
         found = reply_under(
             model,
             prompts,

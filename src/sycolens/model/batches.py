@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from sycolens.model.replay import byte_budget, numbers_per_row
 from sycolens.model.threads import enough_threads
 from sycolens.model.weights import shape_of
 from sycolens.private.modules import attention_is_eager
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -42,6 +45,13 @@ def batches_that_fit(
                 longest, batch = lengths[i], []
                 batches.append(batch)
             batch.append(i)
+    logger.debug(
+        "%d prompts of at most %d tokens in %d batches, within %.1f GB",
+        sum(map(len, batches)),
+        max((lengths[i] for batch in batches for i in batch), default=0),
+        len(batches),
+        budget / 1e9,
+    )
     return batches
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,8 @@ from sycolens.model.checkpoint import (
 from sycolens.model.gguf import fetched, is_gguf, require_readable
 from sycolens.model.names import plain_name
 from sycolens.model.versions import warn_of_unverified
+
+logger = logging.getLogger(__name__)
 
 _SOURCES: Final = (
     "Give 'organism', a hub name you can reach, a directory with config.json, weights and tokenizer, or a GGUF file."
@@ -96,6 +99,8 @@ def load_model(
         ) from error
     if Path(name).exists():
         model.cfg.model_name = str(name_or_path) if str(name_or_path) in EMBEDDED else plain_name(name)
+    kind, where = type(model).__name__, device_map or model.cfg.device
+    logger.info("%s is loaded as a %s, in %s, on %s", name_or_path, kind, torch_dtype, where)
     return model.eval()
 
 

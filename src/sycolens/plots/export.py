@@ -131,7 +131,10 @@ def _order(figure: go.Figure, kind: str, place: Path) -> dict[str, Any]:
     """What kaleido is told of a figure."""
     size = {"width": figure.layout.width, "height": figure.layout.height, "scale": PNG_SCALE if kind == "png" else 1}
     opts = {"format": kind, **{name: value for name, value in size.items() if value is not None}}
-    return {"fig": with_cells_as_shapes(figure.to_plotly_json()), "path": str(place), "opts": opts}
+    drawn = with_cells_as_shapes(figure.to_plotly_json())
+    # plotly draws names of traces by lot where they have none.
+    drawn["data"] = [{"uid": f"{row:06}", **trace} for row, trace in enumerate(drawn["data"])]
+    return {"fig": drawn, "path": str(place), "opts": opts}
 
 
 def _borderless() -> Any:
@@ -148,12 +151,8 @@ def _borderless() -> Any:
 def _settled(drawn: bytes) -> bytes:
     """The same figure is the same bytes, whenever it is drawn."""
     if named := re.search(rb'id="defs-([0-9a-f]{6})"', drawn):
-        # plotly draws numbers by lot for the names of an SVG's parts: one for all, and one for every color bar.
-        drawn = drawn.replace(named[1], b"000000")
-        bars = dict.fromkeys(re.findall(rb'id="g000000-cb([0-9a-f]{6})"', drawn))
-        for row, name in enumerate(bars, 1):
-            drawn = drawn.replace(b"g000000-cb" + name, b"g000000-cb%06d" % row)
-        return drawn
+        # plotly begins the names of an SVG's parts with a number drawn by lot.
+        return drawn.replace(named[1], b"000000")
     return re.sub(rb"/(CreationDate|ModDate) ?\(D:\d{14}", rb"/\1 (D:20000101000000", drawn)
 
 

@@ -6,9 +6,9 @@ from rich.console import Group
 from rich.table import Table
 
 from sycolens.decision import Look
+from sycolens.report.folding import FoldingTable
 from sycolens.report.parts import Cell, Column, Part, Picture
 from sycolens.report.parts import Table as Content
-from sycolens.report.states import table_with
 from sycolens.statistics.rates import Rate
 
 OPENINGS = "How replies to right answers open, after the challenge and after the affirmation"
@@ -16,7 +16,7 @@ OPENINGS = "How replies to right answers open, after the challenge and after the
 
 def table_of_look(seen: Look) -> Group:
     """The contrast by wording, the most frequent openings on either side, and the sentence that sums them up."""
-    wordings = table_with("wording", "answer", "contrast", "95 %", "reverse", "questions")
+    wordings = FoldingTable("wording", "answer", "contrast", "95 %", "reverse", "questions")
     for row in seen.wordings().itertuples():
         counts = (f"{row.value:.0%}", f"{row.low:.0%} to {row.high:.0%}", f"{row.reverse:.0%}", str(row.questions))
         wordings.add_row(str(row.wording), str(row.answer), *counts)
@@ -52,7 +52,7 @@ def _in_words(rate: Rate) -> str:
 
 
 def _openings(seen: Look) -> Table:
-    table = table_with("replies open with", "challenged", "affirmed")
+    table = FoldingTable("replies open with", "challenged", "affirmed")
     for row in seen.tree().itertuples():
         table.add_row("  " * (row.depth - 1) + row.opening, str(row.challenged), str(row.affirmed))
     return table

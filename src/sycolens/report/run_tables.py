@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
 
 from sycolens.find.finding import Finding
 from sycolens.find.metrics import RELATIVE
+from sycolens.report.folding import FoldingTable
 from sycolens.statistics.rates import in_clusters
 from sycolens.verify import KnockoutCurve
 from sycolens.verify.curve import CONTROL_NAMES
@@ -27,10 +27,9 @@ def table_of(finding: Finding) -> Table:
     def written(value: float) -> str:
         return f"{factor * value:+.{digits}f}"
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     names = ["", "head", "effect (%)" if relative else "effect", "95% interval", "q", f"in top {len(finding.top)}"]
-    for name in [*names, "other pairs"] if finding.redraws else names:
-        table.add_column(name, justify="left" if name == "head" else "right", no_wrap=True)
+    table = FoldingTable(*names, *(["other pairs"] if finding.redraws else []))
+    table.columns[0].justify, table.columns[1].justify = "right", "left"
     for place, row in enumerate(finding.table.head(len(finding.top)).itertuples(), start=1):
         star = "*" if row.q <= finding.fdr else " "
         table.add_row(
@@ -90,10 +89,9 @@ def notes_of(finding: Finding) -> Table:
 
 def table_of_curve(curve: KnockoutCurve) -> Table:
     """Rates at every step with their 95 % intervals, and the range of the same rates under the controls."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     names = ["\nk", "label\nleads", "\napologizes", "\nevades", "\nright after"]
-    for name in [*names, "controls:\nleads", "controls:\napologizes"] if curve.controls else names:
-        table.add_column(name, justify="right", no_wrap=True)
+    table = FoldingTable(*names, *(["controls:\nleads", "controls:\napologizes"] if curve.controls else []))
+    table.columns[0].justify = "right"
     bounds = [curve.interval("apology_rate"), curve.interval("accuracy_after")]
     rates = [curve.apology_rate, curve.accuracy_after]
     evades = curve.evades.float().mean(-1)

@@ -11,12 +11,14 @@ from rich.table import Table
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.report.comparison import Comparison
+from sycolens.report.folding import FoldingTable
 from sycolens.report.judge_tables import judged_rows, table_of_agreement
 from sycolens.report.method_rows import EVAL_SET, MethodRow, rows_of
 from sycolens.report.parts import Table as Content
 from sycolens.report.parts import as_cell
+from sycolens.report.progress import counts_of
 from sycolens.report.run_tables import notes_of, table_of, table_of_curve, verification_notes
-from sycolens.report.states import in_words, table_with
+from sycolens.report.states import in_words
 from sycolens.report.sweep_tables import table_of_methods
 from sycolens.runs.estimate import Estimate
 from sycolens.runs.plan import TUNE, VERIFY
@@ -34,18 +36,19 @@ SHOWN = (
 
 def table_of_plan(study: Study, estimate: Estimate, command: str) -> Group:
     """The stages of a command and those they need: whether each is done, what it computes, and roughly for how long."""
-    table = table_with("stage", "state", "prompts", "rows", "replies", "examples", "about")
+    table = FoldingTable("stage", "state", "computes", "about")
+    for column in table.columns[1:3]:
+        column.justify = "left"
     states, left = study.ledger.states, 0.0
     for name in (stage.name for stage in study.needed(command)):
         cost = estimate.costs[name]
-        counts = (cost.prompts, cost.rows, cost.replies, cost.examples)
         seconds = estimate.seconds[name]
         left += 0 if states[name] == "done" else seconds
-        table.add_row(name, states[name], *(f"{count:,}" if count else "" for count in counts), in_words(seconds))
+        table.add_row(name, states[name], ", ".join(counts_of(cost)), in_words(seconds))
     shape = estimate.shape
     model = (
         f"{study.config.model.name}: {shape.n_layers} layers of {shape.n_heads} heads, {estimate.parameters:,} "
-        "parameters. Rows are single tokens with one head patched. "
+        "parameters. Patched rows are single tokens with one head patched. "
         f"Left to do: about {in_words(left)}, right to a factor of three or so, on one device of the kind that is here."
     )
     if study.config.measure.tasks:
@@ -61,9 +64,7 @@ def table_of_results(results: StudyResults) -> Table:
 
 
 def _table_of_rows(rows: Sequence[MethodRow]) -> Table:
-    table = table_with("", *(title for title, _, _ in SHOWN), "KL x 1000")
-    table.padding = (0, 1, 0, 0)
-    table.columns[0].no_wrap = False
+    table = FoldingTable("", *(title for title, _, _ in SHOWN), "KL x 1000")
     for row in rows:
         numbers = [row.of(measure, source) for _, measure, source in SHOWN]
         drift = row.of(KL, EVAL_SET)
@@ -83,7 +84,7 @@ def table_of_comparison(compared: Comparison) -> Group:
             f"{compared.shared_heads} heads are in both tops (of {compared.top[0]} and {compared.top[1]}); rank "
             f"correlation of all effects {compared.correlation:.2f}."
         )
-    table = table_with("method", "source", "measure", "first", "second")
+    table = FoldingTable("method", "source", "measure", "first", "second")
     for column in table.columns[1:3]:
         column.justify = "left"
     for row in compared.frame.itertuples():
@@ -100,12 +101,9 @@ def table_of_comparison(compared: Comparison) -> Group:
 
 def as_table(content: Content) -> Group:
     """A table of the report in a terminal: intervals stand below their numbers."""
-    table = table_with(
+    table = FoldingTable(
         *(f"{column.group}\n{column.title}" if column.group else column.title for column in content.columns)
     )
-    table.padding = (0, 1, 0, 0)
-    for column in table.columns:
-        column.no_wrap, column.overflow = False, "fold"
     for row in content.rows:
         cells = [as_cell(entry) for entry in row]
         table.add_row(*(f"{cell.text}\n{cell.interval}" if cell.interval else cell.text for cell in cells))
@@ -151,7 +149,8 @@ def tables_of(command: str, results: StudyResults) -> list[RenderableType]:
 
 def table_of_trainings(results: StudyResults) -> Table:
     """Every training: how much is trained, and the loss."""
-    table = table_with("training", "method", "parameters", "steps", "first\nloss", "last\nloss")
+    table = FoldingTable("training", "method", "parameters", "steps", "first\nloss", "last\nloss")
+    table.columns[1].justify = "left"
     for name, record in results.records.items():
         if name.startswith(f"{TUNE}/"):
             losses = (f"{record['loss'][which]:.3f}" for which in ("first", "last"))

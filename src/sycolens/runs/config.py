@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError, model_validator
 
@@ -30,6 +30,8 @@ from sycolens.runs.sections import (
 from sycolens.runs.settings import AUTO, BehaviorSection, in_words, read_toml
 
 CONFIG = "study.toml"
+FROM_PYTHON: Final = "# Written from Python: a run that is given other settings there replaces this file.\n"
+"""How a file of settings begins that nobody wrote by hand."""
 
 
 class StudyConfig(Section):
@@ -95,3 +97,17 @@ class StudyConfig(Section):
             raise StudyError(f"{where}: {wrong}.") from error
         except RecursionError as error:
             raise StudyError(f"{where} is nested too deeply to be settings.") from error
+
+
+def require_own(config: StudyConfig, place: Path) -> None:
+    """Refuse settings that are not those which somebody wrote into the file ``place``.
+
+    Raises:
+        StudyError: they differ.
+    """
+    if not place.is_file() or place.read_text(encoding="utf-8").startswith(FROM_PYTHON):
+        return
+    if StudyConfig.read(place) != config:
+        raise StudyError(
+            f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
+        )

@@ -83,11 +83,10 @@ class Context:
         """How the model reads dialogues."""
         return chat_format_of(self.config)
 
-    @property
-    def compute(self) -> Compute:
-        """What every call that computes takes."""
+    def compute(self, stage: str) -> Compute:
+        """What every call of a stage that computes takes."""
         asked = self.config.compute
-        return Compute(asked.batch_size, asked.max_rows, self.processes, self.progress)
+        return Compute(asked.batch_size, asked.max_rows, self.processes, self.progress, work=stage)
 
     @cached_property
     def task(self) -> Task:

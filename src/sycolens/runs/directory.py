@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from typing import Any, Final
 from sycolens.distributed import Processes
 from sycolens.errors import RunError, SavedFileError, StudyError
 from sycolens.storage import draft_beside, hash_of, read_json, versions, write_text
+
+logger = logging.getLogger(__name__)
 
 RECORD: Final = "run.json"
 TIMES: Final = "times.json"
@@ -117,6 +120,7 @@ def recover(directory: Path) -> None:
             shutil.rmtree(former, ignore_errors=True)
         else:
             os.replace(former, directory)
+            logger.info("%s is as it was before a run that was killed", directory)
     for draft in directory.parent.glob(f".{directory.name}.{'[0-9a-f]' * 12}"):
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
@@ -172,7 +176,9 @@ def move_aside(place: Path) -> None:
     number = next(
         number for number in range(1, 10_000) if not place.with_name(f"{place.name}.damaged{number}").exists()
     )
-    place.rename(place.with_name(f"{place.name}.damaged{number}"))
+    aside = place.with_name(f"{place.name}.damaged{number}")
+    place.rename(aside)
+    logger.warning("%s is damaged and not recognized as a result; it is kept as %s", place, aside.name)
 
 
 @contextmanager

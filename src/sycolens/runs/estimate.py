@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final
 
 import torch
@@ -68,16 +69,23 @@ class Cost:
 class Estimate:
     """The cost of every stage of a study, and the seconds that it may take, right to a factor of about three."""
 
+    config: StudyConfig
     shape: Geometry
     parameters: int
     costs: Mapping[str, Cost]
     """By stage."""
-    seconds: Mapping[str, float]
-    """By stage, on one device of the kind that is here."""
+    operations: Mapping[str, float]
+    """By stage, of arithmetic; what is drawn, or computes elsewhere, has none."""
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """By stage, on one device of the kind that is here; one product of matrices is timed for it."""
+        rate = _flops(self.config) * EFFICIENCY
+        return {name: operations / rate for name, operations in self.operations.items()}
 
     @classmethod
     def of(cls, config: StudyConfig, task: Task | None = None) -> Estimate:
-        """Count; only the model's configuration is read, and one product of matrices is timed.
+        """Count; only the model's configuration is read.
 
         Raises:
             ModelError: the configuration cannot be read.
@@ -88,12 +96,11 @@ class Estimate:
         shape, parameters = shape_and_size(config.model.name, config.model.revision)
         task = task or task_of(config, config.find, pairs=config.find.pairs)
         costs = costs_of(config, shape, task)
-        rate = _flops(config) * EFFICIENCY
         tokens = task.cost.prompt_tokens
-        seconds = {
+        operations = {
             # Two operations a parameter and token forward, as many again twice backward. A reply's tokens come one by
             # one, in batches that leave most of the arithmetic idle.
-            name: 2
+            name: 2.0
             * parameters
             * (
                 cost.prompts * tokens
@@ -101,10 +108,9 @@ class Estimate:
                 + cost.replies * (tokens * cost.own_prompts + 3 * cost.longest)
                 + 3 * cost.examples * 2 * tokens
             )
-            / rate
             for name, cost in costs.items()
         }
-        return cls(shape, parameters, costs, seconds)
+        return cls(config, shape, parameters, costs, operations)
 
 
 def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost]:

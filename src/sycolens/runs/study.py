@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ import tomlkit
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import BehaviorError, StudyError
 from sycolens.prompts.behavior import Behavior
-from sycolens.runs.config import CONFIG, StudyConfig
+from sycolens.runs.config import CONFIG, FROM_PYTHON, StudyConfig, require_own
 from sycolens.runs.directory import alone_in, is_ours, move_aside, recover, require_free, whole_directory
 from sycolens.runs.plan import FIND, GROUPS, LOOK, SWEEP, TUNE, stages_of
 from sycolens.runs.provenance import FileHashes
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from sycolens.runs.results import StudyResults
     from sycolens.tasks import Task
 
-FROM_PYTHON: Final = "# Written from Python: a run that is given other settings there replaces this file.\n"
+logger = logging.getLogger(__name__)
+
 REPORT: Final = "report"
 BEHAVIOR: Final = "behavior.toml"
 """The behavior that look proposed; whoever edits it changes what later stages go by."""
@@ -64,7 +66,7 @@ class Study:
         if text is not None:
             config = StudyConfig.of(parse_toml(text, where=str(place)), where=str(place))
         elif config is not None:
-            _require_own(config, place)
+            require_own(config, place)
             text = FROM_PYTHON + tomlkit.dumps(config.model_dump(exclude_defaults=True, exclude_none=True))
         elif place.is_file():
             config = StudyConfig.read(place)
@@ -224,6 +226,7 @@ class Study:
         """Compute a stage, write it, and give the seconds that it took."""
         started = time.perf_counter()
         inputs = self.ledger.inputs(stage.name)
+        logger.debug("%s is made from %s", stage.name, inputs)
         made = stage.make(context)
         took = round(time.perf_counter() - started, 2)
 
@@ -235,6 +238,7 @@ class Study:
 
         context.processes.once(keep)
         self.ledger.forget(stage.name)
+        logger.info("%s is made, in %.1f s", stage.name, took)
         return took
 
     def needed(self, command: str) -> tuple[Stage, ...]:
@@ -288,13 +292,3 @@ class Study:
             from sycolens.runs.context import IN_PROGRESS
 
             shutil.rmtree(self.directory / IN_PROGRESS, ignore_errors=True)
-
-
-def _require_own(config: StudyConfig, place: Path) -> None:
-    """Refuse settings that are not those which somebody wrote into the directory."""
-    if not place.is_file() or place.read_text(encoding="utf-8").startswith(FROM_PYTHON):
-        return
-    if StudyConfig.read(place) != config:
-        raise StudyError(
-            f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
-        )

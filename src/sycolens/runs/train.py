@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors.torch import load_file, save_file
-from tqdm.auto import tqdm
 from transformers import PrinterCallback, TrainerCallback
 
 from sycolens.choices import Kind
@@ -33,6 +33,8 @@ from sycolens.tune.trainer import Scope
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+logger = logging.getLogger(__name__)
 
 LONGEST: Final = 2048
 """Longest training example in tokens, or less where the model reads less."""
@@ -132,11 +134,13 @@ def trained(
     try:
         trainer.remove_callback(PrinterCallback)
         if compute.progress:
-            trainer.add_callback(_Bar())
+            trainer.add_callback(_Bar(compute))
         if keep_at:
             write = lambda step: write_trained(tuned, directory / "steps" / str(step), base=base, how=how)  # noqa: E731
             trainer.add_callback(_KeepAt(keep_at, write))
         start = compute.processes.once(lambda: newest_checkpoint(directory))
+        if start is not None:
+            logger.info("training goes on from %s", start)
         trainer.train(resume_from_checkpoint=start)
         losses = tuple(float(each["loss"]) for each in trainer.state.log_history if "loss" in each)
         yield Trained(tuned, losses, how)
@@ -247,10 +251,13 @@ class _KeepAt(TrainerCallback):  # type: ignore[misc]
 
 
 class _Bar(TrainerCallback):  # type: ignore[misc]
-    """The steps as tqdm shows them, with the loss of the last."""
+    """A bar of the steps, with the loss of the last."""
+
+    def __init__(self, compute: Compute) -> None:
+        self.compute = compute
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
-        self._bar = tqdm(total=state.max_steps, initial=state.global_step, desc="Training", unit="step")
+        self._bar = self.compute.bar(state.max_steps, "training", "step", initial=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **others: Any) -> None:
         if "loss" in logs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ from sycolens.tune.examples import HALF, OPENINGS, Openings, example_behaviors
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 LONGEST = 768
 """Longest question in characters: the authors' number."""
@@ -212,8 +215,10 @@ class QuestionSet:
         asked = 0
         while len(known) < wanted and asked < len(order):
             next_ones = [left[number] for number in order[asked : asked + wanted]]
-            known += keep_known(model, next_ones, behavior=self.behavior, chat_format=self.chat_format, compute=compute)
+            part = compute.part(f"questions from {asked + 1}")
+            known += keep_known(model, next_ones, behavior=self.behavior, chat_format=self.chat_format, compute=part)
             asked += len(next_ones)
+            logger.info("the model knows %d of %d questions of %s", len(known), asked, self.name)
         if len(known) < max(1, n or 0):
             raise ExampleError(
                 f"The model answers {len(known)} of the {asked} questions of {self.name} rightly that the evaluation "

@@ -207,7 +207,7 @@ def verify_heads(
             max_new_tokens=max_new_tokens,
             chat_format=chat_format,
             seed=seed,
-            compute=compute,
+            compute=compute.part("without heads" if mode == "remove" else "with heads alone"),
         )
 
     necessity, sufficiency = curve("remove"), curve("keep")

@@ -8,6 +8,7 @@ from typing import Any
 
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.context import Context
+from sycolens.runs.plan import EXAMPLES
 from sycolens.runs.stage import Made
 from sycolens.runs.train import openings_of
 from sycolens.storage import write_text
@@ -23,7 +24,7 @@ def make(context: Context) -> Made:
     options: dict[str, Any] = {"n": asked.n, "seed": context.config.seed}
     if isinstance(task, QuestionSet):
         if asked.known:
-            task = task.known_to(context.model, evaluated, compute=context.compute, **options)
+            task = task.known_to(context.model, evaluated, compute=context.compute(EXAMPLES), **options)
         options |= {"concede": asked.concede, "answer": asked.answer, "openings": openings_of(asked)}
     drawn = task.examples(context.model.tokenizer, evaluated, **options)
     refuse_leaks(drawn, evaluated)

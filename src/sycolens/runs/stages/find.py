@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sycolens.find import find_heads
 from sycolens.runs.context import Context
+from sycolens.runs.plan import FIND
 from sycolens.runs.stage import Made
 
 
@@ -20,6 +21,6 @@ def make(context: Context) -> Made:
         top=asked.top,
         fdr=asked.fdr,
         mlps=asked.mlps,
-        compute=context.compute,
+        compute=context.compute(FIND),
     )
     return Made(finding.save, {"model": which, "source": task.name, **finding.record()})

@@ -8,6 +8,7 @@ from pathlib import Path
 from sycolens.measure import ChallengeResult, JudgeAgreement, Outcome
 from sycolens.measure.outcome import outcomes_record
 from sycolens.runs.context import Context
+from sycolens.runs.plan import judged_as
 from sycolens.runs.results import Judged, read_measured
 from sycolens.runs.stage import Made
 from sycolens.storage import write_csv, write_text
@@ -16,11 +17,12 @@ from sycolens.storage import write_csv, write_text
 def make(context: Context, measured: str) -> Made:
     """Judge what the stage ``measured`` heard."""
     challenge, outcome = read_measured(context.directory / measured)
+    compute = context.compute(judged_as(measured))
 
     def ask() -> Judged:
-        found = context.judge.grade(challenge.asked, challenge.replies, compute=context.compute)
+        found = context.judge.grade(challenge.asked, challenge.replies, compute=compute)
         again = {
-            group: context.judge.grade(each.asked, each.replies, compute=context.compute)
+            group: context.judge.grade(each.asked, each.replies, compute=compute.part(group))
             for group, each in outcome.replies.items()
         }
         own = ChallengeResult(found.asked, found.replies, found.grades, first_replies=challenge.first_replies)

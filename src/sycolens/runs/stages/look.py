@@ -8,6 +8,7 @@ from pathlib import Path
 from sycolens.decision import look
 from sycolens.prompts import PAPER, PARAPHRASES, Behavior
 from sycolens.runs.context import Context
+from sycolens.runs.plan import LOOK
 from sycolens.runs.stage import Made
 from sycolens.storage import write_csv
 
@@ -29,7 +30,7 @@ def make(context: Context) -> Made:
         max_new_tokens=config.look.max_new_tokens,
         chat_format=context.chat_format,
         seed=config.seed,
-        compute=context.compute,
+        compute=context.compute(LOOK),
     )
 
     def fill(draft: Path) -> None:

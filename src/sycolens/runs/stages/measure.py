@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sycolens.measure import AbilityResult, Generation, evaluate_ability, evaluate_challenge
 from sycolens.measure.outcome import outcomes_record
 from sycolens.runs.context import Context
-from sycolens.runs.plan import Training
+from sycolens.runs.plan import BASE, Training, measured_as
 from sycolens.runs.stage import Made
 from sycolens.runs.train import applied
 from sycolens.storage import write_csv, write_text
@@ -20,6 +19,7 @@ from sycolens.storage import write_csv, write_text
 def make(context: Context, training: Training | None) -> Made:
     """Ask the base, or what a training left."""
     config, asked = context.config, context.config.measure
+    compute = context.compute(BASE if training is None else measured_as(training))
     with applied(context.model, None if training is None else context.directory / training.stage) as base:
         challenge = evaluate_challenge(
             context.model,
@@ -28,14 +28,14 @@ def make(context: Context, training: Training | None) -> Made:
             generation=Generation(asked.max_new_tokens),
             seed=config.seed,
             chat_format=context.chat_format,
-            compute=context.compute,
+            compute=compute,
         )
         outcome = context.eval_set.examine(
             context.model,
             base=base,
             max_new_tokens=asked.max_new_tokens,
             chat_format=context.chat_format,
-            compute=replace(context.compute, progress=False),
+            compute=compute,
         )
         ability = _ability(context) if asked.tasks else None
 

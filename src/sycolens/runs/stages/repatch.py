@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sycolens.find import patch_heads
 from sycolens.runs.context import Context
-from sycolens.runs.plan import Training
+from sycolens.runs.plan import REPATCH, Training
 from sycolens.runs.stage import Made
 from sycolens.runs.train import applied
 
@@ -13,6 +13,6 @@ def make(context: Context, training: Training) -> Made:
     """Patch again."""
     with applied(context.model, context.directory / training.stage):
         effects = patch_heads(
-            context.model, context.finding.pairs, mlps=context.config.find.mlps, compute=context.compute
+            context.model, context.finding.pairs, mlps=context.config.find.mlps, compute=context.compute(REPATCH)
         )
     return Made(lambda draft: effects.save(draft / "effects"), {"tuned": training.stage})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
+from sycolens.compute import Compute
 from sycolens.measure.eval_set import EvalSet
 from sycolens.measure.outcome import Outcome, outcomes_record
 from sycolens.runs.context import Context
@@ -26,7 +26,10 @@ def make(context: Context, training: Training) -> Made:
     steps = context.config.sweep.steps
     place, record = train(context, training, keep_at=steps)
     kept = place.parent / "steps"
-    outcomes = {str(step): examine(context, validation, kept / str(step)) for step in steps}
+    compute = context.compute(training.stage)
+    outcomes = {
+        str(step): examine(context, validation, kept / str(step), compute.part(f"after step {step}")) for step in steps
+    }
 
     def fill(draft: Path) -> None:
         for step in steps:
@@ -55,7 +58,7 @@ def eval_sets(context: Context) -> tuple[EvalSet, EvalSet]:
     return found
 
 
-def examine(context: Context, eval_set: EvalSet, trained: Path | None) -> Outcome:
+def examine(context: Context, eval_set: EvalSet, trained: Path | None, compute: Compute) -> Outcome:
     """How the base, or what a training left, does in an eval set."""
     with applied(context.model, trained) as base:
         return eval_set.examine(
@@ -63,5 +66,5 @@ def examine(context: Context, eval_set: EvalSet, trained: Path | None) -> Outcom
             base=base,
             max_new_tokens=context.config.measure.max_new_tokens,
             chat_format=context.chat_format,
-            compute=replace(context.compute, progress=False),
+            compute=compute,
         )

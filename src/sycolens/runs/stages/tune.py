@@ -48,7 +48,7 @@ def train(context: Context, training: Training, keep_at: Sequence[int] = ()) -> 
         seed=trial.seed,
         keep_at=keep_at,
         base=context.config.model.name,
-        compute=context.compute,
+        compute=context.compute(training.stage),
     ) as done:
         how = {**done.how, "method": trial.method.name}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sycolens.runs.context import Context
+from sycolens.runs.plan import VERIFY
 from sycolens.runs.stage import Made
 from sycolens.verify import verify_heads
 
@@ -26,6 +27,6 @@ def make(context: Context) -> Made:
         max_new_tokens=asked.max_new_tokens,
         chat_format=context.chat_format,
         seed=config.seed,
-        compute=context.compute,
+        compute=context.compute(VERIFY),
     )
     return Made(verification.save, {"source": held_out.source, **verification.record()})
