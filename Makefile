@@ -30,6 +30,8 @@ SMALL := find.n=16 verify.n=8 'verify.steps=[0,16,32]' verify.max_new_tokens=12 
 SMALLEST := find.n=8 verify.n=4 'verify.steps=[0,32]' verify.max_new_tokens=8 examples.n=8 \
     'tune.methods=["spt"]' tune.steps=2 measure.n=4 measure.max_new_tokens=8
 STUDY_REAL = $(BIN)/sycolens study $(1) $(addprefix --set ,model.name=$(WEIGHTS) $(CUT) $(2))
+# The study whose report the site shows.
+SAMPLE := find.n=60 verify.n=60 verify.controls=3 examples.n=800 'tune.methods=["spt","random"]' tune.draws=2 measure.n=60
 UNBOUNDED := transformers transformer-lens datasets plotly accelerate huggingface-hub tokenizers
 
 .PHONY: help study test test-tl3 test-newest test-unbounded real real-model real-smoke lint docs clean
@@ -75,6 +77,8 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 docs: $(VENV)/.test
+	$(BIN)/sycolens study docs/_build/run --quiet --remake $(addprefix --set ,$(SAMPLE)) > /dev/null
+	@mkdir -p docs/_build/extra && rm -rf docs/_build/extra/sample && cp -r docs/_build/run/report docs/_build/extra/sample
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
 	@echo "Open docs/_build/html/index.html in a browser."
 

@@ -63,6 +63,9 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_title = "sycolens"
 html_static_path = ["_static"]
+html_logo = html_favicon = "_static/logo.svg"
+# The report of a small study, which `make docs` makes first.
+html_extra_path = ["_build/extra"] if (HERE / "_build" / "extra").exists() else []
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False

@@ -13,7 +13,9 @@ PAGE = Path(__file__).with_name("gallery.md")
 def figures(page: str) -> Iterator[tuple[str, Any]]:
     """The path of every picture on the page, with the figure that the code before it draws."""
     names: dict[str, Any] = {}
-    for code, _, picture in re.findall(r"^```python\n(.*?)^```(\n\n!\[.*?\]\((.*?)\))?", page, re.MULTILINE | re.DOTALL):
+    for code, _, picture in re.findall(
+        r"^```python\n(.*?)^```(\n\n!\[.*?\]\((.*?)\))?", page, re.MULTILINE | re.DOTALL
+    ):
         exec(code, names)
         if picture:
             yield picture, names["figure"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import shlex
 from collections import Counter
@@ -257,12 +258,13 @@ def test_what_verify_says_of_attention() -> None:
 
 @pytest.mark.parametrize("page", sorted((DOCS / "howto").glob("*.md")), ids=lambda page: page.stem)
 def test_the_examples_of_a_how_to_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In their order, but for those that say what else they need."""
+    """In their order, but for those that say what else they need, and on the embedded model."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"organism": organism}
     for block in blocks(page, "python"):
         if not block.startswith("# Needs "):
-            exec(block, names)
+            own = block.replace('load_questions("general", split="train")', 'organism.questions("train")')
+            exec(own.replace("HuggingFaceTB/SmolLM2-135M-Instruct", "organism"), names)
 
 
 def test_the_behavior_file_on_its_page_is_the_one_made_in_python(tmp_path: Path) -> None:
@@ -447,3 +449,29 @@ def test_the_settings_on_the_page_of_studies_are_those_that_init_writes(
     (stages,) = blocks(DOCS / "study.md", "python")
     exec(stages, names)
     assert "tune/random-draw0" in names["study"].states
+
+
+def test_every_picture_of_the_gallery_is_drawn_by_the_code_before_it(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("draw_gallery", DOCS / "draw_gallery.py")
+    assert spec is not None
+    assert spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    page = (DOCS / "gallery.md").read_text()
+    drawn = dict(drawing.figures(page))
+    assert set(drawn) == set(re.findall(r"!\[.*?\]\((.*?)\)", page))
+    assert len({id(each) for each in drawn.values()}) == len(drawn)
+    for picture, figure in drawn.items():
+        size = re.search(r'width="([\d.]+)" height="([\d.]+)"', (DOCS / picture).read_text())
+        assert size is not None
+        assert [float(each) for each in size.groups()] == pytest.approx([figure.layout.width, figure.layout.height])
+
+
+def test_the_page_about_printing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks(DOCS / "howto" / "print_figures.md", "python"):
+        exec(block, names)
+    assert names["caption"].startswith("50 pairs.")
+    assert {path.name for path in tmp_path.iterdir()} == {"heads.html", "both.html"}
+    assert {"head", "score", "low", "high", "q"} <= set(names["frame"].columns)

@@ -72,7 +72,7 @@ def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
             kind=_kind,
             as_cell=as_cell,
             legible=_legible,
-            css=_asset("report.css"),
+            css=asset("report.css"),
             in_json=_in_json,
             base64=lambda content: base64.b64encode(content).decode(),
             latex=lambda table, label: latex_table(table, label=label),
@@ -157,18 +157,24 @@ def _environment() -> Environment:
     )
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """A script or a style of the report."""
     return Markup((files("sycolens.report") / "templates" / name).read_text(encoding="utf-8"))
 
 
 @cache
 def _scripts(kinds: frozenset[str]) -> tuple[tuple[Markup, str], ...]:
     """What the parts of a page need, each with the hash by which the page lets it run."""
-    sources = [Markup(get_plotlyjs()), _asset("report.js")] if kinds & {"Picture", "Gallery"} else []
-    needed = {"files.js": {"Picture", "Gallery", "Table"}, "heads.js": {"HeadPanel"}, "dialogues.js": {"Dialogues"}}
-    sources += [_asset(name) for name, by in needed.items() if kinds & by]
+    sources = [Markup(get_plotlyjs()), asset("report.js")] if kinds & {"Picture", "Gallery"} else []
+    needed = {
+        "files.js": {"Picture", "Gallery", "Table"},
+        "head_panel.js": {"HeadPanel"},
+        "heads.js": {"HeadPanel"},
+        "dialogues.js": {"Dialogues"},
+    }
+    sources += [asset(name) for name, by in needed.items() if kinds & by]
     if sources:
-        sources.append(_asset("page.js"))
+        sources.append(asset("page.js"))
     return tuple((source, _hash(f"\n{source}\n")) for source in sources)
 
 
