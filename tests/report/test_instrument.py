@@ -20,7 +20,7 @@ from studied import GIVES_IN, HOLDS, MUMBLES, Told, changed, results, told, two_
 from sycolens.measure.grading import Grade
 from sycolens.report.argument import as_it_should_be
 from sycolens.report.dialogue_data import OUTCOMES, dialogues_of, outcome_of
-from sycolens.report.head_data import MOST_SHADED, _attention, head_panel
+from sycolens.report.head_data import MOST_SHADED, head_panel, shaded_attention
 from sycolens.report.latex import latex_table
 from sycolens.report.method_rows import rows_of
 from sycolens.report.page import study_page, write_report
@@ -87,7 +87,7 @@ def test_two_hundred_dialogues_and_270_heads_fit_the_page() -> None:
     from sycolens.find.effects import all_heads
     from sycolens.heads import HeadSet
 
-    data = _attention(attention, HeadSet(all_heads(30, 9)))
+    data = shaded_attention(attention, HeadSet(all_heads(30, 9)))
     assert len(data["weights"]) == MOST_SHADED
     assert len(data["tokens"]) == 200
     assert len(json.dumps(data)) < 3_000_000

@@ -19,8 +19,12 @@ from sycolens.heads import Head, HeadSet
 from sycolens.storage import SavedResult
 
 if TYPE_CHECKING:
+    import anywidget
     import pandas
     import plotly.graph_objects
+
+    from sycolens.prompts import ContrastPairs
+    from sycolens.verify import HeadAttention
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -215,6 +219,22 @@ class HeadEffects(SavedResult):
             n_pairs=len(self),
             **{"unit": "%" if metric in RELATIVE else "logits", "color_title": title, **options},
         )
+
+    def explore(
+        self, pairs: ContrastPairs, *, metric: Metric = "logit_share", attention: HeadAttention | None = None
+    ) -> anywidget.AnyWidget:
+        """A panel in a notebook: click a head for its numbers, the pairs on which it does most, and where it looks.
+
+        ``pairs`` are those that were patched; ``attention`` is what :func:`sycolens.attend_to` found, on any prompts.
+        ``.head`` of the widget is the chosen head. Needs the extra ``notebook``.
+
+        Raises:
+            FigureError: anywidget is not installed.
+            PairError: these are not the pairs that the effects were measured on.
+        """
+        from sycolens.report.explorer import explore
+
+        return explore(self, pairs, metric, attention)
 
     @property
     def _kind(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from sycolens.choices import Metric
+from sycolens.find import HeadEffects
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
 from sycolens.report.parts import HeadPanel
@@ -27,47 +29,66 @@ STEPS: Final = 255
 
 def head_panel(results: StudyResults) -> HeadPanel:
     """Everything that is known of each head, by the numbers of layer and head."""
-    finding, model = results.finding, results.model
-    relative = finding.metric in RELATIVE
-    factor = 100.0 if relative else 1.0
+    finding = results.finding
     table = finding.table.sort_values(["layer", "index"])
-    columns = {name: [factor * value for value in table[name]] for name in ("score", "low", "high")}
-    if "other_pairs" in table:
-        columns["elsewhere"] = [factor * value for value in table["other_pairs"]]
-    ranking = finding.effects.ranking(finding.metric)
-    order = {str(head): number for number, head in enumerate(ranking, 1)}
-    data: dict[str, Any] = {
-        "layers": model["n_layers"],
-        "heads": model["n_heads"],
-        "measure": CHANGE_OF[finding.metric],
-        "unit": "%" if relative else "logits",
-        "pairs": len(finding.effects),
-        "fdr": finding.fdr,
+    data = head_numbers(finding.effects, finding.metric, fdr=finding.fdr)
+    data |= {
         "top": list(map(str, finding.top)),
         "halves": finding.halves.splits,
-        "rank": [order.get(name) for name in table["head"]],
-        **{name: list(map(_short, values)) for name, values in columns.items()},
-        "q": list(map(_short, table["q"])),
-        "frequency": list(map(_short, table["top_frequency"])),
+        "frequency": list(map(short, table["top_frequency"])),
     }
+    if "other_pairs" in table:
+        factor = 100.0 if finding.metric in RELATIVE else 1.0
+        data["elsewhere"] = [short(factor * value) for value in table["other_pairs"]]
     if results.verification is not None:
-        data |= _verified(results.verification, ranking)
+        data |= _verified(results.verification, finding.effects.ranking(finding.metric))
     if results.after is not None:
         scores = [each.scores("logit_diff").flatten().tolist() for each in (finding.effects, results.after)]
         data["tuned"] = list(map(str, tuned_heads(results)))
-        data["before"], data["after"] = (list(map(_short, each)) for each in scores)
+        data["before"], data["after"] = (list(map(short, each)) for each in scores)
     return HeadPanel(data)
+
+
+def head_numbers(effects: HeadEffects, metric: Metric, *, fdr: float) -> dict[str, Any]:
+    """Effect, interval, rank and q of every head, a list each by layer and head, null where one was not patched."""
+    _, layers, heads, _ = effects.logits.shape
+    factor = 100.0 if metric in RELATIVE else 1.0
+    table = effects.to_frame(metric) if len(effects) > 1 else None
+    grid = {name: torch.full((layers, heads), torch.nan) for name in ("low", "high", "q", "rank")}
+    for rank, head in enumerate(effects.ranking(metric), 1):
+        grid["rank"][head.layer, head.index] = rank
+        if table is not None:
+            row = table.iloc[rank - 1]
+            for name in ("low", "high", "q"):
+                grid[name][head.layer, head.index] = row[name]
+
+    def flat(numbers: Tensor) -> list[float | None]:
+        return list(map(short, numbers.flatten().tolist()))
+
+    return {
+        "layers": layers,
+        "heads": heads,
+        "measure": CHANGE_OF[metric],
+        "unit": "%" if metric in RELATIVE else "logits",
+        "pairs": len(effects),
+        "fdr": fdr,
+        "score": flat(factor * effects.scores(metric)),
+        "low": flat(factor * grid["low"]),
+        "high": flat(factor * grid["high"]),
+        "q": flat(grid["q"]),
+        "rank": [None if math.isnan(rank) else int(rank) for rank in grid["rank"].flatten().tolist()],
+    }
 
 
 def _verified(verified: Verification, ranking: HeadSet) -> dict[str, Any]:
     curve, attention = verified.necessity, verified.attention
     found: dict[str, Any] = {
-        "mass": list(map(_short, attention.mass.mean(0).flatten().tolist())),
+        "mass": list(map(short, attention.mass.mean(0).flatten().tolist())),
         "knockout": {
             "steps": list(curve.steps),
             "dialogues": len(curve),
-            "apologizes": list(map(_short, curve.apology_rate.tolist())),
-            "leads": list(map(_short, curve.label_lead_rate.tolist())),
+            "apologizes": list(map(short, curve.apology_rate.tolist())),
+            "leads": list(map(short, curve.label_lead_rate.tolist())),
             "order": list(map(str, curve.ranking[: max(curve.steps)])),
         },
     }
@@ -75,13 +96,13 @@ def _verified(verified: Verification, ranking: HeadSet) -> dict[str, Any]:
         others = curve.control_apology_rate
         found["knockout"] |= {
             "control": CONTROL_NAMES[curve.control],
-            "least": list(map(_short, others.amin(0).tolist())),
-            "most": list(map(_short, others.amax(0).tolist())),
+            "least": list(map(short, others.amin(0).tolist())),
+            "most": list(map(short, others.amax(0).tolist())),
         }
-    return found | {"attention": _attention(attention, ranking)}
+    return found | {"attention": shaded_attention(attention, ranking)}
 
 
-def _attention(attention: HeadAttention, ranking: HeadSet) -> dict[str, Any]:
+def shaded_attention(attention: HeadAttention, ranking: HeadSet) -> dict[str, Any]:
     """The weights of the heads that matter, a byte each, and the largest of each dialogue and head."""
     chosen = ranking[:MOST_SHADED]
     counted, kept = 0, 0
@@ -97,7 +118,7 @@ def _attention(attention: HeadAttention, ranking: HeadSet) -> dict[str, Any]:
         for head, row in zip(weights, rows, strict=True):
             most = row.max().item()
             weights[head].append(_bytes(row / most if most else row))
-            largest[head].append(_short(most))
+            largest[head].append(short(most))
     return {
         "tokens": [list(each) for each in attention.tokens[:kept]],
         "spans": [list(each) for each in attention.spans[:kept]],
@@ -113,6 +134,6 @@ def _bytes(shares: Tensor) -> str:
     return base64.b64encode(bytes(levels.tolist())).decode()
 
 
-def _short(number: float) -> float | None:
+def short(number: float) -> float | None:
     """Four digits are more than is shown; what was not measured is null in JSON."""
     return None if math.isnan(number) else float(f"{number:.4g}")
