@@ -178,7 +178,6 @@ def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
     ability = table_of_ability(results)
     return (
         *text.about_repair(rows),
-        *filter(None, (text.about_methods(rows),)),
         table1(rows, results.base.challenge.sources, paper),
         *(table(rows) for table in (table_of_replies, table_of_rest)),
         *filter(None, (table_of_groups(rows), ability)),

@@ -115,17 +115,6 @@ def about_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def about_methods(rows: Sequence[MethodRow]) -> str:
-    """The confidence and drift of every method beside each other; empty if nothing was trained."""
-    about_each = []
-    for row in rows[1:]:
-        confidence, drift = row.of("confidence"), row.of(KL, EVAL_SET)
-        if confidence is not None:
-            where = "" if drift is None else f", drift {drift_in_words(drift)}"
-            about_each.append(f"{row.method} {share_in_words(confidence)}{where}")
-    return f"Confidence by method: {'; '.join(about_each)}." if about_each else ""
-
-
 def about_repatch(results: StudyResults, tuned: HeadSet) -> str:
     """How the labels stand, and what the tuned heads do to them, before and after."""
     assert results.after is not None
