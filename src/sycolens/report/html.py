@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -18,8 +17,8 @@ from plotly.offline import get_plotlyjs
 
 from sycolens.errors import FigureError
 from sycolens.plots.layout import PAGE_WIDTH
-from sycolens.plots.shading import visible
 from sycolens.report.parts import Gallery, Part, Picture, Section, as_cell
+from sycolens.shown.words import legible
 
 CLEAR = "rgba(0,0,0,0)"
 AROUND_ZERO: Final = (
@@ -37,7 +36,6 @@ AROUND_ZERO: Final = (
 )
 """Red to blue as on every map of effects, in reds that stay red on a dark page, where light and dark change places;
 plotly's own would turn brown and pink there."""
-BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
@@ -67,7 +65,7 @@ def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
             numbered=numbered,
             kind=_kind,
             as_cell=as_cell,
-            legible=_legible,
+            legible=legible,
             css=_asset("report.css"),
             has_figures=any(_has_figure(part) for section in sections for part in section.parts),
             scripts=_scripts(),
@@ -123,11 +121,6 @@ def _turnable(trace: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _kind(part: Part) -> str:
     return "Text" if isinstance(part, str) else type(part).__name__
-
-
-def _legible(words: str) -> str:
-    """What a model said, with what would not be seen, or would turn the words around, made visible."""
-    return BIDI.sub("\ufffd", visible(words))
 
 
 def _has_figure(part: Part) -> bool:

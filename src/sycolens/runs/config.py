@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import tomlkit
 from pydantic import ValidationError, model_validator
 
 from sycolens.errors import StudyError
@@ -30,6 +31,7 @@ from sycolens.runs.sections import (
 from sycolens.runs.settings import AUTO, BehaviorSection, in_words, read_toml
 
 CONFIG = "study.toml"
+FROM_PYTHON: Final = "# Written from Python: a run that is given other settings there replaces this file.\n"
 
 
 class StudyConfig(Section):
@@ -95,3 +97,16 @@ class StudyConfig(Section):
             raise StudyError(f"{where}: {wrong}.") from error
         except RecursionError as error:
             raise StudyError(f"{where} is nested too deeply to be settings.") from error
+
+    def from_python(self, place: Path) -> str:
+        """These settings as they are written to a file, unless somebody else's are there.
+
+        Raises:
+            StudyError: the file is somebody's own, and says otherwise.
+        """
+        is_own = place.is_file() and not place.read_text(encoding="utf-8").startswith(FROM_PYTHON)
+        if is_own and StudyConfig.read(place) != self:
+            raise StudyError(
+                f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
+            )
+        return FROM_PYTHON + tomlkit.dumps(self.model_dump(exclude_defaults=True, exclude_none=True))

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import tomlkit
-
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import BehaviorError, StudyError
 from sycolens.prompts.behavior import Behavior
@@ -20,6 +18,7 @@ from sycolens.runs.plan import FIND, GROUPS, LOOK, SWEEP, TUNE, stages_of
 from sycolens.runs.provenance import FileHashes
 from sycolens.runs.settings import AUTO, parse_toml
 from sycolens.runs.stage import INPUTS, Ledger, Stage, State
+from sycolens.shown.words import shortened
 from sycolens.storage import write_text
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from sycolens.runs.results import StudyResults
     from sycolens.tasks import Task
 
-FROM_PYTHON: Final = "# Written from Python: a run that is given other settings there replaces this file.\n"
 REPORT: Final = "report"
 BEHAVIOR: Final = "behavior.toml"
 """The behavior that look proposed; whoever edits it changes what later stages go by."""
@@ -64,8 +62,7 @@ class Study:
         if text is not None:
             config = StudyConfig.of(parse_toml(text, where=str(place)), where=str(place))
         elif config is not None:
-            _require_own(config, place)
-            text = FROM_PYTHON + tomlkit.dumps(config.model_dump(exclude_defaults=True, exclude_none=True))
+            text = config.from_python(place)
         elif place.is_file():
             config = StudyConfig.read(place)
         else:
@@ -74,6 +71,15 @@ class Study:
         """The settings as they were given, with the behavior perhaps still "auto"."""
         self.hashes = FileHashes(self.directory / ".hashes.json")
         self._settle()
+
+    def __repr__(self) -> str:
+        place, model = shortened(str(self.directory), 40), shortened(self.config.model.name, 30)
+        return f"Study({place}: {len(self.stages)} stages, model {model})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.running import of_study
+
+        return of_study(self)
 
     def _settle(self) -> None:
         """Take the behavior that look proposed, where it is to, and plan the stages by it."""
@@ -288,13 +294,3 @@ class Study:
             from sycolens.runs.context import IN_PROGRESS
 
             shutil.rmtree(self.directory / IN_PROGRESS, ignore_errors=True)
-
-
-def _require_own(config: StudyConfig, place: Path) -> None:
-    """Refuse settings that are not those which somebody wrote into the directory."""
-    if not place.is_file() or place.read_text(encoding="utf-8").startswith(FROM_PYTHON):
-        return
-    if StudyConfig.read(place) != config:
-        raise StudyError(
-            f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
-        )
