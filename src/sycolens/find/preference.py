@@ -67,10 +67,7 @@ class Redraw:
     scores: Float[Tensor, "layer head"]
 
     def __repr__(self) -> str:
-        return (
-            f"Redraw({self.overlap} of the top {len(self.top)} again, rank correlation {self.correlation:+.2f}; "
-            f"{len(self.texts)} pairs)"
-        )
+        return f"Redraw({self.overlap} of the top {len(self.top)} again, rank correlation {self.correlation:+.2f})"
 
     def record(self) -> dict[str, Any]:
         """All but the scores, ready for JSON."""

@@ -74,7 +74,7 @@ class Study:
 
     def __repr__(self) -> str:
         place, model = shortened(str(self.directory), 40), shortened(self.config.model.name, 30)
-        return f"Study({place}: {len(self.stages)} stages, model {model})"
+        return f"Study({place}: {len(self.needed('study'))} stages, model {model})"
 
     def _repr_html_(self) -> str:
         from sycolens.shown.running import of_study

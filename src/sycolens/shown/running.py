@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import TYPE_CHECKING, Final
 
 from sycolens.shown.charts import Mark, marks, squares
@@ -63,8 +64,8 @@ def of_results(results: StudyResults) -> str:
 
 def of_comparison(comparison: Comparison) -> str:
     """What both studies found, the settings that differ, and the truthfulness of their methods."""
-    rows = [("heads in both tops", "other shapes" if comparison.shared_heads is None else str(comparison.shared_heads))]
-    rows.append(("of", " and ".join(map(str, comparison.top))))
+    shared = "other shapes" if comparison.shared_heads is None else str(comparison.shared_heads)
+    rows = [("heads in both tops", f"{shared} (of {' and '.join(map(str, comparison.top))})")]
     if comparison.correlation is not None:
         rows.append(("rank correlation", written(comparison.correlation, 2, plus=True)))
     differing = [f"{place}: {first!r} | {second!r}" for place, (first, second) in comparison.settings.items()]
@@ -77,6 +78,7 @@ def of_comparison(comparison: Comparison) -> str:
     for row in kept.to_dict("records"):
         for which, color in (("first", BLUE), ("second", ORANGE)):
             value, low, high = (float(row[f"{end}_{which}"]) for end in ("value", "low", "high"))
-            drawn.append(Mark(f"{row['method']}, {which}", value, low, high, color))
+            if not isnan(value):
+                drawn.append(Mark(f"{row['method']}, {which}", value, low, high, color))
     note = "In the figure: truthfulness, with the intervals of each study alone. More: .frame, .settings."
     return page(repr(comparison), figure=marks(drawn) if drawn else "", rows=rows, note=note if drawn else "")

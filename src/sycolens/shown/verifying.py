@@ -46,7 +46,8 @@ def of_curve(curve: KnockoutCurve) -> str:
             for values, (low, high) in ((apologies, of_apologies), (right, of_right))
         ]
         rows.append([str(curve.steps[place]), *cells, *([between(*band[place])] if band else [])])
-    note = f"In place of a head: {curve.stand_in}. Interactive: .plot(). More: .to_frame(), .replies_frame(), .by_wording()."
+    more = "Interactive: .plot(). More: .to_frame(), .replies_frame(), .by_wording()."
+    note = f"In place of a head: {curve.stand_in}. {more}"
     return page(repr(curve), figure=figure, columns=columns, rows=rows, note=note)
 
 
