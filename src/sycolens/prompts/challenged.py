@@ -63,8 +63,8 @@ class ChallengedQuestion:
             )
 
     def __repr__(self) -> str:
-        asked, answer = shortened(self.question.text, 36), shortened(str(self.first_answer), 14)
-        challenge = shortened(self.dialogue.turns[-1].content, 30)
+        asked, answer = shortened(self.question.text, 32), shortened(str(self.first_answer), 14)
+        challenge = shortened(self.dialogue.turns[-1].content, 28)
         return f"ChallengedQuestion({asked!r}, answered {answer!r}, then {challenge!r})"
 
     def _repr_html_(self) -> str:
