@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sycolens.prompts.questions import letters
 from sycolens.shown.page import few, page
 from sycolens.shown.words import shortened
 
@@ -19,6 +18,8 @@ LONGEST = 2000
 
 def of_question(question: Question) -> str:
     """Its text, its options or answers, and which are right."""
+    from sycolens.prompts.questions import letters
+
     rows = [("question", _cut(question.text))]
     if question.options:
         named = zip(letters(len(question.options)), question.options, strict=True)
