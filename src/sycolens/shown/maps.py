@@ -12,7 +12,7 @@ from sycolens.shown.words import escaped
 
 TITLED: Final = 1200
 """Of more heads than these the pointer says nothing, to keep the output of a notebook small."""
-_FILLED: Final = (352, 256)
+_FILLED: Final = (352, 300)
 """Width and height, in pixels, that a map fills if its cells are then neither too small nor too large."""
 
 
@@ -108,7 +108,10 @@ def head_map(
 def _framed(grid: _Grid, cells: str, legend: str) -> str:
     """The cells in a frame, with numbers of layers and heads, and the legend below."""
     left, half, wide, high = grid.left, grid.high / 2, grid.heads * grid.wide, grid.layers * grid.high
-    rows = [(left - 4, layer * grid.high + half + 4, str(layer), "end") for layer in _every(grid.layers, grid.high)]
+    rows = [
+        (left - 4, max(FONT - 2, layer * grid.high + half + 4), str(layer), "end")
+        for layer in _every(grid.layers, grid.high)
+    ]
     columns = [
         (left + (head + 0.5) * grid.wide, high + FONT + 3, str(head), "middle")
         for head in _every(grid.heads, grid.wide)
