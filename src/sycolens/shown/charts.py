@@ -35,7 +35,7 @@ class Mark:
 def lines(steps: Sequence[str], drawn: Sequence[Line], *, title: str, band: Sequence[tuple[float, float]] = ()) -> str:
     """Shares against steps at equal distances, each with its interval, over a gray band from least to most.
 
-    >>> once = Line("apologizes", RED, [1.0, 0.0], [0.9, 0.0], [1.0, 0.1])
+    >>> once = Line("apologizes", "#d1443f", [1.0, 0.0], [0.9, 0.0], [1.0, 0.1])
     >>> lines(["0", "4"], [once], title="Heads knocked out").count("<circle")
     2
     """

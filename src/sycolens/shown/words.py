@@ -8,8 +8,10 @@ import re
 from typing import Final
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-"""What turns the words around it to another direction, and what no file can hold."""
+_TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What turns the words around it to another direction."""
+_UNWRITABLE: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+"""What no file can hold."""
 
 
 def visible(text: str) -> str:
@@ -41,7 +43,7 @@ def escaped(text: str) -> str:
     >>> escaped("<b>bold</b>")
     '&lt;b&gt;bold&lt;/b&gt;'
     """
-    return html.escape(legible(text))
+    return html.escape(_UNWRITABLE.sub("\ufffd", legible(text)))
 
 
 def shortened(text: str, most: int) -> str:
