@@ -28,6 +28,7 @@ from sycolens.report.tables import table1
 from sycolens.runs import StudyResults
 from sycolens.verify import HeadAttention
 
+TURNED = "\u202eback to front\x1b[31m"
 EVIL = "<img src=x onerror='window.hacked = 1'></script><script>window.hacked = 1</script>"
 
 
@@ -120,6 +121,8 @@ def test_every_dialogue_is_there_with_what_every_model_said() -> None:
     assert methods == ["base", "SPT, 4 heads", "random, 4 heads", "SFT"]
     own = [each for each in items if each["set"] == "own first answers"]
     assert [each["reply"][1] for each in own] == list(found.measured[1].challenge.replies)
+    turned = dialogues_of(changed(0, challenge=two_rounds([Told("A", HOLDS, TURNED)], ("mmlu",))))
+    assert turned is None or turned.data["items"][0]["reply"][0] == "\ufffdback to front\u241b[31m"
     assert sum(each["outcome"][0] == "gave in" for each in own) == 180
     assert len(items) == 200 + 2 * 100
     assert dialogues_of(replace(found, measured=())) is None

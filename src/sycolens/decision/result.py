@@ -15,6 +15,7 @@ from sycolens.find.metrics import measure
 from sycolens.model.generation import Reply
 from sycolens.prompts import Behavior, Question
 from sycolens.prompts.thinking import BEGIN, TURN_OFF
+from sycolens.shown.words import shortened
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
 from sycolens.storage import SavedResult, in_tuples
@@ -74,8 +75,13 @@ class Look(SavedResult):
     model_name: str
 
     def __repr__(self) -> str:
-        shown = f"contrast {self.contrast}" if self.found else "no contrast"
-        return f"Look({shown}; {sum(self.known)} of {len(self.asked)} questions known, {self.model_name})"
+        shown, name = f"contrast {self.contrast}" if self.found else "no contrast", shortened(self.model_name, 24)
+        return f"Look({shown}; {sum(self.known)} of {len(self.asked)} questions known, {name})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.measuring import of_look
+
+        return of_look(self)
 
     @property
     def texts(self) -> tuple[tuple[str, str], ...]:

@@ -95,6 +95,11 @@ class EffectComparison:
             f"{len(self.shared)} of the top {self.k} shared, p = {self.p:.2g})"
         )
 
+    def _repr_html_(self) -> str:
+        from sycolens.shown.finding import of_comparison
+
+        return of_comparison(self)
+
     @property
     def k(self) -> int:
         """Size of the two tops."""

@@ -16,6 +16,7 @@ from sycolens.errors import HeadError, MetricError
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, change, require_metric
 from sycolens.heads import Head, HeadSet
+from sycolens.shown.words import counted, shortened
 from sycolens.storage import SavedResult
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ class HeadEffects(SavedResult):
     def __repr__(self) -> str:
         _, layers, heads, _ = self.logits.shape
         kind = f", {self._kind}" if self._kind else ""
-        return f"HeadEffects({len(self)} pairs, {len(self.heads)} of {layers} x {heads} heads{kind}, {self.model_name})"
+        measured = f"{counted(len(self), 'pair')}, {len(self.heads)} of {layers} x {heads} heads{kind}"
+        return f"HeadEffects({measured}, {shortened(self.model_name, 40)})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.finding import of_effects
+
+        return of_effects(self)
 
     def per_pair(self, metric: Metric = "logit_share") -> Float[Tensor, "pair layer head"]:
         """Change of the metric in each pair (Algorithm 1); negative means that the head carries sycophancy.

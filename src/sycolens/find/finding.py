@@ -21,6 +21,7 @@ from sycolens.find.preference import Preference, Redraw
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel
 from sycolens.prompts import ContrastPairs
+from sycolens.shown.words import shortened
 from sycolens.statistics import RankStability
 from sycolens.storage import load_result, save_result, saved_file, write_csv
 
@@ -35,7 +36,7 @@ LOW_PREFERENCE = 0.8
 """Below this share of pairs with the contrast there is a warning about the scores."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Finding:
     """The heads that carry a behavior, and how far the ranking can be trusted."""
 
@@ -53,6 +54,18 @@ class Finding:
     """Agreement between random halves of the pairs."""
     redraws: tuple[Redraw, ...]
     """The same on other pairs."""
+
+    def __repr__(self) -> str:
+        effects = self.effects
+        return (
+            f"Finding(top {len(self.top)} and {len(self.significant)} significant of {len(effects.heads)} heads by "
+            f"{self.metric}; {len(effects)} pairs, {shortened(effects.model_name, 24)})"
+        )
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.finding import of_finding
+
+        return of_finding(self)
 
     @property
     def spent(self) -> frozenset[str]:
@@ -77,7 +90,7 @@ class Finding:
 
     def heatmap(self, **options: Any) -> plotly.graph_objects.Figure:
         """Every head, the top outlined; their stability is in the footnote."""
-        return self.effects.plot(self.metric, marked=self.top, note=self._stability_note(), **options)
+        return self.effects.plot(self.metric, marked=self.top, note=self.stability_note, **options)
 
     def bars(self, **options: Any) -> plotly.graph_objects.Figure:
         """The top heads with their intervals; hollow where an effect is not told from none (q above ``fdr``)."""
@@ -171,7 +184,9 @@ class Finding:
                 redraws=tuple(map(Redraw.from_record, fields["redraws"], tensors["redraws"])),
             )
 
-    def _stability_note(self) -> str:
+    @property
+    def stability_note(self) -> str:
+        """A sentence on how many of the top differ from 0, and how far other pairs, or halves of these, give them."""
         sure = len({*self.top} & {*self.significant})
         return f"Of these {sure} differ from 0 (q up to {self.fdr:g}). {self._again()}"
 

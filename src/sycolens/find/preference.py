@@ -49,7 +49,7 @@ class Preference:
         return counts | {"share": self.share}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Redraw:
     """The same measurement on other pairs."""
 
@@ -65,6 +65,9 @@ class Redraw:
     correlation: float
     """Spearman correlation of the two score maps, in [-1, 1]."""
     scores: Float[Tensor, "layer head"]
+
+    def __repr__(self) -> str:
+        return f"Redraw({self.overlap} of the top {len(self.top)} again, rank correlation {self.correlation:+.2f})"
 
     def record(self) -> dict[str, Any]:
         """All but the scores, ready for JSON."""

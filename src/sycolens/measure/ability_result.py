@@ -30,7 +30,7 @@ class AbilityRow:
     """The task's own version: values compare only where it is the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AbilityResult:
     """All scores of a model, task by task.
 
@@ -42,6 +42,10 @@ class AbilityResult:
     rows: tuple[AbilityRow, ...]
     lm_eval: str
     """Version of lm-evaluation-harness that scored."""
+
+    def __repr__(self) -> str:
+        tasks = {row.task for row in self.rows}
+        return f"AbilityResult({len(self.rows)} scores of {len(tasks)} tasks, lm-eval {self.lm_eval})"
 
     def value(self, task: str, metric: str | None = None, filter: str | None = None) -> float:
         """The first score of a task, or the one of a metric and filter.

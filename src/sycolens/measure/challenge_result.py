@@ -29,6 +29,9 @@ COUNTED: Final = {
 }
 """What every rate of a summary counts, by name; truthfulness among the right first answers alone."""
 
+TOLD: Final = ("accuracy_before", "confidence", "apology_rate", "truthfulness")
+"""Rates that fit on a line."""
+
 
 @dataclass(frozen=True, repr=False)
 class ChallengeResult(GradedReplies):
@@ -46,8 +49,13 @@ class ChallengeResult(GradedReplies):
 
     def __repr__(self) -> str:
         shares = {name: f"{rate.share:.0%}" if rate.n else str(rate) for name, rate in self.summary().items()}
-        rates = ", ".join(f"{name.replace('_', ' ')} {share}" for name, share in shares.items())
+        rates = ", ".join(f"{name.replace('_', ' ')} {shares[name]}" for name in TOLD)
         return f"ChallengeResult({rates}; {len(self)} questions)"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.measuring import of_challenge
+
+        return of_challenge(self)
 
     @property
     def right_before(self) -> tuple[bool, ...]:

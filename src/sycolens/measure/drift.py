@@ -40,7 +40,7 @@ class Overlay(Protocol):
     def off(self) -> AbstractContextManager[Any]: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Drift:
     """How far a model's next-token distributions are from its base's, text by text."""
 
@@ -48,6 +48,9 @@ class Drift:
     """KL(model || base) in nats, summed over the text's positions."""
     tokens: Int[Tensor, " text"]
     """How many positions the sums run over."""
+
+    def __repr__(self) -> str:
+        return f"Drift({self.mean:.4f} nats a token; {len(self)} texts, {int(self.tokens.sum()):,} tokens)"
 
     @property
     def mean(self) -> float:

@@ -30,7 +30,7 @@ GROUPS: Final[dict[str, FirstAnswer]] = {"right": "correct", "wrong": "wrong"}
 """Groups of challenged answers by name, and the first answer in them."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EvalSet:
     """Challenged answers in groups, exercises of other skills, and texts in which to look for drift.
 
@@ -57,6 +57,12 @@ class EvalSet:
                 if empty
                 else "An eval set needs at least one group of challenged questions."
             )
+
+    def __repr__(self) -> str:
+        return (
+            f"EvalSet({len(self.questions)} challenged answers in {len(self.challenged)} groups, "
+            f"{len(self.exercises)} exercises, {len(self.texts)} texts)"
+        )
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -55,6 +55,11 @@ class GradedReplies(SavedResult):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({sum(self.admits)} of {len(self)} replies admit, {sum(self.right)} are right)"
 
+    def _repr_html_(self) -> str:
+        from sycolens.shown.measuring import of_graded
+
+        return of_graded(self)
+
     @property
     def admits(self) -> tuple[bool, ...]:
         """Whether the reply takes the first answer back in words."""

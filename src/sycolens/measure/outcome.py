@@ -32,7 +32,7 @@ def right_after(group: str) -> str:
     return f"right after: {group}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
     """How a model did in a :class:`EvalSet`."""
 
@@ -42,6 +42,11 @@ class Outcome:
     """Of the exercises of each skill, whether the reply was the right one to the letter."""
     drift: Drift | None = None
     """From the base, where one was given."""
+
+    def __repr__(self) -> str:
+        taken = [f"{group} {sum(each.admits)} of {len(each)}" for group, each in self.replies.items()]
+        more = f" and {len(taken) - 3} more groups" if len(taken) > 3 else ""
+        return f"Outcome(takes back: {', '.join(taken[:3])}{more}; {self.drift or 'no drift measured'})"
 
     @property
     def outcomes(self) -> dict[str, tuple[bool, ...]]:

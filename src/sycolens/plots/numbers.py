@@ -9,6 +9,8 @@ from typing import Literal
 from torch import Tensor
 
 from sycolens.errors import FigureError
+from sycolens.shown import words
+from sycolens.shown.words import digits_of, written
 
 Ends = tuple[Tensor, Tensor]
 """Lower and upper ends of intervals."""
@@ -72,18 +74,11 @@ class Numbers:
         step = next(step for step in (power, 2 * power, 5 * power, 10 * power) if (high - low) / step <= most)
         counts = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
         decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        texts = [self._digits(count * step, decimals, self.sign) if count else "0" for count in counts]
+        texts = [written(count * step, decimals, plus=self.sign == "always") if count else "0" for count in counts]
         return [count * step for count in counts], texts
 
     def _plain(self, value: float, sign: Sign) -> str:
-        return self._digits(value, max(0, 2 - math.floor(math.log10(self.top))), sign)
-
-    @staticmethod
-    def _digits(value: float, decimals: int, sign: Sign) -> str:
-        written = f"{abs(value):,.{decimals}f}"
-        if not any(digit in "123456789" for digit in written):
-            return written
-        return ("−" if value < 0 else "+" if sign == "always" else "") + written
+        return written(value, digits_of(self.top), plus=sign == "always")
 
 
 def scaled(
@@ -125,7 +120,7 @@ def interval_at(ends: Ends | None, *cell: int) -> tuple[float, float] | None:
 
 def counted(n: int | None, noun: str) -> str | None:
     """A number of pairs, dialogues or heads with its noun."""
-    return None if n is None else f"1 {noun}" if n == 1 else f"{n:,} {noun}s"
+    return None if n is None else words.counted(n, noun)
 
 
 def count_sentence(n: int | None, noun: str) -> str | None:

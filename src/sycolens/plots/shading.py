@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sycolens.errors import FigureError
+from sycolens.shown.words import visible
 from sycolens.storage import write_text
 
 COLOR = (190, 85, 0)
 """Of middling lightness: laid over a page it darkens a light one, lightens a dark one, and leaves both legible."""
 STRONGEST = 0.7
 """Opacity of the color at the largest weight."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,17 +120,3 @@ def _visible(piece: str) -> str:
     # A line break or a token without text would leave nothing to shade.
     shown = visible(piece).replace("\n", "↵\n") or "·"
     return html.escape(shown)
-
-
-def visible(text: str) -> str:
-    """The text with a picture in place of every control character but tabs and line breaks.
-
-    >>> visible("a\\x1b[31m")
-    'a␛[31m'
-    """
-    return _CONTROL.sub(_picture, text)
-
-
-def _picture(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return chr(0x2400 + code) if code < 0x20 else "\ufffd"

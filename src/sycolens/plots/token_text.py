@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sycolens.plots.layout import text_width
-from sycolens.plots.shading import visible
+from sycolens.shown.words import visible
 
 LABEL = 84.0
 """A longer label is cut."""

@@ -13,6 +13,7 @@ from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.dialogue import Dialogue, RenderedDialogue
 from sycolens.prompts.labels import PAPER_LABELS, LabelPair
 from sycolens.prompts.questions import Question
+from sycolens.shown.words import shortened
 from sycolens.statistics import Clusters
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ SILENCE: Final = "..."
 """Stands for an empty reply in a dialogue, since no turn may be empty."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChallengedQuestion:
     """A question, the assistant's first answer, and the user's challenge, after which the reply is graded.
 
@@ -60,6 +61,16 @@ class ChallengedQuestion:
                 f"A challenged question's dialogue ends with a turn of the {last.role} called {last.part!r}; end it "
                 'with the user\'s challenge: dialogue.then("user", ..., "challenge").'
             )
+
+    def __repr__(self) -> str:
+        asked, answer = shortened(self.question.text, 32), shortened(str(self.first_answer), 14)
+        challenge = shortened(self.dialogue.turns[-1].content, 28)
+        return f"ChallengedQuestion({asked!r}, answered {answer!r}, then {challenge!r})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.prompting import of_challenged
+
+        return of_challenged(self)
 
     def render(self, tokenizer: PreTrainedTokenizerBase, *, chat_format: ChatFormat = CHAT) -> RenderedDialogue:
         """The prompt up to the decision point; the :attr:`opening` is a part of it.

@@ -10,6 +10,7 @@ from sycolens.counts import check_choice
 from sycolens.errors import DialogueError
 from sycolens.prompts.chat_format import CHAT, ChatFormat, Ending, Messages
 from sycolens.prompts.tokens import Span, continuation, encode, spans_of, start_tokens
+from sycolens.shown.words import counted, shortened
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,7 +42,7 @@ class Turn:
             raise DialogueError(f"A turn of the {self.role} holds half a surrogate pair, which no tokenizer can read.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RenderedDialogue:
     """A dialogue as token ids, with the span of every named part."""
 
@@ -52,8 +53,16 @@ class RenderedDialogue:
     spans: Mapping[str, Span] = field(default_factory=dict)
     """Part -> half-open token span: every token that holds any character of the part."""
 
+    def __repr__(self) -> str:
+        return f"RenderedDialogue({len(self.token_ids)} tokens, ends in {self.text[-30:]!r})"
 
-@dataclass(frozen=True)
+    def _repr_html_(self) -> str:
+        from sycolens.shown.prompting import of_rendered
+
+        return of_rendered(self)
+
+
+@dataclass(frozen=True, repr=False)
 class Dialogue:
     """Turns in order.
 
@@ -76,6 +85,16 @@ class Dialogue:
         twice = sorted({part for part in parts if parts.count(part) > 1})
         if twice:
             raise DialogueError(f"Two turns of a dialogue are both called {twice[0]!r}; give every part its own name.")
+
+    def __repr__(self) -> str:
+        last = self.turns[-1]
+        words = shortened(last.content, 50)
+        return f"Dialogue({counted(len(self.turns), 'turn')}, the last by the {last.role}: {words!r})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.prompting import of_dialogue
+
+        return of_dialogue(self)
 
     @classmethod
     def from_messages(cls, messages: Messages) -> Dialogue:

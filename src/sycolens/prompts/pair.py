@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,10 @@ from itertools import zip_longest
 
 from sycolens.prompts.labels import TokenGroups, WordGroups
 from sycolens.prompts.tokens import Span
+from sycolens.shown.words import escaped, shortened
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ContrastPair:
     """One reference prompt X_r and its counterfactual X_c."""
 
@@ -70,8 +70,13 @@ class ContrastPair:
         """
         return self._caption + "\n" + side_by_side(*self._sides, titles=self._titles, width=width)
 
+    def __repr__(self) -> str:
+        lengths = f"{len(self.reference)} and {len(self.counterfactual)} tokens, {self.shared_prefix} shared"
+        labels = shortened(" | ".join(self.label_names), 40)
+        return f"ContrastPair({shortened(self.id, 24)!r}, {lengths}, labels {labels})"
+
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._caption)}</p>{as_html(*self._sides, titles=self._titles)}"
+        return f"<p>{escaped(self._caption)}</p>{as_html(*self._sides, titles=self._titles)}"
 
     @property
     def _caption(self) -> str:
@@ -161,9 +166,9 @@ def side_by_side(left: str, right: str, *, titles: tuple[str, str], width: int =
 def as_html(left: str, right: str, *, titles: tuple[str, str]) -> str:
     """The same as one row of an HTML table, what differs in ``<mark>``."""
     cells = [
-        "".join(f"<mark>{html.escape(w)}</mark>" if marked and w.strip() else html.escape(w) for w, marked in words)
+        "".join(f"<mark>{escaped(w)}</mark>" if marked and w.strip() else escaped(w) for w, marked in words)
         for words in differing(left, right)
     ]
-    head = "".join(f"<th style='text-align:left'>{html.escape(title)}</th>" for title in titles)
+    head = "".join(f"<th style='text-align:left'>{escaped(title)}</th>" for title in titles)
     body = "".join(f"<td style='white-space:pre-wrap;text-align:left;vertical-align:top'>{cell}</td>" for cell in cells)
     return f"<table><tr>{head}</tr><tr>{body}</tr></table>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from sycolens.prompts.pair import ContrastPair
 from sycolens.prompts.questions import Question
 from sycolens.prompts.records import pairs_from_jsonl
 from sycolens.prompts.tokens import Span
+from sycolens.shown.words import counted, escaped, shortened
 from sycolens.storage import load_result, save_result, saved_file
 
 if TYPE_CHECKING:
@@ -286,13 +286,13 @@ class ContrastPairs:
     def __repr__(self) -> str:
         lengths = [len(ids) for ids in (*self.reference, *self.counterfactual)]
         kinds = dict.fromkeys(pair.label_names for pair in self)
-        labels = " | ".join(next(iter(kinds))) + (f" and {len(kinds) - 1} more" if len(kinds) > 1 else "")
-        count = f"{len(self)} pair{'s' if len(self) > 1 else ''}"
-        return f"ContrastPairs({count}, {min(lengths)} to {max(lengths)} tokens, labels {labels})"
+        more = f" and {len(kinds) - 1} more" if len(kinds) > 1 else ""
+        labels = shortened(" | ".join(next(iter(kinds))), 50) + more
+        return f"ContrastPairs({counted(len(self), 'pair')}, {min(lengths)} to {max(lengths)} tokens, labels {labels})"
 
     def show(self, i: int, *, width: int = 100) -> str:
         """The two prompts of pair i side by side as text, carets under the words (or token ids) that differ."""
         return self[i].show(width=width)
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(repr(self))}, the first of them:</p>{self[0]._repr_html_()}"
+        return f"<p>{escaped(repr(self))}, the first of them:</p>{self[0]._repr_html_()}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sycolens.errors import AmbiguousQuestionError, QuestionError
+from sycolens.shown.words import shortened
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Question:
     """A question, what counts as right, and where it comes from.
 
@@ -57,6 +58,16 @@ class Question:
             raise AmbiguousQuestionError(
                 f"Question {self.text[:60]!r} has {both[0]!r} among its right and its wrong answers; keep one."
             )
+
+    def __repr__(self) -> str:
+        options = f", {len(self.options)} options" if self.options else ""
+        source = f", {shortened(self.source, 16)}" if self.source else ""
+        return f"Question({shortened(self.text, 50)!r}, {shortened(self.answers[0], 20)!r} is right{options}{source})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.prompting import of_question
+
+        return of_question(self)
 
     @property
     def unit(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KEY: Final = ["method", "source", "measure"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
     """What two finished studies have in common, and what not."""
 
@@ -30,6 +30,15 @@ class Comparison:
     """Rank correlation of all heads' effects; None for models of other shapes."""
     frame: pandas.DataFrame
     """One row a method, source and measure: value and interval in either; NaN where one has none."""
+
+    def __repr__(self) -> str:
+        heads = "no heads in common" if self.shared_heads is None else f"{self.shared_heads} heads in both tops"
+        return f"Comparison({len(self.settings)} settings differ, {heads}, {len(self.frame)} rates)"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.running import of_comparison
+
+        return of_comparison(self)
 
 
 def compare_studies(first: StudyResults, second: StudyResults) -> Comparison:

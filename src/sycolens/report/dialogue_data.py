@@ -10,6 +10,7 @@ from sycolens.measure.grading import Grade, first_is_right
 from sycolens.prompts import ChallengedQuestion
 from sycolens.report.parts import Dialogues
 from sycolens.runs.results import Measured, StudyResults
+from sycolens.shown.words import legible
 
 OWN: Final = "own first answers"
 OUTCOMES: Final = {
@@ -52,7 +53,7 @@ def _own(shown: Sequence[Measured]) -> Iterator[dict[str, Any]]:
     for number in range(len(results[0])):
         yield {
             **_question(results[0].asked[number], OWN),
-            "first": [each.first_replies[number] for each in results],
+            "first": [legible(each.first_replies[number]) for each in results],
             **_replies(results, number),
         }
 
@@ -63,7 +64,7 @@ def _given(shown: Sequence[Measured], group: str) -> Iterator[dict[str, Any]]:
         turns = {turn.part: turn.content for turn in asked.dialogue.turns if turn.part}
         yield {
             **_question(asked, f"given answers: {group}"),
-            "first": [turns.get("first_answer", "")],
+            "first": [legible(turns.get("first_answer", ""))],
             **_replies(results, number),
         }
 
@@ -72,16 +73,16 @@ def _question(asked: ChallengedQuestion, kind: str) -> dict[str, Any]:
     turns = {turn.part: turn.content for turn in asked.dialogue.turns if turn.part}
     return {
         "set": kind,
-        "source": asked.question.source,
-        "wording": asked.wording or turns.get("challenge", ""),
-        "question": turns.get("question", asked.question.text),
-        "challenge": turns.get("challenge", ""),
-        "right": asked.question.answers[0],
+        "source": legible(asked.question.source),
+        "wording": legible(asked.wording or turns.get("challenge", "")),
+        "question": legible(turns.get("question", asked.question.text)),
+        "challenge": legible(turns.get("challenge", "")),
+        "right": legible(asked.question.answers[0]),
     }
 
 
 def _replies(results: Sequence[GradedReplies], number: int) -> dict[str, Any]:
     return {
-        "reply": [each.replies[number] for each in results],
+        "reply": [legible(each.replies[number]) for each in results],
         "outcome": [outcome_of(each.asked[number], each.grades[number]) for each in results],
     }

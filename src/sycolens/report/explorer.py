@@ -9,6 +9,7 @@ from sycolens.choices import Metric
 from sycolens.errors import FigureError, PairError
 from sycolens.report.head_data import MOST_SHADED, head_numbers, shaded_attention, short
 from sycolens.report.html import asset
+from sycolens.shown.words import legible
 
 if TYPE_CHECKING:
     from sycolens.find import HeadEffects
@@ -36,7 +37,7 @@ def explorer_data(
     ranking = effects.ranking(metric)
     factor = 100.0 if data["unit"] == "%" else 1.0
     each = effects.per_pair(metric)[:MOST_PAIRS]
-    data["texts"] = [text for text, _ in pairs.texts[:MOST_PAIRS]]
+    data["texts"] = [legible(text) for text, _ in pairs.texts[:MOST_PAIRS]]
     data["by_pair"] = {
         str(head): [short(factor * value) for value in each[:, head.layer, head.index].tolist()]
         for head in ranking[:MOST_SHADED]

@@ -16,6 +16,7 @@ from sycolens.heads import HeadSet
 from sycolens.report.parts import HeadPanel
 from sycolens.report.pictures import tuned_heads
 from sycolens.runs.results import StudyResults
+from sycolens.shown.words import legible
 from sycolens.verify import HeadAttention, Verification
 from sycolens.verify.curve import CONTROL_NAMES
 
@@ -120,7 +121,7 @@ def shaded_attention(attention: HeadAttention, ranking: HeadSet) -> dict[str, An
             weights[head].append(_bytes(row / most if most else row))
             largest[head].append(short(most))
     return {
-        "tokens": [list(each) for each in attention.tokens[:kept]],
+        "tokens": [list(map(legible, each)) for each in attention.tokens[:kept]],
         "spans": [list(each) for each in attention.spans[:kept]],
         "span": attention.span,
         "dialogues": len(attention),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -19,9 +18,9 @@ from plotly.offline import get_plotlyjs
 
 from sycolens.errors import FigureError
 from sycolens.plots.layout import page_width
-from sycolens.plots.shading import visible
 from sycolens.report.latex import latex_table
 from sycolens.report.parts import HeadPanel, Part, Section, as_cell
+from sycolens.shown.words import legible
 
 CLEAR = "rgba(0,0,0,0)"
 AROUND_ZERO: Final = (
@@ -39,7 +38,6 @@ AROUND_ZERO: Final = (
 )
 """Red to blue as on every map of effects, in reds that stay red on a dark page, where light and dark change places;
 plotly's own would turn brown and pink there."""
-BIDI: Final = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
@@ -71,7 +69,7 @@ def report_page(title: str, sections: Sequence[Section], *, subtitle: str = "") 
             numbered=numbered,
             kind=_kind,
             as_cell=as_cell,
-            legible=_legible,
+            legible=legible,
             css=asset("report.css"),
             in_json=_in_json,
             base64=lambda content: base64.b64encode(content).decode(),
@@ -128,11 +126,6 @@ def _turnable(trace: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _kind(part: Part) -> str:
     return "Text" if isinstance(part, str) else type(part).__name__
-
-
-def _legible(words: str) -> str:
-    """What a model said, with what would not be seen, or would turn the words around, made visible."""
-    return BIDI.sub("\ufffd", visible(words))
 
 
 def _in_json(data: Any) -> Markup:

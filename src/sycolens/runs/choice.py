@@ -10,9 +10,10 @@ from pathlib import Path
 from sycolens.measure.outcome import Outcome, takes_back
 from sycolens.runs.plan import Training
 from sycolens.runs.thresholds import FLOOR, GOAL
+from sycolens.shown.words import shortened
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tried:
     """What a training came to: how the model did after some numbers of steps, on validation dialogues."""
 
@@ -26,8 +27,12 @@ class Tried:
     outcomes: Mapping[int, Outcome]
     """By step."""
 
+    def __repr__(self) -> str:
+        steps = shortened(", ".join(map(str, self.outcomes)), 24)
+        return f"Tried({self.training.stage}, {self.parameters:,} trained numbers, examined after {steps} steps)"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Choice:
     """The runs of a method at one learning rate, each with the step at which it is taken; None if it never gets there.
 
@@ -36,6 +41,9 @@ class Choice:
 
     learning_rate: float
     runs: tuple[tuple[Tried, int | None], ...]
+
+    def __repr__(self) -> str:
+        return f"Choice(learning rate {self.learning_rate:g}, {len(self.reached)} of {len(self.runs)} runs get there)"
 
     @property
     def reached(self) -> tuple[tuple[Tried, int], ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import tomlkit
 from pydantic import ValidationError, model_validator
 
 from sycolens.errors import StudyError
@@ -98,16 +99,15 @@ class StudyConfig(Section):
         except RecursionError as error:
             raise StudyError(f"{where} is nested too deeply to be settings.") from error
 
+    def from_python(self, place: Path) -> str:
+        """These settings as they are written to a file, unless somebody else's are there.
 
-def require_own(config: StudyConfig, place: Path) -> None:
-    """Refuse settings that are not those which somebody wrote into the file ``place``.
-
-    Raises:
-        StudyError: they differ.
-    """
-    if not place.is_file() or place.read_text(encoding="utf-8").startswith(FROM_PYTHON):
-        return
-    if StudyConfig.read(place) != config:
-        raise StudyError(
-            f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
-        )
+        Raises:
+            StudyError: the file is somebody's own, and says otherwise.
+        """
+        is_own = place.is_file() and not place.read_text(encoding="utf-8").startswith(FROM_PYTHON)
+        if is_own and StudyConfig.read(place) != self:
+            raise StudyError(
+                f"{place} says otherwise than the settings given; edit it and give none, or choose another directory."
+            )
+        return FROM_PYTHON + tomlkit.dumps(self.model_dump(exclude_defaults=True, exclude_none=True))

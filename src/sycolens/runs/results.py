@@ -26,11 +26,12 @@ from sycolens.runs.plan import (
 )
 from sycolens.runs.stage import Ledger
 from sycolens.runs.sweep import Sweep
+from sycolens.shown.words import shortened
 from sycolens.storage import read_json, saved_file
 from sycolens.verify import Verification
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measured:
     """One model, as it was found or as a training left it, and how it did."""
 
@@ -48,14 +49,20 @@ class Measured:
     judged: Judged | None = None
     """The same replies with the grades of a judge, where one was asked."""
 
+    def __repr__(self) -> str:
+        return f"Measured({self.method}, {self.parameters:,} trained numbers, {len(self.challenge)} questions)"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Judged:
     """The replies of a measured model with the grades of a judge."""
 
     challenge: ChallengeResult
     outcome: Outcome
     """The replies alone, without skills and drift, which no judge sees."""
+
+    def __repr__(self) -> str:
+        return f"Judged({len(self.replies)} replies, {sum(self.replies.admits)} admit)"
 
     @property
     def replies(self) -> GradedReplies:
@@ -69,7 +76,7 @@ class Judged:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyResults:
     """All that a run found, verified, trained and measured so far."""
 
@@ -85,6 +92,15 @@ class StudyResults:
     sweep: Sweep | None = None
     look: Look | None = None
     """What was seen before anything was patched."""
+
+    def __repr__(self) -> str:
+        name = self.finding.effects.model_name
+        return f"StudyResults({len(self.records)} stages, {len(self.measured)} measured models, {shortened(name, 40)})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.running import of_results
+
+        return of_results(self)
 
     @property
     def model(self) -> Mapping[str, Any]:

@@ -10,17 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import tomlkit
-
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import BehaviorError, StudyError
 from sycolens.prompts.behavior import Behavior
-from sycolens.runs.config import CONFIG, FROM_PYTHON, StudyConfig, require_own
+from sycolens.runs.config import CONFIG, StudyConfig
 from sycolens.runs.directory import alone_in, is_ours, move_aside, recover, require_free, whole_directory
 from sycolens.runs.plan import FIND, GROUPS, LOOK, SWEEP, TUNE, stages_of
 from sycolens.runs.provenance import FileHashes
 from sycolens.runs.settings import AUTO, parse_toml
 from sycolens.runs.stage import INPUTS, Ledger, Stage, State
+from sycolens.shown.words import shortened
 from sycolens.storage import write_text
 
 if TYPE_CHECKING:
@@ -66,8 +65,7 @@ class Study:
         if text is not None:
             config = StudyConfig.of(parse_toml(text, where=str(place)), where=str(place))
         elif config is not None:
-            require_own(config, place)
-            text = FROM_PYTHON + tomlkit.dumps(config.model_dump(exclude_defaults=True, exclude_none=True))
+            text = config.from_python(place)
         elif place.is_file():
             config = StudyConfig.read(place)
         else:
@@ -76,6 +74,15 @@ class Study:
         """The settings as they were given, with the behavior perhaps still "auto"."""
         self.hashes = FileHashes(self.directory / ".hashes.json")
         self._settle()
+
+    def __repr__(self) -> str:
+        place, model = shortened(str(self.directory), 40), shortened(self.config.model.name, 30)
+        return f"Study({place}: {len(self.needed('study'))} stages, model {model})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.running import of_study
+
+        return of_study(self)
 
     def _settle(self) -> None:
         """Take the behavior that look proposed, where it is to, and plan the stages by it."""

@@ -26,7 +26,7 @@ OUTCOMES, HELD_OUT = "outcomes.json", "held_out.json"
 """How a training did on validation dialogues, by step; how the chosen ones did on held-out ones."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Compared:
     """A method at the setting that validation chose, on held-out dialogues."""
 
@@ -39,13 +39,16 @@ class Compared:
     outcomes: tuple[Outcome, ...]
     """Of the runs that reached it."""
 
+    def __repr__(self) -> str:
+        return f"Compared({self.method}, {self.parameters:,} trained numbers, {len(self.outcomes)} runs)"
+
     @property
     def measures(self) -> dict[str, Pooled]:
         """Every rate and the drift, over the runs."""
         return pooled(self.outcomes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
     """Methods to repair a model, compared twice: each at its best, and each where it first repairs the behavior."""
 
@@ -54,6 +57,9 @@ class Sweep:
     best: tuple[Compared, ...]
     matched: tuple[Compared, ...]
     tried: tuple[Tried, ...]
+
+    def __repr__(self) -> str:
+        return f"Sweep({len(self.best)} methods, {len(self.tried)} trainings, examined after {len(self.steps)} steps)"
 
     @property
     def steps(self) -> tuple[int, ...]:

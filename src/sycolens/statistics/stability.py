@@ -14,7 +14,7 @@ from sycolens.errors import SampleError
 from sycolens.statistics.samples import blocks, bootstrap_means, flatten
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankStability:
     """How far the ranking of the cells would survive other samples of the same kind."""
 
@@ -30,6 +30,12 @@ class RankStability:
     """Number of samples; each half holds ``samples // 2`` of them."""
     splits: int
     """Number of random halvings, and of bootstrap resamples."""
+
+    def __repr__(self) -> str:
+        return (
+            f"RankStability(halves of {self.samples} samples: rank correlation {self.correlation:+.2f}, "
+            f"{self.overlap:.0%} of the top {self.k} shared)"
+        )
 
     @property
     def chance_overlap(self) -> float:

@@ -19,6 +19,7 @@ from sycolens.prompts.behavior import PAPER, Behavior
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.content import KnownQuestions, content_of
 from sycolens.prompts.training_example import TrainingExample
+from sycolens.shown.words import shortened
 from sycolens.tasks.task import EXAMPLES, PAIRS, QUESTIONS, Cost, HeldOut, Thing, deal, shuffled
 from sycolens.tasks.world import halved
 from sycolens.tune import examples_from_questions, find_leaks
@@ -36,7 +37,7 @@ LONGEST = 768
 COST: Final = Cost()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class QuestionSet:
     """A set of questions; one that stands there several times, in the same words, counts once.
 
@@ -62,6 +63,15 @@ class QuestionSet:
         for question in self.all_questions:
             distinct.setdefault(content_of(question), question)
         object.__setattr__(self, "all_questions", tuple(distinct.values()))
+
+    def __repr__(self) -> str:
+        asked = f"{len(self.all_questions)} questions, behavior {shortened(self.behavior.name, 24)}"
+        return f"QuestionSet({shortened(self.name, 40)}: {asked})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.prompting import of_question_set
+
+        return of_question_set(self)
 
     def pairs(
         self, tokenizer: PreTrainedTokenizerBase, *, n: int | None, seed: int, draws: int = 1

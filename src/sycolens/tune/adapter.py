@@ -18,6 +18,7 @@ from sycolens.errors import NotFiniteError, SavedFileError, TuningError
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
 from sycolens.model.weights import shape_of
+from sycolens.shown.words import counted, shortened
 from sycolens.storage import load_result, save_result
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.exporting import export_merged
@@ -31,7 +32,7 @@ class OtherBaseWarning(UserWarning):
     """An adapter is applied to weights other than those it was trained over."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class HeadAdapter:
     """Trained heads without their model.
 
@@ -56,6 +57,17 @@ class HeadAdapter:
     """SHA-256 of the base's weights that the trained ones replace or update, as float32."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """How it was trained, for the record: anything that JSON can hold."""
+
+    def __repr__(self) -> str:
+        count = sum(each.numel() for each in self.parameters.values())
+        rank = "" if self.config.rank is None else f" at rank {self.config.rank}"
+        heads = f"{counted(len(self.config.heads), 'head')}, {self.config.matrices}{rank}"
+        return f"HeadAdapter({heads}, {count:,} numbers; {shortened(self.base, 40)})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.tuning import of_adapter
+
+        return of_adapter(self)
 
     @classmethod
     def of(cls, tuned: Pinpoint, *, base: str | None = None, training: Mapping[str, Any] | None = None) -> HeadAdapter:

@@ -16,6 +16,7 @@ from sycolens import statistics
 from sycolens.counts import check_counts
 from sycolens.errors import HeadError, SampleError
 from sycolens.heads import HeadSet
+from sycolens.shown.words import counted
 from sycolens.verify.spans import span_name
 
 if TYPE_CHECKING:
@@ -80,13 +81,16 @@ class AttentionComparison:
         return self.group_mean - self.others_mean
 
     def __repr__(self) -> str:
-        low, high = self.interval
         return (
             f"AttentionComparison({len(self.heads)} of {self.n_heads} heads to {span_name(self.span)}: "
-            f"{self.group_mean:.3f} against {self.others_mean:.3f}, difference {self.difference:+.3f} "
-            f"[{low:+.3f}, {high:+.3f}], p {self.p:.2g} over heads, {self.p_dialogues:.2g} over "
-            f"{len(self.group)} dialogues)"
+            f"{self.group_mean:.3f} against {self.others_mean:.3f}, p {self.p:.2g} over heads; "
+            f"{counted(len(self.group), 'dialogue')})"
         )
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.verifying import of_comparison
+
+        return of_comparison(self)
 
     def plot(self, **options: Any) -> plotly.graph_objects.Figure:
         """The paper's Figure 2(c): mean mass of the group and of the others, with their intervals.

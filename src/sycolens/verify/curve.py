@@ -16,6 +16,7 @@ from sycolens.find.metrics import measure
 from sycolens.heads import HeadSet
 from sycolens.measure.graded import GradedReplies, replies_from_record, replies_record
 from sycolens.prompts import ChallengedQuestion
+from sycolens.shown.words import counted, shortened
 from sycolens.statistics import Clusters, share_interval
 from sycolens.statistics.rates import in_clusters
 from sycolens.storage import SavedResult
@@ -80,12 +81,16 @@ class KnockoutCurve(SavedResult):
         return len(self.asked)
 
     def __repr__(self) -> str:
-        rates = ", ".join(f"{k}: {rate:.0%}" for k, rate in zip(self.steps, self.apology_rate.tolist(), strict=True))
+        each = [f"{k}: {rate:.0%}" for k, rate in zip(self.steps, self.apology_rate.tolist(), strict=True)]
+        rates = ", ".join(each if len(each) <= 5 else [*each[:3], "…", each[-1]])
         kept = "removed" if self.mode == "remove" else "kept"
-        return (
-            f"KnockoutCurve(apologies by heads {kept} {rates}; {len(self)} dialogues, {len(self.controls)} controls, "
-            f"{self.model_name})"
-        )
+        name = shortened(self.model_name, 24)
+        return f"KnockoutCurve(apologies by heads {kept} {rates}; {counted(len(self), 'dialogue')}, {name})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.verifying import of_curve
+
+        return of_curve(self)
 
     @property
     def stand_in(self) -> str:

@@ -14,6 +14,7 @@ from sycolens import statistics
 from sycolens.errors import DialogueError
 from sycolens.heads import Head, HeadSet
 from sycolens.prompts.tokens import Span
+from sycolens.shown.words import counted, shortened
 from sycolens.storage import SavedResult
 from sycolens.verify.comparison import AttentionComparison, compare_groups
 from sycolens.verify.spans import CUSTOM, choose_spans, span_name
@@ -60,8 +61,13 @@ class HeadAttention(SavedResult):
 
     def __repr__(self) -> str:
         _, layers, heads, _ = self.rows.shape
-        count = f"{len(self)} dialogue{'s' if len(self) > 1 else ''}"
-        return f"HeadAttention({count}, {layers} x {heads} heads to {span_name(self.span)}, {self.model_name})"
+        where = f"{layers} x {heads} heads to {span_name(self.span)}, {shortened(self.model_name, 40)}"
+        return f"HeadAttention({counted(len(self), 'dialogue')}, {where})"
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.verifying import of_attention
+
+        return of_attention(self)
 
     @property
     def mass(self) -> Float[Tensor, "dialogue layer head"]:

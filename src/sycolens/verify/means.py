@@ -18,6 +18,7 @@ from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
 from sycolens.model.threads import enough_threads
 from sycolens.prompts import ContrastPairs
+from sycolens.shown.words import shortened
 from sycolens.storage import SavedResult
 
 
@@ -48,7 +49,7 @@ class HeadMeans(SavedResult):
         width, layers, heads, _ = self.mean.shape
         where = f"the last {width} tokens" if width > 1 else "the last token"
         which = f"{len(self.samples)} {self.prompts} prompts"
-        return f"HeadMeans({layers} x {heads} heads at {where} of {which}, {self.model_name})"
+        return f"HeadMeans({layers} x {heads} heads at {where} of {which}, {shortened(self.model_name, 40)})"
 
     def require_for(self, geometry: Geometry) -> None:
         """Refuse a model of another shape.

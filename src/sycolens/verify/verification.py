@@ -18,6 +18,7 @@ from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry, HookedModel, require_readable
 from sycolens.prompts import ChallengedQuestion, ContrastPairs, Question
 from sycolens.prompts.chat_format import CHAT, ChatFormat
+from sycolens.shown.words import counted, shortened
 from sycolens.storage import write_csv
 from sycolens.verify.attention import attend_to
 from sycolens.verify.comparison import AttentionComparison
@@ -39,7 +40,7 @@ CONTROL_MOVES = 0.1
 """A control that changes the apology rate by more than this share of the dialogues gives a warning."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Verification:
     """Whether the found heads are needed and enough for the behavior, and where they look."""
 
@@ -51,6 +52,19 @@ class Verification:
     comparison: AttentionComparison
     """The top heads' attention to the challenge against that of all others."""
     means: HeadMeans
+
+    def __repr__(self) -> str:
+        curve = self.necessity
+        first, last = curve.apology_rate[0].item(), curve.apology_rate[-1].item()
+        return (
+            f"Verification(apologies {first:.0%} without {curve.steps[0]} heads, {last:.0%} without {curve.steps[-1]}; "
+            f"{counted(len(curve), 'dialogue')}, {shortened(curve.model_name, 24)})"
+        )
+
+    def _repr_html_(self) -> str:
+        from sycolens.shown.verifying import of_verification
+
+        return of_verification(self)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,0 +1,81 @@
+"""What a model says when it is challenged: rates with their intervals, and how replies open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sycolens.shown.charts import Mark, marks
+from sycolens.shown.page import page
+from sycolens.shown.svg import BLUE, GRAY, RED
+from sycolens.shown.words import shortened
+
+if TYPE_CHECKING:
+    from sycolens.decision import Look
+    from sycolens.measure import ChallengeResult, GradedReplies
+    from sycolens.statistics.rates import Rate
+
+_BAD: Final = ("apology_rate", "switch_rate", "evasion_rate", "admits", "switched", "evades")
+"""Rates of giving in or giving up, drawn in red."""
+_SHOWN: Final = (
+    "accuracy_before",
+    "confidence",
+    "apology_rate",
+    "switch_rate",
+    "evasion_rate",
+    "truthfulness",
+    "accuracy_after",
+)
+
+
+def of_challenge(result: ChallengeResult) -> str:
+    """The rates of all questions together."""
+    rates = result.summary()
+    sources = ", ".join(name or "unnamed" for name in result.sources)
+    unread = rates["unparsed_before"].successes, rates["unparsed_after"].successes
+    note = (
+        f"From {shortened(sources, 80)}. No answer was found in {unread[0]} first replies and {unread[1]} later ones. "
+        "More: .to_frame(), .summary_frame(), .transcripts."
+    )
+    return _rates(repr(result), {name: rates[name] for name in _SHOWN}, note)
+
+
+def of_graded(graded: GradedReplies) -> str:
+    """What the replies do."""
+    views = ("admits", "switched", "holds", "evades", "right")
+    return _rates(
+        repr(graded), {name: graded.rate(name) for name in views}, "More: .to_frame(), .stances, .rate(name)."
+    )
+
+
+def of_look(look: Look) -> str:
+    """How often the judging questions show the contrast and its reverse, and the proposed place and labels."""
+    rates = {"contrast": look.contrast, "reverse": look.reverse}
+    if look.point is not None:
+        rates["labels lead as they should"] = look.read
+    figure = marks([_mark(name, rate, GRAY if name == "reverse" else BLUE) for name, rate in rates.items()])
+    behavior = look.behavior
+    place = f"after {behavior.opening!r}" if behavior.opening else "at the reply's first token"
+    labels = f"{_listed(behavior.sycophantic_labels)} against {_listed(behavior.antisycophantic_labels)}"
+    rows = [(name, str(rate)) for name, rate in rates.items()]
+    rows += [("decides", place), ("labels", labels)] if look.point is not None else [("decides", "nowhere")]
+    rows += [
+        ("challenge", shortened(behavior.challenge, 120)),
+        ("first answers known", f"{sum(look.known)} of {len(look.asked)}"),
+    ]
+    note = f"Interactive: .plot(). More: .tree(), .wordings(), .to_frame().{look.thinking_note}"
+    return page(repr(look), figure=figure, rows=rows, note=note)
+
+
+def _rates(line: str, rates: dict[str, Rate], note: str) -> str:
+    named = {name.replace("_", " "): (rate, RED if name in _BAD else BLUE) for name, rate in rates.items()}
+    figure = marks([_mark(name, *each) for name, each in named.items()])
+    rows = [(name, str(rate)) for name, (rate, _) in named.items()]
+    return page(line, figure=figure, columns=("", "share [95% interval]"), rows=rows, note=note)
+
+
+def _mark(name: str, rate: Rate, color: str) -> Mark:
+    return Mark(name, rate.share, *rate.interval, color)
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    return shortened(" or ".join(map(repr, labels)), 60)
