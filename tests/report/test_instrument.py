@@ -122,7 +122,8 @@ def test_every_dialogue_is_there_with_what_every_model_said() -> None:
     own = [each for each in items if each["set"] == "own first answers"]
     assert [each["reply"][1] for each in own] == list(found.measured[1].challenge.replies)
     turned = dialogues_of(changed(0, challenge=two_rounds([Told("A", HOLDS, TURNED)], ("mmlu",))))
-    assert turned is None or turned.data["items"][0]["reply"][0] == "\ufffdback to front\u241b[31m"
+    assert turned is not None
+    assert turned.data["items"][0]["reply"][0] == "\ufffdback to front\u241b[31m"
     assert sum(each["outcome"][0] == "gave in" for each in own) == 180
     assert len(items) == 200 + 2 * 100
     assert dialogues_of(replace(found, measured=())) is None

@@ -75,10 +75,10 @@ def test_every_element_is_closed_and_no_word_becomes_one(page: str) -> None:
     seen = Reader(page)
     assert seen.open == []
     assert seen.named("img") == []
-    # Two scripts run; the others are figures.
+    # plotly, figures, files and the page itself run; the others are figures, and tables as LaTeX.
     kinds = [each.get("type") for each in seen.named("script")]
-    assert kinds.count(None) == 2
-    assert kinds.count("application/json") == 5
+    assert kinds.count(None) == 4
+    assert kinds.count("application/json") == 5 + len(seen.named("table"))
     assert not any(name.startswith("on") for _, attributes in seen.tags for name in attributes)
     assert sum("window.hacked" in each for each in seen.text) >= 15
 
@@ -127,7 +127,7 @@ def test_nothing_is_asked_of_a_network_and_only_known_scripts_may_run(page: str)
     assert policy is not None
     assert "default-src 'none'" in policy
     assert "'unsafe-inline'" not in policy.split("script-src")[1]
-    assert policy.count("'sha256-") == 2
+    assert policy.count("'sha256-") == 4
 
 
 def test_a_page_without_figures_has_no_scripts() -> None:
@@ -251,7 +251,18 @@ def test_colors_mean_the_same_by_day_and_by_night() -> None:
 
 def test_style_and_template_are_in_the_package() -> None:
     folder = Path(str(files("sycolens.report"))) / "templates"
-    assert {each.name for each in folder.iterdir()} == {"report.css", "report.html", "report.js"}
+    assert {each.name for each in folder.iterdir()} == {
+        "dialogues.js",
+        "explorer.css",
+        "explorer.js",
+        "files.js",
+        "head_panel.js",
+        "heads.js",
+        "page.js",
+        "report.css",
+        "report.html",
+        "report.js",
+    }
 
 
 def test_any_part_of_the_list_has_its_place_in_the_template() -> None:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sycolens.tasks import Task
 
 logger = logging.getLogger(__name__)
-
 REPORT: Final = "report"
 BEHAVIOR: Final = "behavior.toml"
 """The behavior that look proposed; whoever edits it changes what later stages go by."""
