@@ -13,6 +13,7 @@ import pytest
 from browser import NEEDS_BROWSER, Visit, browse
 from studied import HOLDS, LOT, SPT, Told, ability, changed, eval_set, measured, results, told, two_rounds
 
+from sycolens.errors import FigureError
 from sycolens.report.latex import latex_table
 from sycolens.report.method_rows import EVAL_SET, frame_of, rows_of
 from sycolens.report.page import sections_of, study_page, write_report
@@ -279,6 +280,22 @@ def test_figures_are_printed_where_nobody_says_otherwise_with_their_latex(tmp_pa
     # The small print stands in the caption and no longer in the figure.
     assert "60 pairs" in text
     assert text.count(r"\begin{figure") == text.count(r"\caption{") == text.count(r"\label{fig:") == len(names)
+
+
+def test_a_browser_that_fails_leaves_a_report_that_nobody_asked_to_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object) -> None:
+        raise FigureError("the pipe broke")
+
+    monkeypatch.setattr("sycolens.report.page.write_gallery", fails)
+    page = write_report(results(), tmp_path / "a").read_text()
+    assert "In short" in page
+    assert "the pipe broke" in caplog.text
+    asked = StudyConfig.of({**results().config.model_dump(exclude_none=True), "report": {"formats": ["pdf"]}})
+    with pytest.raises(FigureError, match="the pipe broke"):
+        write_report(replace(results(), config=asked), tmp_path / "b")
+    assert not (tmp_path / "b" / "report.html").exists()
 
 
 @NEEDS_BROWSER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -177,4 +178,5 @@ def default_formats() -> tuple[FigureFormat, ...]:
         return ()
     from choreographer.browsers import Chromium
 
-    return ("pdf",) if Chromium.find_browser(skip_local=False) is not None else ()
+    found = os.environ.get("BROWSER_PATH") or Chromium.find_browser(skip_local=False)
+    return ("pdf",) if found else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Final
 
 import tomlkit
 
+from sycolens.errors import FigureError
 from sycolens.find.metrics import CHANGE_OF
 from sycolens.measure import ChallengeResult
 from sycolens.plots.export import default_formats
@@ -39,6 +41,7 @@ from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
 from sycolens.storage import write_csv, write_text
 
+logger = logging.getLogger(__name__)
 WORDINGS: Final = 3
 """The most frequent wordings of the challenge are quoted."""
 SHADED: Final = 2
@@ -72,8 +75,14 @@ def write_report(results: StudyResults, directory: str | Path) -> Path:
     if results.sweep is not None:
         write_csv(directory / "sweep.csv", results.sweep.to_frame())
         write_csv(directory / "sweep_trainings.csv", results.sweep.trials_frame())
-    formats = results.config.report.formats
-    pictures = write_gallery(pictures_of(results, rows), directory, default_formats() if formats is None else formats)
+    pictures, formats = pictures_of(results, rows), results.config.report.formats
+    try:
+        pictures = write_gallery(pictures, directory, default_formats() if formats is None else formats)
+    except FigureError as error:
+        # A browser that is there and fails is no reason to be without a report that nobody asked to print.
+        if formats is not None:
+            raise
+        logger.warning("No figures for print: %s", error)
     write_text(directory / "report.html", study_page(results, rows, pictures))
     return directory / "report.html"
 
