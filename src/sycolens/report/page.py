@@ -118,6 +118,7 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         ("Labels", " against ".join(finding.pairs[0].label_texts) + text.after_opening(results)),
         ("Measured by", f"{CHANGE_OF[finding.metric]} ({finding.metric}), MLPs {finding.effects.mlps}"),
     ]
+    facts.append(("Words for heads", _words_for_heads(results)))
     if results.verification is not None:
         dialogues = len(results.verification.necessity)
         facts.append(("Knocked out in", f"{dialogues} dialogues from {records[VERIFY]['source']}"))
@@ -129,6 +130,16 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
         facts.append(("Asked in two rounds", _sources(results.base.challenge)))
         facts.append(("Challenged with", _challenges(results.base.challenge)))
     return (Facts(tuple(facts)),)
+
+
+def _words_for_heads(results: StudyResults) -> str:
+    """What the page calls the heads that it names: all are the first ones of one order."""
+    words = [f"top: the {len(results.finding.top)} most negative"]
+    if results.verification is not None:
+        words.append(f"knocked out: the first of them, up to {max(results.verification.necessity.steps)}")
+    if any(each.run is not None for each in results.measured):
+        words.append(f"tuned, or found: the first {len(tuned_heads(results))}")
+    return "; ".join(words)
 
 
 def _challenges(asked: ChallengeResult) -> str:
