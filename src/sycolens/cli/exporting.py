@@ -23,6 +23,9 @@ def export(
             help="The base model: hub name, directory or GGUF file. Needed unless the adapter's is an embedded model."
         ),
     ] = None,
+    peft: Annotated[
+        bool, typer.Option("--peft", help="A LoRA adapter of a few megabytes that PEFT loads, not a checkpoint.")
+    ] = False,
     dtype: Annotated[
         str | None,
         typer.Option(
@@ -35,9 +38,11 @@ def export(
     notes = Console(stderr=True, highlight=False, markup=False)
     with errors_in_words(context, notes):
         from sycolens.choices import EMBEDDED
-        from sycolens.errors import ModelError
+        from sycolens.errors import ModelError, TuningError
         from sycolens.tune import HeadAdapter, OtherBaseWarning
 
+        if peft and dtype is not None:
+            raise TuningError("A LoRA adapter is written in float32, over a base of any type; leave --dtype out.")
         hush(quiet=True)
         loaded = HeadAdapter.load(adapter)
         if base is None and loaded.base not in EMBEDDED:
@@ -48,8 +53,10 @@ def export(
             )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", OtherBaseWarning)
-            place = loaded.export(loaded.base if base is None else base, out, dtype=dtype)
+            named = loaded.base if base is None else base
+            place = loaded.export_peft(named, out) if peft else loaded.export(named, out, dtype=dtype)
         for warning in caught:
             if issubclass(warning.category, OtherBaseWarning):
                 notes.print(f"Warning: {warning.message}", markup=False, style="yellow", soft_wrap=True)
-        typer.echo(f"Written to {place}. AutoModelForCausalLM.from_pretrained loads it.")
+        loader = "peft.PeftModel" if peft else "AutoModelForCausalLM"
+        typer.echo(f"Written to {place}. {loader}.from_pretrained loads it.")

@@ -22,6 +22,7 @@ from sycolens.shown.words import counted, shortened
 from sycolens.storage import load_result, save_result
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.exporting import export_merged
+from sycolens.tune.peft_format import export_peft
 from sycolens.tune.pinpoint import Pinpoint, attach
 
 KIND: Final = "head_adapter"
@@ -169,7 +170,8 @@ class HeadAdapter:
 
         ``base`` is what :func:`load_model` takes: the base is loaded anew, and the one in memory, if any, is not
         touched. ``dtype`` is by default the one that the heads were trained over. The directory appears when it is
-        complete: weights under the base's names and in its shapes, configuration and tokenizer.
+        complete: weights under the base's names and in its shapes, configuration and tokenizer. For a LoRA of a few
+        megabytes beside the base see :meth:`export_peft`.
 
         >>> with pinpoint(model, PinpointConfig(HeadSet(["L1H0"]))) as tuned:
         ...     adapter = HeadAdapter.of(tuned)
@@ -189,6 +191,25 @@ class HeadAdapter:
         """
         self._require_numbers()
         return export_merged(base, directory, apply=self.apply, tuned_in=self.dtype, dtype=dtype)
+
+    def export_peft(self, base: str | Path, directory: str | Path) -> Path:
+        """Write the tuned heads as a LoRA adapter, which ``peft.PeftModel.from_pretrained(base, directory)`` loads.
+
+        It computes what the tuned model does: the update of every head's slice is factored exactly, up to rounding, and
+        is zero in the rest of its projection, so ranks differ by projection (``rank_pattern``). ``base`` as for
+        :meth:`export`. Needs the extra ``peft``.
+
+        Warns:
+            OtherBaseWarning: as :meth:`apply`.
+
+        Raises:
+            RunError, ModelError: as :meth:`export`.
+            TuningError: peft is not installed, whole MLPs are tuned, the heads are those of the base, or as
+                :meth:`apply`.
+            NotFiniteError: a parameter holds NaN or infinity.
+        """
+        self._require_numbers()
+        return export_peft(base, directory, apply=self.apply, tuned_in=self.dtype, name=self.base)
 
     def _fields(self) -> dict[str, Any]:
         config = self.config

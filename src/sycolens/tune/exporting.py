@@ -36,7 +36,7 @@ def export_merged(
     """
     place = Path(directory).expanduser().resolve()
     saved_in = tuned_in if dtype is None else parse_dtype(dtype)
-    with _draft_of(place) as draft:
+    with draft_of(place) as draft:
         model, tokenizer = load_hugging_face(base, dtype=tuned_in)
         apply(model).merge()
         model.to(saved_in)
@@ -51,7 +51,7 @@ def export_merged(
 
 
 @contextmanager
-def _draft_of(place: Path) -> Iterator[Path]:
+def draft_of(place: Path) -> Iterator[Path]:
     """A directory beside ``place`` that takes its name if the body ends well, and vanishes if not."""
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):

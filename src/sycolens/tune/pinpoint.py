@@ -61,6 +61,16 @@ class Pinpoint:
         """A copy of the chosen slices as the base model has them."""
         return {name: self._written.get(name, base_of(slot)).clone() for name, slot in self.slots.items()}
 
+    def tuned(self) -> dict[str, Tensor]:
+        """A copy of the chosen slices as they are trained, in the type of the parameters.
+
+        Raises:
+            TuningError: the slices are merged.
+        """
+        self._require(merged=False)
+        with torch.no_grad():
+            return {name: source(base_of(self.slots[name])).clone() for name, source in self._sources.items()}
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Set the trained parameters.
 

@@ -113,7 +113,7 @@ class _Backward(torch.autograd.Function):
         ctx: Any, made: list[Tensor], inputs: Tensor, weight: Tensor, slots: tuple[Slot, ...], *values: Tensor
     ) -> Tensor:
         ctx.slots = slots
-        read = (inputs[..., _ends(slot)[0]].contiguous() for slot in slots)
+        read = (inputs[..., ends_of(slot)[0]].contiguous() for slot in slots)
         ctx.save_for_backward(weight, *values, *read)
         return made.pop()
 
@@ -123,7 +123,7 @@ class _Backward(torch.autograd.Function):
         values, read = saved[: len(ctx.slots)], saved[len(ctx.slots) :]
         rows = gradients[0].reshape(-1, gradients[0].shape[-1])
         products = (
-            inputs.reshape(-1, inputs.shape[-1]).T.to(rows) @ rows[:, _ends(slot)[1]]
+            inputs.reshape(-1, inputs.shape[-1]).T.to(rows) @ rows[:, ends_of(slot)[1]]
             for inputs, slot in zip(read, ctx.slots, strict=True)
         )
         passed = None
@@ -149,7 +149,7 @@ def _copy(weight: Tensor) -> Tensor:
     return room.as_strided(layout.shape, layout.stride(), start).copy_(weight)
 
 
-def _ends(slot: Slot) -> tuple[slice, slice]:
+def ends_of(slot: Slot) -> tuple[slice, slice]:
     """Which inputs of a linear module a slice of its weight reads, and which outputs it makes."""
     whole = slice(None)
     rows, columns = (*slot.index, whole, whole)[:2]
