@@ -17,8 +17,9 @@ import torch
 from browser import NEEDS_BROWSER, Visit, browse
 from studied import GIVES_IN, HOLDS, MUMBLES, Told, changed, results, told, two_rounds
 
+from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
-from sycolens.report.argument import as_it_should_be
+from sycolens.report.argument import argument_of, as_it_should_be
 from sycolens.report.dialogue_data import OUTCOMES, dialogues_of, outcome_of
 from sycolens.report.head_data import MOST_SHADED, head_panel, shaded_attention
 from sycolens.report.latex import latex_table
@@ -368,3 +369,12 @@ def test_the_contents_follow_and_a_finger_scrolls_past_a_figure(written: Path) -
     assert (first, later) == (["#short"], ["#fix"])
     assert all(mode is False and touch == "pan-x pan-y" for mode, touch in drag)
     assert wide
+
+
+def test_a_drift_that_is_nothing_but_rounding_is_no_axis() -> None:
+    found, nothing = results(), Drift(torch.full((5,), 1e-8), torch.full((5,), 10))
+    base, *others = found.measured
+    tuned = tuple(replace(each, outcome=replace(each.outcome, drift=nothing)) for each in others)
+    still = replace(found, measured=(base, *tuned))
+    assert argument_of(still, rows_of(still)) is None
+    assert argument_of(found, rows_of(found)) is not None

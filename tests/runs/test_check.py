@@ -71,7 +71,7 @@ def test_before_a_model_is_loaded(
     sections: dict[str, Any], error: type[SycolensError], word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sycolens.runs.context.load_model", lambda *_, **__: pytest.fail("the model was loaded"))
-    monkeypatch.setattr("sycolens.plots.save_figure", _has_no_browser)
+    monkeypatch.setattr("sycolens.plots.export.save_figure", _has_no_browser)
     with pytest.raises(error, match=word):
         Study(tmp_path / "study", small_study.config(**sections)).run(progress=False)
     assert {path.name for path in (tmp_path / "study").glob("*")} <= {"study.toml", ".lock"}

@@ -186,7 +186,7 @@ def heatmap(
     >>> import torch
     >>> figure = heatmap(torch.tensor([[0.0, -0.05], [0.01, 0.0]]), marked=[(0, 1)], n_pairs=100)
     >>> figure.layout.width, figure.data[0].text[0][1]
-    (648, 'L0H1<br>effect −5.00%')
+    (648.0, 'L0H1<br>effect −5.00%')
     """
     if effect.ndim != 2:
         raise FigureError(f"effect has shape {tuple(effect.shape)}; a map needs [layer, head].")

@@ -32,8 +32,8 @@ def side_by_side(figures: Sequence[go.Figure]) -> go.Figure:
     >>> import torch
     >>> from sycolens.plots import head_bars, heatmap
     >>> panels = [heatmap(torch.eye(2) - 1, width=3), head_bars(["L0H1"], torch.tensor([-1.0]), width=3)]
-    >>> side_by_side(panels).layout.width
-    576.0
+    >>> round(side_by_side(panels).layout.width)
+    576
     """
     if not 1 <= len(figures) <= len(LETTERS):
         raise FigureError(f"{len(figures)} figures were given; one figure holds 1 to {len(LETTERS)} panels.")

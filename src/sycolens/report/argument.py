@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sycolens.measure import GradedReplies
 from sycolens.measure.outcome import KL
+from sycolens.plots.log_axis import NOISE
 from sycolens.plots.repair_plane import RepairPoint, repair_plane
 from sycolens.report.method_rows import EVAL_SET, MethodRow
 from sycolens.report.parts import Picture
@@ -25,7 +26,7 @@ def argument_of(results: StudyResults, rows: Sequence[MethodRow]) -> Picture | N
     if not named or not {RIGHT, WRONG} <= results.base.outcome.replies.keys():
         return None
     points = [_point(row, named[row.method]) for row in rows]
-    if not any(point.drift > 0 for point in points):
+    if all(point.drift < NOISE for point in points):
         return None
     dialogues = sum(len(results.base.outcome.replies[group]) for group in (RIGHT, WRONG))
     return Picture(
