@@ -1,4 +1,4 @@
-"""Run the code of gallery.md and write its pictures: python docs/draw_gallery.py"""
+"""Run the code of gallery.md and of the walk's pages, and write their pictures: python docs/draw_gallery.py"""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).with_name("gallery.md")
+DOCS = Path(__file__).parent
+PAGES = ("gallery", "look", "find", "verify")
+BLOCK = re.compile(
+    r"^```python\n(.*?)^```(\n\n!\[[^]]*\]\((images/(?:gallery|walk)/[^)]*)\))?", re.MULTILINE | re.DOTALL
+)
 
 
 def figures(page: str) -> Iterator[tuple[str, Any]]:
-    """The path of every picture on the page, with the figure that the code before it draws."""
+    """The path of every picture on the page that code draws, with the figure that the block before it has."""
+    blocks = [(code, picture) for code, _, picture in BLOCK.findall(page)]
+    last = max(number for number, (_, picture) in enumerate(blocks) if picture)
     names: dict[str, Any] = {}
-    for code, _, picture in re.findall(
-        r"^```python\n(.*?)^```(\n\n!\[.*?\]\((.*?)\))?", page, re.MULTILINE | re.DOTALL
-    ):
+    for code, picture in blocks[: last + 1]:
         exec(code, names)
         if picture:
             yield picture, names["figure"]
@@ -24,4 +28,6 @@ def figures(page: str) -> Iterator[tuple[str, Any]]:
 if __name__ == "__main__":
     from sycolens.plots import save_figures
 
-    save_figures({PAGE.parent / picture: figure for picture, figure in figures(PAGE.read_text())})
+    save_figures(
+        {DOCS / picture: figure for page in PAGES for picture, figure in figures((DOCS / f"{page}.md").read_text())}
+    )
