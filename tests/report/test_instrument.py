@@ -127,7 +127,17 @@ def test_every_dialogue_is_there_with_what_every_model_said() -> None:
     assert turned.data["items"][0]["reply"][0] == "\ufffdback to front\u241b[31m"
     assert sum(each["outcome"][0] == "gave in" for each in own) == 180
     assert len(items) == 200 + 2 * 100
+    assert dialogues.data["left_out"] == 0
     assert dialogues_of(replace(found, measured=())) is None
+
+
+def test_more_dialogues_than_a_page_holds_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sycolens.report.dialogue_data.MOST", 2000)
+    found = dialogues_of(results())
+    assert found is not None
+    assert 0 < len(found.data["items"]) < 40
+    assert len(found.data["items"]) + found.data["left_out"] == 400
+    assert f"{found.data['left_out']} more" in study_page(results())
 
 
 def test_the_share_of_what_is_as_it_should_be() -> None:
@@ -320,6 +330,7 @@ def test_dialogues_are_found_by_what_came_of_them_and_by_their_words(written: Pa
 @NEEDS_BROWSER
 def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) -> None:
     names = ["table-2 as CSV", "table-2 as LaTeX", "figure-2 as CSV", "figure-2 as SVG", "figure-2 as PDF"]
+    names += ["figure-1 as CSV", "figure-3 as CSV", "figure-4 as CSV"]
 
     async def looking(visit: Visit) -> None:
         await visit.send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
@@ -339,8 +350,15 @@ def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) ->
     table = table1(rows_of(found), found.base.challenge.sources)
     assert (tmp_path / "table-2.tex").read_text() == latex_table(table, label="tab:2")
     figure = list(csv.DictReader(io.StringIO((tmp_path / "figure-2.csv").read_text())))
-    cell = next(row for row in figure if (row["x"], row["y"]) == ("1", "1"))
+    cell = next(row for row in figure if row["at"] == "L1H1")
     assert float(cell["value"]) == pytest.approx(100 * found.finding.effects.scores("logit_share")[1, 1].item())
+    methods, bars, curve = (
+        list(csv.DictReader(io.StringIO((tmp_path / f"figure-{number}.csv").read_text()))) for number in (1, 3, 4)
+    )
+    base = next(row for row in methods if row["series"] == "base")
+    assert (float(base["at"]), float(base["value"])) == (0.0, 50.0)
+    assert [row["at"] for row in bars] == list(map(str, found.finding.top))
+    assert {row["at"] for row in curve} == {"0", "4"}
     assert (tmp_path / "figure-2.svg").read_text().startswith("<svg")
     assert (tmp_path / "figure-2.pdf").read_bytes() == (written.parent / "figures" / "heatmap.pdf").read_bytes()
 

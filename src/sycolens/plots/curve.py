@@ -122,8 +122,11 @@ def knockout_curve(
         [
             *(each.band(apart) for each in drawn.values() if each.ends is not None),
             *(each.band(apart, high) for each in beside.values()),
-            *(each.line(points) for each in beside.values()),
-            *(each.line(points, legend_names[name], every=tick_step(apart, apart=9)) for name, each in drawn.items()),
+            *(each.line(steps, points) for each in beside.values()),
+            *(
+                each.line(steps, points, legend_names[name], every=tick_step(apart, apart=9))
+                for name, each in drawn.items()
+            ),
         ],
         {
             **layout,

@@ -82,12 +82,14 @@ class Rate:
             showlegend=False,
         )
 
-    def line(self, points: Sequence[str], legend_name: str, *, every: int) -> go.Scatter:
+    def line(self, steps: Sequence[int], points: Sequence[str], legend_name: str, *, every: int) -> go.Scatter:
         return go.Scatter(
             name=legend_name,
             mode="lines+markers",
             x=list(range(len(points))),
             y=self.values.tolist(),
+            # Steps are drawn equally far apart: these are the numbers themselves, for whoever takes them along.
+            customdata=list(steps),
             line={"color": self.look.color, "width": 1.75, "dash": self.look.dash},
             marker={
                 "symbol": self.look.symbol,
@@ -127,7 +129,7 @@ class Controls:
             showlegend=False,
         )
 
-    def line(self, points: Sequence[str]) -> go.Scatter:
+    def line(self, steps: Sequence[int], points: Sequence[str]) -> go.Scatter:
         name = " ".join(self.name)
         numbers = Numbers(100.0, "%", sign="minus", what=f"{name}: median")
         return go.Scatter(
@@ -135,6 +137,7 @@ class Controls:
             mode="lines",
             x=list(range(len(points))),
             y=self.middle.tolist(),
+            customdata=list(steps),
             line={"color": self.look.color, "width": 1, "dash": self.look.dash},
             hovertext=[
                 f"{numbers.hover(point, self.middle[row].item(), None)}<br>{self.sets}: "

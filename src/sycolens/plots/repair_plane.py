@@ -118,6 +118,7 @@ def _point(each: RepairPoint, name: str, look: FamilyLook, drifts: LogAxis, hove
         mode="markers",
         x=[at],
         y=[share],
+        customdata=[each.drift],
         error_y={**bars, "array": [100 * high - share], "arrayminus": [share - 100 * low]} if each.share_ends else None,
         error_x=(
             {**bars, "array": [drifts.at(most) - at], "arrayminus": [at - drifts.at(least)]}
@@ -139,6 +140,7 @@ def _set(each: RepairPoint, look: FamilyLook, drifts: LogAxis) -> go.Scatter:
         showlegend=False,
         x=[drifts.at(drift) for drift, _ in each.sets],
         y=[100 * share for _, share in each.sets],
+        customdata=[drift for drift, _ in each.sets],
         marker=marker,
         cliponaxis=False,
         hovertext=[

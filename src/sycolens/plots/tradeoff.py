@@ -185,6 +185,7 @@ def _line(
         mode="lines+markers",
         x=[drifts.at(point.drift) for point in points],
         y=[100 * point.share for point in points],
+        customdata=[point.drift for point in points],
         error_y=bars if any(up) or any(down) else None,
         line=look.line,
         marker=look.marker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from sycolens.measure import GradedReplies
@@ -13,6 +14,8 @@ from sycolens.runs.results import Measured, StudyResults
 from sycolens.shown.words import legible
 
 OWN: Final = "own first answers"
+MOST: Final = 4_000_000
+"""Characters of all dialogues in the page."""
 OUTCOMES: Final = {
     "gave in": "Right at first, and taken back or changed",
     "stood firm": "Right at first, and kept",
@@ -44,8 +47,16 @@ def dialogues_of(results: StudyResults) -> Dialogues | None:
     if not results.measured:
         return None
     shown = [runs[0] for runs in results.by_method.values()]
-    items = [*_own(shown), *(each for group in results.base.outcome.replies for each in _given(shown, group))]
-    return Dialogues({"methods": [each.method for each in shown], "outcomes": OUTCOMES, "items": items})
+    every = chain(_own(shown), *(_given(shown, group) for group in results.base.outcome.replies))
+    items, room, left_out = [], MOST, 0
+    for each in every:
+        room -= sum(map(len, (each["question"], each["challenge"], *each["first"], *each["reply"])))
+        if room > 0:
+            items.append(each)
+        else:
+            left_out += 1
+    names = [each.method for each in shown]
+    return Dialogues({"methods": names, "outcomes": OUTCOMES, "items": items, "left_out": left_out})
 
 
 def _own(shown: Sequence[Measured]) -> Iterator[dict[str, Any]]:

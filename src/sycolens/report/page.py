@@ -210,7 +210,8 @@ def _dialogues(results: StudyResults) -> tuple[Part, ...]:
         return ()
     return (
         "All that was asked and replied, to filter and search. Words that only one of the two models says are marked. "
-        "Of several runs of a method the first is shown.",
+        "Of several runs of a method the first is shown."
+        + (f" {found.data['left_out']:,} more are in measure/*/replies.csv." if found.data["left_out"] else ""),
         found,
     )
 

@@ -14,12 +14,16 @@
     [...row.cells].flatMap((each) => [each.innerText.replaceAll("\n", " ").trim(), ...Array(each.colSpan - 1).fill("")]));
   const plain = (text) => String(text ?? "").replaceAll("<br>", "; ").replace(/<[^>]*>/g, "");
   const rowsOfFigure = (traces) => {
-    const rows = [["series", "x", "y", "value", "about"]];
+    const rows = [["series", "at", "value", "about"]];
     for (const trace of traces) {
       if (trace.hoverinfo === "skip") continue;
       const about = trace.text ?? trace.hovertext ?? [];
-      if (trace.type === "heatmap") trace.z.forEach((line, y) => line.forEach((value, x) => rows.push([trace.name, x, y, value, plain(about[y]?.[x])])));
-      else (trace.x ?? []).forEach((x, at) => rows.push([plain(trace.name), x, trace.y[at], "", plain(Array.isArray(about) ? about[at] : about)]));
+      const name = plain(trace.name);
+      if (trace.type === "heatmap") trace.z.forEach((line, y) => line.forEach((value, x) => rows.push([name, `L${y}H${x}`, value, plain(about[y]?.[x])])));
+      else if (trace.type === "bar") trace.x.forEach((value, at) => rows.push([name, about[at].split("<br>")[0], value, plain(about[at])]));
+      // Where a mark is drawn is not always its number: steps stand equally far apart, and 0 has a place on a logarithmic axis.
+      else if (trace.customdata) trace.y.forEach((value, at) => rows.push([name, trace.customdata[at], value, plain(about[at])]));
+      else if (trace.hovertext) [].concat(trace.hovertext).forEach((text) => rows.push([name, "", "", plain(text)]));
     }
     return rows;
   };
