@@ -39,7 +39,7 @@ def refresh(path: Path) -> None:
         cell.id = f"cell-{number:02d}"
         if cell.cell_type == "code":
             cell.metadata = {}
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [output for output in cell.outputs if not _is_chatter(output)]
     for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
         for output in cell.outputs:
@@ -51,6 +51,11 @@ def refresh(path: Path) -> None:
     }
     nbformat.validate(notebook)
     path.write_text(nbformat.writes(notebook) + "\n")
+
+
+def _is_chatter(output: nbformat.NotebookNode) -> bool:
+    """Warnings, and progress bars, which are widgets where ipywidgets is installed."""
+    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def draw(images: Path) -> None:
