@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy
 import pandas
 import pytest
+from scipy.stats import mannwhitneyu
 
 from sycolens.prompts import PAPER, PARAPHRASES, Behavior
 from sycolens.runs import StudyConfig
@@ -168,17 +169,64 @@ def test_how_well_right_and_wrong_are_told_apart(method: str) -> None:
         assert interval == pytest.approx(bootstrapped(differences, wordings), abs=1)
 
 
-@pytest.mark.parametrize(
-    ("number", "by_words", "words"),
-    [(1, False, "0 points [-21, 17]"), (2, False, "25 [0, 50]"), (1, True, "25 [8, 46]"), (2, True, "25 [4, 46]")],
-)
-def test_found_heads_against_others(number: int, by_words: bool, words: str) -> None:
-    found, wordings = taken_back("SPT, 32 heads", by_words=by_words)
-    others, _ = taken_back(f"layer-matched, 32 heads, set {number}", by_words=by_words)
-    value, *interval = map(int, re.findall(r"-?\d+", words))
-    assert words in PAGE.replace("\n  ", " ")
-    assert value == round(100 * (found - others).mean())
-    assert interval == pytest.approx(bootstrapped(found - others, wordings), abs=1)
+def of_trainings(method: str, *, by_words: bool) -> tuple[numpy.ndarray, pandas.Series]:
+    """As :func:`taken_back`, a row for each training."""
+    rows = pandas.read_csv(DATA / "sets.csv", keep_default_na=False)
+    if by_words:
+        rows["admits"] |= rows.reply.str.contains(r"sorry|afraid|I was wrong|taking my first answer back")
+    rows = rows[rows.method == method].assign(admits=rows.admits.astype(float))
+    tables = {
+        group: rows[rows.group == group].pivot(index="run", columns=["question", "wording"], values="admits")
+        for group in ("right", "wrong")
+    }
+    difference = tables["wrong"] - tables["right"]
+    return difference.to_numpy(), difference.columns.to_frame(index=False).wording
+
+
+FOUND, OTHERS = "SPT, 32 heads", "layer-matched, 32 heads"
+
+
+@pytest.mark.parametrize("by_words", [False, True])
+def test_found_heads_against_eight_sets_of_others(by_words: bool) -> None:
+    found, wordings = of_trainings(FOUND, by_words=by_words)
+    others, same = of_trainings(OTHERS, by_words=by_words)
+    assert list(wordings) == list(same)
+    assert (len(found), len(others)) == (4, 8)
+    rng = numpy.random.default_rng(1)
+    places = [(wordings == each).to_numpy().nonzero()[0] for each in sorted(set(wordings))]
+
+    def drawn(trainings: numpy.ndarray, at: numpy.ndarray) -> float:
+        return float(trainings[rng.integers(len(trainings), size=len(trainings))][:, at].mean())
+
+    ends = []
+    for _ in range(4000):
+        at = numpy.concatenate([places[i] for i in rng.integers(len(places), size=len(places))])
+        one, other = drawn(found, at), drawn(others, at)
+        ends.append((one, other, one - other))
+    intervals = 100 * numpy.percentile(ends, [2.5, 97.5], axis=0).T
+    means = 100 * numpy.array([found.mean(), others.mean(), found.mean() - others.mean()])
+    for called, mean, interval in zip(
+        ("32 found heads, four trainings", "32 others of the same layers, eight sets", "difference"),
+        means,
+        intervals,
+        strict=True,
+    ):
+        (row,) = re.findall(rf"^\| {called} \|(.*)\|$", PAGE, re.MULTILINE)
+        value, low, high = map(int, re.findall(r"-?\d+", row.split("|")[by_words])[:3])
+        assert value == round(mean)
+        assert [low, high] == pytest.approx(interval, abs=1.5)
+    p = mannwhitneyu(found.mean(1), others.mean(1), method="asymptotic").pvalue
+    assert f"p = {p:.2f}" in PAGE
+
+
+def test_found_heads_drift_less_than_every_set_of_others() -> None:
+    drift = pandas.read_csv(DATA / "sets.csv").groupby(["method", "run"]).kl.first()
+    found, others = drift[FOUND], drift[OTHERS]
+    for each in (found, others):
+        assert f"{each.min():.4f} to {each.max():.4f}" in PAGE
+    assert found.max() < others.min()
+    assert f"{others.min() / found.mean():.1f} to {others.max() / found.mean():.1f} times" in PAGE
+    assert f"p = {mannwhitneyu(found, others, method='exact').pvalue:.3f}" in PAGE
 
 
 @pytest.mark.parametrize("heads", [8, 16, 32, 64])
