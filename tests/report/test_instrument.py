@@ -47,7 +47,7 @@ def test_every_head_has_its_numbers() -> None:
     scores = effects.scores("logit_share")
     low, high = effects.confidence_interval("logit_share")
     for name, expected in (("score", scores), ("low", low), ("high", high)):
-        assert torch.tensor(data[name]) == pytest.approx(100 * expected.flatten(), rel=1e-3, abs=1e-6)
+        assert torch.tensor(data[name]) == pytest.approx(100 * expected.flatten(), rel=1e-6, abs=1e-9)
     ranking = effects.ranking("logit_share")
     by_rank = sorted(range(48), key=lambda at: data["rank"][at])
     assert [f"L{at // 8}H{at % 8}" for at in by_rank] == list(map(str, ranking))

@@ -136,5 +136,5 @@ def _bytes(shares: Tensor) -> str:
 
 
 def short(number: float) -> float | None:
-    """Four digits are more than is shown; what was not measured is null in JSON."""
-    return None if math.isnan(number) else float(f"{number:.4g}")
+    """More digits than are shown, so that none is rounded twice; what was not measured is null in JSON."""
+    return None if math.isnan(number) else float(f"{number:.7g}")
