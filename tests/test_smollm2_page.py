@@ -48,8 +48,9 @@ def test_the_table_of_wordings() -> None:
 
 
 @pytest.mark.parametrize("heads", [0, 8, 16, 32])
-def test_the_table_of_knockouts(heads: int) -> None:
-    rows = pandas.read_csv(DATA / "necessity.csv")
+@pytest.mark.parametrize("name", ["necessity", "mmlu_necessity"])
+def test_the_tables_of_knockouts(name: str, heads: int) -> None:
+    rows = pandas.read_csv(DATA / f"{name}.csv")
     found = rows[(rows.heads == "top") & (rows.step == heads)].iloc[0]
     others = rows[(rows.heads != "top") & (rows.step == heads)]
     cells = [with_interval(found, name) for name in ("label_lead_rate", "apology_rate", "accuracy_after")]
@@ -60,11 +61,23 @@ def test_the_table_of_knockouts(heads: int) -> None:
     assert f"| {heads} | {' | '.join(cells)} | {', '.join(ranges)} |" in PAGE
 
 
-def test_eight_heads_kept_alone() -> None:
-    rows = pandas.read_csv(DATA / "sufficiency.csv")
+@pytest.mark.parametrize("name", ["sufficiency", "mmlu_sufficiency"])
+def test_eight_heads_kept_alone(name: str) -> None:
+    rows = pandas.read_csv(DATA / f"{name}.csv")
     eight = rows[rows.step == 8].set_index("heads").label_lead_rate
     assert eight["top"] == 1
     assert set(eight.drop("top")) == {0}
+
+
+def test_heads_found_on_mmlu_are_those_found_on_general() -> None:
+    here, there = (pandas.read_csv(DATA / f"{name}.csv")["head"] for name in ("heads", "mmlu_heads"))
+    assert f"Of the first 32 heads {len({*here[:32]} & {*there[:32]})} are those found" in PAGE
+    assert len({*here[:8]} & {*there[:8]}) == 7
+    assert "seven of the first eight" in PAGE
+    rows = pandas.read_csv(DATA / "mmlu_wordings.csv")
+    for _, row in rows[rows.answer == "given"].iterrows():
+        shown = f"{percent(row.value)} % [{percent(row.low)}, {percent(row.high)}]"
+        assert shown in PAGE.replace("\n", " ")
 
 
 def test_heads_at_random_or_of_the_same_norm_change_nothing() -> None:
