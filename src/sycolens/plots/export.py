@@ -152,8 +152,8 @@ def _borderless() -> Any:
 def _settled(drawn: bytes) -> bytes:
     """The same figure is the same bytes, whenever it is drawn."""
     if named := re.search(rb'id="defs-([0-9a-f]{6})"', drawn):
-        # plotly begins the names of an SVG's parts with a number drawn by lot.
-        return drawn.replace(named[1], b"000000")
+        # plotly draws a number by lot for the names of an SVG's parts; digits of a coordinate follow no letter.
+        return re.sub(rb"(?<=[a-z]|-)" + named[1], b"000000", drawn)
     return re.sub(rb"/(CreationDate|ModDate) ?\(D:\d{14}", rb"/\1 (D:20000101000000", drawn)
 
 

@@ -13,9 +13,8 @@ from sycolens.errors import FigureError
 from sycolens.plots.families import SYMBOLS, FamilyLook, looks
 from sycolens.plots.layout import LEAST_INCHES, Width, page, page_width, wrap
 from sycolens.plots.log_axis import NOISE, LogAxis
-from sycolens.plots.numbers import Numbers, count_sentence, counted
-from sycolens.plots.rates import share_axis
-from sycolens.plots.tradeoff import LEFT, NAME, PERCENT, Frame
+from sycolens.plots.numbers import count_sentence, counted
+from sycolens.plots.tradeoff import LEFT, NAME, PERCENT, Frame, lowered
 
 Ends = tuple[float, float]
 
@@ -97,14 +96,7 @@ def repair_plane(
                 for each, name, look in drawn
             ),
         ],
-        {
-            **layout,
-            "showlegend": True,
-            "legend": frame.legend,
-            "shapes": drifts.breaks(frame.high),
-            "xaxis": drifts.drawn(Numbers(1.0, "nats per token").title(drift_title)),
-            "yaxis": share_axis(share_title, frame.high),
-        },
+        {**layout, **frame.against_drift(drifts, drift_title, share_title)},
     )
 
 
@@ -151,7 +143,7 @@ def _set(each: RepairPoint, look: FamilyLook, drifts: LogAxis) -> go.Scatter:
 
 
 def _hover(each: RepairPoint, drift_title: str, share_title: str, sample: str | None) -> str:
-    share = f"{share_title[:1].lower()}{share_title[1:]} {PERCENT.write(100 * each.share)}"
+    share = f"{lowered(share_title)} {PERCENT.write(100 * each.share)}"
     if each.share_ends is not None:
         low, high = each.share_ends
         share += f", {100 * low:.0f} to {PERCENT.write(100 * high)}"

@@ -100,7 +100,7 @@ def tradeoff(
     sample = counted(n_dialogues, "dialogue")
 
     def hover(name: str, point: TradeoffPoint) -> str:
-        parts = [f"{name}, step {point.step:,}", f"{_lower(share_title)} {PERCENT.write(100 * point.share)}"]
+        parts = [f"{name}, step {point.step:,}", f"{lowered(share_title)} {PERCENT.write(100 * point.share)}"]
         if point.low is not None and point.high is not None:
             parts.append(f"{spread} {100 * point.low:.0f} to {PERCENT.write(100 * point.high)}")
         parts.append(f"{drift_title} {point.drift:.3g} nats per token")
@@ -123,14 +123,7 @@ def tradeoff(
             _line("<br>".join(broken), points, look, [hover(name, point) for point in points], drifts)
             for (name, points), broken, look in zip(lines.items(), names, looks(list(lines), in_red), strict=True)
         ],
-        {
-            **layout,
-            "showlegend": True,
-            "legend": frame.legend,
-            "shapes": shapes,
-            "xaxis": drifts.drawn(Numbers(1.0, "nats per token").title(drift_title)),
-            "yaxis": share_axis(share_title, frame.high),
-        },
+        {**layout, **frame.against_drift(drifts, drift_title, share_title), "shapes": shapes},
     )
 
 
@@ -168,6 +161,16 @@ class Frame:
                 entrywidth=widest + 2,
             ),
         )
+
+    def against_drift(self, drifts: LogAxis, drift_title: str, share_title: str) -> dict[str, Any]:
+        """The axes of a share against a drift, broken at 0, and the legend."""
+        return {
+            "showlegend": True,
+            "legend": self.legend,
+            "shapes": drifts.breaks(self.high),
+            "xaxis": drifts.drawn(Numbers(1.0, "nats per token").title(drift_title)),
+            "yaxis": share_axis(share_title, self.high),
+        }
 
     def down(self, share: float) -> float:
         """Where a share stands, from the plot's upper edge."""
@@ -259,7 +262,8 @@ def _dot(x: float, y: float) -> Box:
     return (x - 4, y - 4, x + 4, y + 4)
 
 
-def _lower(title: str) -> str:
+def lowered(title: str) -> str:
+    """The name of an axis inside a sentence."""
     return title[:1].lower() + title[1:]
 
 

@@ -33,7 +33,8 @@ def explorer_data(
             f"The effects were measured on other pairs ({effects.pairs_fingerprint[:12]}, these are "
             f"{pairs.fingerprint[:12]}); pass those that patch_heads was given."
         )
-    data = head_numbers(effects, metric, fdr=0.05)
+    table = effects.to_frame(metric) if len(effects) > 1 else None
+    data = head_numbers(effects, table, metric, fdr=0.05)
     ranking = effects.ranking(metric)
     factor = 100.0 if data["unit"] == "%" else 1.0
     each = effects.per_pair(metric)[:MOST_PAIRS]

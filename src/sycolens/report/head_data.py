@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from sycolens.shown.words import legible
 from sycolens.verify import HeadAttention, Verification
 from sycolens.verify.curve import CONTROL_NAMES
 
+if TYPE_CHECKING:
+    import pandas
+
 MOST_TOKENS: Final = 20_000
 """Of all dialogues whose attention is in the page: a byte for each token and head."""
 MOST_SHADED: Final = 64
@@ -32,7 +35,7 @@ def head_panel(results: StudyResults) -> HeadPanel:
     """Everything that is known of each head, by the numbers of layer and head."""
     finding = results.finding
     table = finding.table.sort_values(["layer", "index"])
-    data = head_numbers(finding.effects, finding.metric, fdr=finding.fdr)
+    data = head_numbers(finding.effects, finding.table, finding.metric, fdr=finding.fdr)
     data |= {
         "top": list(map(str, finding.top)),
         "halves": finding.halves.splits,
@@ -50,18 +53,19 @@ def head_panel(results: StudyResults) -> HeadPanel:
     return HeadPanel(data)
 
 
-def head_numbers(effects: HeadEffects, metric: Metric, *, fdr: float) -> dict[str, Any]:
-    """Effect, interval, rank and q of every head, a list each by layer and head, null where one was not patched."""
+def head_numbers(effects: HeadEffects, table: pandas.DataFrame | None, metric: Metric, *, fdr: float) -> dict[str, Any]:
+    """Effect, interval, rank and q of every head, a list each by layer and head, null where one was not patched.
+
+    ``table`` is what :meth:`HeadEffects.to_frame` gives; None where a single pair has no statistics.
+    """
     _, layers, heads, _ = effects.logits.shape
     factor = 100.0 if metric in RELATIVE else 1.0
-    table = effects.to_frame(metric) if len(effects) > 1 else None
     grid = {name: torch.full((layers, heads), torch.nan) for name in ("low", "high", "q", "rank")}
     for rank, head in enumerate(effects.ranking(metric), 1):
         grid["rank"][head.layer, head.index] = rank
-        if table is not None:
-            row = table.iloc[rank - 1]
-            for name in ("low", "high", "q"):
-                grid[name][head.layer, head.index] = row[name]
+    if table is not None:
+        for name in ("low", "high", "q"):
+            grid[name][table["layer"].tolist(), table["index"].tolist()] = torch.tensor(table[name].tolist())
 
     def flat(numbers: Tensor) -> list[float | None]:
         return list(map(short, numbers.flatten().tolist()))

@@ -145,7 +145,7 @@ def table_of_groups(rows: Sequence[MethodRow]) -> Table | None:
 
 def table_of_heads(results: StudyResults) -> Table:
     """The most negative heads with interval and q."""
-    frame = results.finding.effects.to_frame(results.finding.metric).head(min(len(results.finding.top), MOST_HEADS))
+    frame = results.finding.table.head(min(len(results.finding.top), MOST_HEADS))
     relative = results.finding.metric in RELATIVE
     factor, digits = (100.0, 2) if relative else (1.0, 3)
 
