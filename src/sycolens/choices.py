@@ -29,7 +29,7 @@ AnswerPlace = Literal["last", "first"]
 OtherHeads = Literal["layer_matched", "random"]
 """Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
 Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
-"""The found heads; updates of low rank to them; other heads; updates of low rank to all heads; all weights."""
+"""The found heads; updates of low rank to them; other heads; PEFT's LoRA on every attention projection; all weights."""
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """All kinds of methods, in the order in which a run tells of them."""
 Schedule = Literal["linear", "constant"]

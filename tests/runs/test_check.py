@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ TASKS = str(Path(__file__).parents[1] / "measure")
         ({"tune": {"k": 30}}, HeadError, "30"),
         ({"tune": {"mlps": [6]}}, TuningError, "6"),
         ({"tune": {"methods": ["spt_lora"], "rank": 500}}, TuningError, "500"),
+        ({"tune": {"methods": ["lora"]}, "model": {"backend": "hooked"}}, TuningError, "HookedTransformer"),
         ({"tune": {"examples_per_step": 9, "at_once": 4}}, TuningError, "9"),
         ({"model": {"dtype": "bfloat16"}}, TuningError, "bfloat16"),
         ({"measure": {"sources": [{"split": "nonsense"}]}}, QuestionError, "nonsense"),
@@ -75,6 +77,17 @@ def test_before_a_model_is_loaded(
     with pytest.raises(error, match=word):
         Study(tmp_path / "study", small_study.config(**sections)).run(progress=False)
     assert {path.name for path in (tmp_path / "study").glob("*")} <= {"study.toml", ".lock"}
+
+
+def test_what_a_method_takes_is_asked_for_before_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "peft" else find(name, *rest))
+    config = small_study.config(tune={"methods": ["lora"]})
+    for group in ("tune", "measure", "sweep"):
+        with pytest.raises(TuningError, match=r"sycolens\[peft\]"):
+            check_study(config, groups={group})
+    check_study(config, groups={"verify"})
+    check_study(small_study.config())
 
 
 def _has_no_browser(*_: object) -> None:

@@ -74,7 +74,7 @@ def test_who_trains_all_weights_does_not_ask_which_heads_were_found() -> None:
         ({"rank": 2}, {"spt_lora"}),
         ({"rank_of_all": 2}, {"lora"}),
         ({"alpha": 2.0}, {"spt_lora", "lora"}),
-        ({"matrices": "QO"}, {"spt", "spt_lora", "random", "lora"}),
+        ({"matrices": "QO"}, {"spt", "spt_lora", "random"}),
         ({"control": "random"}, {"random"}),
         ({"learning_rate": 1e-3}, {"spt", "spt_lora", "random", "lora", "sft"}),
         ({"steps": 3}, {"spt", "spt_lora", "random", "lora", "sft"}),

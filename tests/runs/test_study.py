@@ -234,7 +234,8 @@ Study(sys.argv[1], config).run("tune", progress=False)
     assert list((copy / ".in_progress" / "tune" / "lora-seed0").iterdir())
     changed = small.config(tune={"methods": ["lora"], "by_method": {"lora": {"steps": 4}}, "rank_of_all": 2})
     assert made_by(Study(copy, changed), "tune") == ["tune/lora-seed0"]
-    assert HeadAdapter.load(copy / "tune" / "lora-seed0" / "adapter").config.rank == 2
+    written = json.loads((copy / "tune" / "lora-seed0" / "lora" / "adapter_config.json").read_text())
+    assert (written["r"], written["base_model_name_or_path"]) == (2, "organism")
     assert not (copy / ".in_progress").exists()
 
 

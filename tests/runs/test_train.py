@@ -13,7 +13,7 @@ from sycolens import QUIET, HeadAdapter, HeadSet, PinpointConfig, load_model, or
 from sycolens.errors import ExampleError, NotFiniteError, SavedFileError
 from sycolens.prompts.chat_format import CHAT
 from sycolens.runs.train import applied, encoded_for, trained, write_trained
-from sycolens.tune import EMBEDDED, PinpointTrainer
+from sycolens.tune import EMBEDDED, LoraScope, PinpointTrainer
 
 HEADS = PinpointConfig(HeadSet(["L1H1", "L2H2"]), dtype=torch.float32)
 RECIPE = replace(EMBEDDED, steps=5, examples_per_step=4, at_once=4, learning_rate=3e-3, schedule="constant")
@@ -47,7 +47,9 @@ def train(model: Any, rows: Any, place: Path, scope: Any = HEADS, **changes: Any
         return {name: value.clone() for name, value in done.tuned.state().items()}, done.losses
 
 
-@pytest.mark.parametrize("scope", [HEADS, replace(HEADS, rank=2), "all"], ids=["heads", "low rank", "all"])
+@pytest.mark.parametrize(
+    "scope", [HEADS, replace(HEADS, rank=2), LoraScope(rank=2), "all"], ids=["heads", "low rank", "LoRA", "all"]
+)
 def test_a_training_that_was_cut_off_ends_with_the_same_bits(
     model: Any, rows: Any, scope: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,7 +81,7 @@ def test_a_step_on_the_way_is_a_training_of_so_many_steps(model: Any, rows: Any,
     assert not all(torch.equal(value, short[name]) for name, value in last.parameters.items())
 
 
-@pytest.mark.parametrize("scope", [HEADS, "all"], ids=["heads", "all"])
+@pytest.mark.parametrize("scope", [HEADS, LoraScope(), "all"], ids=["heads", "LoRA", "all"])
 def test_what_was_written_is_applied_and_taken_off(
     model: Any, rows: Any, scope: Any, tmp_path: Path, bits: dict[str, torch.Tensor]
 ) -> None:
@@ -101,7 +103,7 @@ def test_what_was_written_is_applied_and_taken_off(
         assert len(state) > len(bits) / 2
 
 
-@pytest.mark.parametrize("scope", [HEADS, "all"], ids=["heads", "all"])
+@pytest.mark.parametrize("scope", [HEADS, LoraScope(), "all"], ids=["heads", "LoRA", "all"])
 def test_a_training_that_overflows_is_refused(model: Any, rows: Any, scope: Any, tmp_path: Path) -> None:
     with pytest.raises(NotFiniteError, match="learning rate"):
         train(model, rows, tmp_path, scope, training_config=replace(RECIPE, learning_rate=1e37))

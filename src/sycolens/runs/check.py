@@ -31,6 +31,7 @@ from sycolens.runs.train import openings_of, training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.tasks.question_set import question_texts
 from sycolens.tune.examples import deal_first_answers
+from sycolens.tune.lora import require_lora
 from sycolens.verify.controls import draw_controls
 from sycolens.verify.knockout import checked_steps
 from sycolens.verify.verification import default_steps
@@ -75,6 +76,8 @@ def check_study(
         raise HeadError(f"find.top = {top}, but {shape.name} has {len(heads)} heads; choose fewer.")
     if "verify" in groups:
         _check_verify(config, shape, heads, top)
+    if "lora" in config.tune.methods and not {"tune", "measure", "sweep"}.isdisjoint(groups):
+        require_lora(hooked=config.model.backend == "hooked")
     if not {"tune", "sweep"}.isdisjoint(groups):
         _check_tune(config, processes, shape, heads, top)
     if "judge" in groups and config.measure.judge is not None:

@@ -1,4 +1,4 @@
-"""The ways to repair a model that are compared: the found heads, random ones, all heads, all weights."""
+"""The ways to repair a model that are compared: the found heads, random ones, LoRA, all weights."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import torch
 
 from sycolens.choices import Kind, OtherHeads
 from sycolens.errors import HeadError, TuningError
-from sycolens.find.effects import all_heads
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
 from sycolens.tune.config import PinpointConfig
+from sycolens.tune.lora import LoraScope, Scope
 from sycolens.verify.controls import draw_controls
 
-Scope = PinpointConfig | Literal["all"]
 OTHERS_NAMED: Final[dict[OtherHeads, str]] = {"layer_matched": "layer-matched", "random": "random"}
 
 
@@ -35,11 +34,6 @@ class Method:
     """One, or a draw each."""
     finds: bool = False
     """Whether it trains heads that were found."""
-
-    def count_parameters(self, shape: Geometry, total: int) -> int:
-        """How many numbers are trained, of a model that has ``total``."""
-        scope = self.scopes[0]
-        return total if not isinstance(scope, PinpointConfig) else scope.count_parameters(shape)
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ def methods_for(
     mlps: Sequence[int] = (),
     rank: int = 4,
     alpha: float | None = None,
-    rank_of_all: int = 1,
+    rank_of_all: int = 8,
     seed: int = 0,
 ) -> tuple[Method, ...]:
     """The methods to compare, for the heads of a ranking.
@@ -88,8 +82,8 @@ def methods_for(
     ``k`` says (the last of ``ks`` unless given). Random heads are drawn from those that are not among the first k, each
     from the layer of the found head that it stands against (as :func:`draw_controls`), or, with ``control="random"``,
     from any. The method's name says which.
-    ``rank`` is that of ``spt_lora``, ``rank_of_all`` that of the updates to every head (``lora``), ``alpha`` that of
-    both. ``matrices`` are those of every head; ``mlps`` are trained with whole heads.
+    ``rank`` is that of ``spt_lora``, ``rank_of_all`` that of PEFT's LoRA on every attention projection (``lora``),
+    ``alpha`` that of both. ``matrices`` are those of chosen heads; ``mlps`` are trained with whole heads.
 
     Raises:
         HeadError: there are not so many heads.
@@ -108,12 +102,11 @@ def methods_for(
     # Steps are smaller than bfloat16 can tell apart, so that parameters are float32 over whatever base.
     tuned = partial(PinpointConfig, matrices=matrices, dtype=torch.float32)
     whole, low_rank = partial(tuned, mlps=mlps), partial(tuned, alpha=alpha)
-    every = HeadSet(all_heads(shape.n_layers, shape.n_heads))
     made: dict[Kind, list[Method]] = {
         "spt": [Method(f"SPT, {_heads(each)}", (whole(ranking[:each]),), finds=True) for each in ks],
         "spt_lora": [Method(f"SPT + LoRA, {words}", (low_rank(heads, rank=rank),), finds=True)],
         "random": [],
-        "lora": [Method("LoRA", (low_rank(every, rank=rank_of_all),))],
+        "lora": [Method("LoRA", (LoraScope(rank_of_all, alpha),))],
         "sft": [Method("SFT", ("all",))],
     }
     if "random" in kinds:

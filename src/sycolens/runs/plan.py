@@ -38,7 +38,7 @@ DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
     "spt": ("k", "matrices", "mlps"),
     "spt_lora": ("k", "matrices", "rank", "alpha"),
     "random": ("k", "matrices", "mlps", "control"),
-    "lora": ("matrices", "rank_of_all", "alpha"),
+    "lora": ("rank_of_all", "alpha"),
     "sft": (),
 }
 """Settings of "tune" on which a kind of method depends."""

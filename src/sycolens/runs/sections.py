@@ -189,7 +189,8 @@ class TuneSection(Section):
     """Layers whose MLP is trained with the found heads (Table 3)."""
     rank: Amount = 4
     alpha: Rate | None = None
-    rank_of_all: Amount = 1
+    rank_of_all: Amount = 8
+    """Of "lora", PEFT's LoRA on every attention projection; 8 is PEFT's own default."""
     draws: Annotated[int, Field(ge=1, le=1000)] = 3
     control: OtherHeads = "layer_matched"
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1

@@ -20,16 +20,17 @@ from sycolens.choices import Kind
 from sycolens.compute import Compute
 from sycolens.errors import SavedFileError
 from sycolens.model.hooked import Geometry
+from sycolens.model.weights import shape_of
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.sections import ExamplesSection, TrainingSection
 from sycolens.storage import draft_beside
 from sycolens.tasks import usual_training
-from sycolens.tune import HeadAdapter, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples
+from sycolens.tune import HeadAdapter, Lora, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples
 from sycolens.tune.checkpoints import newest_checkpoint
 from sycolens.tune.examples import OPENINGS, Openings
-from sycolens.tune.trainer import Scope
+from sycolens.tune.lora import Scope
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -40,8 +41,8 @@ LONGEST: Final = 2048
 """Longest training example in tokens, or less where the model reads less."""
 CHECKPOINTS: Final = 10
 """How often in a training its state is written down."""
-ADAPTER, WEIGHTS = "adapter", "weights.safetensors"
-"""What a training leaves: trained heads, or all weights."""
+ADAPTER, LORA, WEIGHTS = "adapter", "lora", "weights.safetensors"
+"""What a training leaves: trained heads, a LoRA in PEFT's format, or all weights."""
 
 
 def training_config_for(config: StudyConfig, kind: Kind) -> TrainingConfig:
@@ -83,7 +84,7 @@ def openings_of(asked: ExamplesSection) -> Openings:
 class Trained:
     """What a training came to, still attached to its model."""
 
-    tuned: Pinpoint | WholeModel
+    tuned: Pinpoint
     losses: tuple[float, ...]
     """Mean loss over the taught tokens of each step, in nats."""
     how: Mapping[str, Any]
@@ -151,10 +152,13 @@ def trained(
 
 
 def write_trained(
-    tuned: Pinpoint | WholeModel, directory: Path, *, base: str | None = None, how: Mapping[str, Any] | None = None
+    tuned: Pinpoint, directory: Path, *, base: str | None = None, how: Mapping[str, Any] | None = None
 ) -> int:
-    """Write trained heads as an adapter, or all weights, into a directory; how many numbers they are."""
+    """Write trained heads as an adapter, a LoRA, or all weights, into a directory; how many numbers were trained."""
     directory.mkdir(parents=True, exist_ok=True)
+    if isinstance(tuned, Lora):
+        tuned.save(directory / LORA, base=shape_of(tuned.model).name if base is None else base)
+        return sum(value.numel() for value in tuned.parameters.values())
     if isinstance(tuned, WholeModel):
         state = {name: value.cpu().contiguous() for name, value in tuned.state().items()}
         draft = draft_beside(directory / WEIGHTS)
@@ -174,6 +178,7 @@ def applied(model: Any, directory: Path | None) -> Iterator[Any]:
 
     Raises:
         SavedFileError: the directory holds neither an adapter nor weights that can be read.
+        TuningError: it holds a LoRA, and peft is not installed.
     """
     if directory is None:
         yield None
@@ -184,6 +189,12 @@ def applied(model: Any, directory: Path | None) -> Iterator[Any]:
             yield adapter
         finally:
             adapter.detach()
+    elif (directory / LORA).is_dir():
+        lora = Lora.load(directory / LORA, model)
+        try:
+            yield lora
+        finally:
+            lora.detach()
     else:
         try:
             state = load_file(directory / WEIGHTS)

@@ -8,6 +8,7 @@ from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import encode_examples
 from sycolens.tune.examples import EXAMPLE_BEHAVIORS, OPENINGS, Openings, examples_from_questions
 from sycolens.tune.leaks import find_leaks, refuse_leaks
+from sycolens.tune.lora import Lora, LoraScope
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
 from sycolens.tune.training_config import EMBEDDED, PAPER, TrainingConfig
 from sycolens.tune.whole import WholeModel
@@ -21,6 +22,8 @@ __all__ = [
     "OPENINGS",
     "PAPER",
     "HeadAdapter",
+    "Lora",
+    "LoraScope",
     "Openings",
     "OtherBaseWarning",
     "Pinpoint",

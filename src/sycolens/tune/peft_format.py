@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,34 +36,62 @@ def export_peft(
         ModelError: the base cannot be loaded.
         TuningError: peft is not installed, whole MLPs are tuned, or nothing is.
     """
-    if importlib.util.find_spec("peft") is None:
-        raise TuningError("A PEFT adapter is written by peft, which is not installed: pip install 'sycolens[peft]'.")
-    import peft
-
+    require_peft("a LoRA", "export a checkpoint")
     with draft_of(Path(directory).expanduser().resolve()) as draft:
         model, _ = load_hugging_face(base, dtype=tuned_in)
         factors = lora_of(apply(model), model)
-        ranks = {module: len(a) for module, (a, _) in factors.items()}
-        most = max(ranks.values())
-        config = peft.LoraConfig(
-            task_type="CAUSAL_LM",
-            r=most,
-            lora_alpha=most,
-            target_modules=list(ranks),
-            rank_pattern=ranks,
-            alpha_pattern=ranks,
-            fan_in_fan_out=isinstance(model.get_submodule(next(iter(ranks))), Conv1D),
-            bias="none",
-        )
-        wrapped = peft.get_peft_model(model, config)
-        for module, (a, b) in factors.items():
-            layer: Any = wrapped.base_model.model.get_submodule(module)
-            layer.lora_A["default"].weight = nn.Parameter(a)
-            layer.lora_B["default"].weight = nn.Parameter(b)
-        wrapped.peft_config["default"].base_model_name_or_path = name
-        # Embeddings are never trained here; "auto" would ask the hub whether the base's have changed.
-        wrapped.save_pretrained(draft, save_embedding_layers=False)
+        save_lora(model, factors, draft, name=name)
     return Path(directory)
+
+
+def require_peft(what: str, instead: str) -> None:
+    """Refuse what takes peft where it is not installed.
+
+    Raises:
+        TuningError: it is not.
+    """
+    if importlib.util.find_spec("peft") is None:
+        raise TuningError(f"{what} takes peft, which is not installed: pip install 'sycolens[peft]', or {instead}.")
+
+
+def save_lora(
+    model: nn.Module, factors: Mapping[str, Factors], directory: Path, *, name: str, scale: float = 1.0
+) -> None:
+    """Write factors of updates, times ``scale``, as PEFT writes a LoRA of a plain Hugging Face model.
+
+    ``factors`` are by the module's name in the model, which may be without data and keeps the LoRA; ``name`` is the
+    base as the files call it.
+    """
+    import peft
+
+    ranks = {module: len(a) for module, (a, _) in factors.items()}
+    alphas = {module: _whole(scale * rank) for module, rank in ranks.items()}
+    uneven, most = len(set(ranks.values())) > 1, max(ranks.values())
+    config = peft.LoraConfig(
+        task_type="CAUSAL_LM",
+        r=most,
+        lora_alpha=_whole(scale * most),
+        target_modules=list(ranks),
+        rank_pattern=ranks if uneven else {},
+        alpha_pattern=alphas if uneven else {},
+        fan_in_fan_out=isinstance(model.get_submodule(next(iter(ranks))), Conv1D),
+        bias="none",
+    )
+    wrapped = peft.get_peft_model(model, config)
+    for module, (a, b) in factors.items():
+        layer: Any = wrapped.base_model.model.get_submodule(module)
+        layer.lora_A["default"].weight = nn.Parameter(a)
+        layer.lora_B["default"].weight = nn.Parameter(b)
+    written = wrapped.peft_config["default"]
+    written.base_model_name_or_path = name
+    written.target_modules = sorted(written.target_modules)  # a set is written in another order each time
+    # Embeddings are never trained here; "auto" would ask the hub whether the base's have changed.
+    wrapped.save_pretrained(directory, save_embedding_layers=False)
+
+
+def _whole(number: float) -> float:
+    """A number as an integer where it is one: servers read alpha as such."""
+    return int(number) if number == int(number) else number
 
 
 def lora_of(tuned: Pinpoint, model: nn.Module) -> dict[str, Factors]:

@@ -31,7 +31,7 @@ class Pinpoint:
         self._sources = {name: self._source(slot, generator) for name, slot in self.slots.items()}
         self._written: dict[str, Tensor] = {}
         self._off = False
-        self._as_found = [(parameter, parameter.requires_grad) for parameter in _parameters(model)]
+        self._as_found = [(parameter, parameter.requires_grad) for parameter in parameters_of(model)]
 
     def _source(self, slot: Slot, generator: torch.Generator) -> Source:
         base, config = slot.view, self.config
@@ -193,7 +193,7 @@ def attach(model: Any, config: PinpointConfig, *, seed: int = 0) -> Pinpoint:
     require_raw_weights(model)
     shape = shape_of(model)
     config.check(shape)
-    _require_trainable(model, shape)
+    require_trainable(model, shape)
     slots: dict[str, Slot] = {}
     for head in config.heads:
         own = head_slots(model, head)
@@ -232,15 +232,22 @@ def pinpoint(model: Any, config: PinpointConfig, *, seed: int = 0) -> Iterator[P
         tuned.detach()
 
 
-def _parameters(model: Any) -> list[nn.Parameter]:
+def parameters_of(model: Any) -> list[nn.Parameter]:
+    """Every parameter of a model, each once."""
     own = (parameter for module in all_modules(model) for parameter in module.parameters(recurse=False))
     return list({id(parameter): parameter for parameter in own}.values())
 
 
-def _require_trainable(model: Any, shape: Geometry) -> None:
+def require_trainable(model: Any, shape: Geometry) -> None:
+    """Refuse a model that something is attached to already, or whose weights cannot be trained beside.
+
+    Raises:
+        TuningError: heads are attached.
+        ModelError: weights are quantized, or without data.
+    """
     if any(isinstance(module, Filled) for module in all_modules(model)):
         raise TuningError(f"{shape.name} has tuned heads attached already; detach those first, or merge them.")
-    for parameter in _parameters(model):
+    for parameter in parameters_of(model):
         if not parameter.is_floating_point() or parameter.dtype.itemsize < 2:
             raise ModelError(
                 f"{shape.name} is quantized ({parameter.dtype}), so its slices cannot be trained; load it in float32 "

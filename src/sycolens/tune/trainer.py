@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +23,9 @@ from sycolens.randomness import RandomState
 from sycolens.tune.checkpoints import HashFiles, load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
+from sycolens.tune.lora import Lora, LoraScope, Scope
 from sycolens.tune.pinpoint import Pinpoint, attach
 from sycolens.tune.whole import WholeModel, core_of
-
-Scope = PinpointConfig | Literal["all"]
 
 
 def pad_examples(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -50,7 +49,8 @@ class PinpointTrainer(OpenTrainer):
     """transformers' Trainer over the chosen heads of a model, all else frozen.
 
     ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; it is tuned in place.
-    ``scope`` says what is trained: a :class:`PinpointConfig`, or ``"all"`` for every parameter (the paper's SFT).
+    ``scope`` says what is trained: a :class:`PinpointConfig`, a :class:`LoraScope` (PEFT's LoRA on every attention
+    projection), or ``"all"`` for every parameter (the paper's SFT).
     ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_examples``
     gives. ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging,
     callbacks, ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal
@@ -90,15 +90,17 @@ class PinpointTrainer(OpenTrainer):
         optimizers: tuple[Any, Any] = (None, None),
         seed: int = 0,
     ) -> None:
-        if not isinstance(scope, PinpointConfig) and scope != "all":
-            raise TuningError(f'scope={scope!r} is unknown; give a PinpointConfig, or "all" for every parameter.')
+        if not isinstance(scope, PinpointConfig | LoraScope) and scope != "all":
+            raise TuningError(
+                f'scope={scope!r} is unknown; give a PinpointConfig, a LoraScope, or "all" for every parameter.'
+            )
         if args.label_smoothing_factor:
             raise TuningError("label_smoothing_factor is not supported; leave it at 0.")
         _require_examples(train_dataset)
         learner = _Learner(model)
         self._own = model
         self.scope = scope
-        self.pinpoint: Pinpoint = WholeModel(model) if scope == "all" else attach(model, scope, seed=seed)
+        self.pinpoint = _attached(model, scope, seed)
         """The trained part: its ``parameters`` and ``state()``, and ``detach()``; of heads also ``merge()``."""
         found = RandomState.now()
         try:
@@ -269,8 +271,16 @@ def _require_examples(dataset: Any) -> None:
         raise TuningError(f"The dataset's rows have no {' and no '.join(missing)}; encode_examples gives both.")
 
 
+def _attached(model: Any, scope: Scope, seed: int) -> Pinpoint:
+    if isinstance(scope, PinpointConfig):
+        return attach(model, scope, seed=seed)
+    return Lora(model, scope, seed=seed) if isinstance(scope, LoraScope) else WholeModel(model)
+
+
 def words_of(scope: Scope) -> str:
     """A scope as text, different for different scopes."""
+    if isinstance(scope, LoraScope):
+        return f"PEFT's LoRA of every attention projection, rank {scope.rank}, scale {scope.scale:g}"
     if not isinstance(scope, PinpointConfig):
         return "all parameters"
     rank = "" if scope.rank is None else f", rank {scope.rank}, scale {scope.scale:g}"

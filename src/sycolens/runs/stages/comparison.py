@@ -13,7 +13,7 @@ from sycolens.runs.plan import COMPARISON
 from sycolens.runs.stage import Made
 from sycolens.runs.stages.sweep import eval_sets, examine
 from sycolens.runs.sweep import HELD_OUT, choices, key_of, read_tried
-from sycolens.runs.train import ADAPTER
+from sycolens.runs.train import ADAPTER, LORA
 from sycolens.storage import write_text
 
 
@@ -32,7 +32,8 @@ def make(context: Context) -> Made:
         write_text(draft / HELD_OUT, json.dumps(outcomes_record(outcomes)) + "\n")
         for method, (best, _) in chosen.items():
             tried, step = best.reached[0]
-            if (adapter := tried.place / "steps" / str(step) / ADAPTER).is_dir():
-                shutil.copytree(adapter, draft / "adapters" / in_path(method))
+            for name in (ADAPTER, LORA):
+                if (adapter := tried.place / "steps" / str(step) / name).is_dir():
+                    shutil.copytree(adapter, draft / "adapters" / in_path(method))
 
     return Made(fill)
