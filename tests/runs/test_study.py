@@ -93,6 +93,7 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(made: Path, tmp_path: 
     ("section", "change", "changed", "new"),
     [
         ("compute", {"batch_size": 3}, [], []),
+        ("compute", {"report_to": ["tensorboard"]}, [], []),
         ("report", {"title": "Another"}, [], []),
         ("verify", {"controls": 2}, ["verify"], []),
         ("measure", {"max_new_tokens": 8}, ["measure/base", *TUNED], []),

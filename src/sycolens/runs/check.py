@@ -27,6 +27,7 @@ from sycolens.runs.estimate import shape_and_size
 from sycolens.runs.methods import methods_for
 from sycolens.runs.sections import EvaluationSource, ExamplesSection, Source
 from sycolens.runs.settings import AUTO
+from sycolens.runs.tracking import require_trackers
 from sycolens.runs.train import openings_of, training_config_for
 from sycolens.tasks import QuestionSet, UserFiles, read_texts
 from sycolens.tasks.question_set import question_texts
@@ -79,6 +80,7 @@ def check_study(
     if "lora" in config.tune.methods and not {"tune", "measure", "sweep"}.isdisjoint(groups):
         require_lora(hooked=config.model.backend == "hooked")
     if not {"tune", "sweep"}.isdisjoint(groups):
+        require_trackers(config.compute.report_to)
         _check_tune(config, processes, shape, heads, top)
     if "judge" in groups and config.measure.judge is not None:
         require_openai()

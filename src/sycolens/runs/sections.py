@@ -268,6 +268,8 @@ class ComputeSection(Section):
     device_map: str | None = None
     batch_size: Amount = 16
     max_rows: Sample | None = None
+    report_to: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
+    """Trackers that follow every training, by their names in transformers: "tensorboard", "wandb", "trackio", ..."""
 
     @model_validator(mode="after")
     def _one_place(self) -> ComputeSection:

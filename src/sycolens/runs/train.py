@@ -25,6 +25,7 @@ from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.sections import ExamplesSection, TrainingSection
+from sycolens.runs.tracking import tracked
 from sycolens.storage import draft_beside
 from sycolens.tasks import usual_training
 from sycolens.tune import HeadAdapter, Lora, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples
@@ -102,13 +103,16 @@ def trained(
     seed: int,
     keep_at: Sequence[int] = (),
     base: str | None = None,
+    report_to: Sequence[str] = (),
+    logs: Path | None = None,
     compute: Compute = Compute(),
 ) -> Iterator[Trained]:
     """Train heads, or all parameters, on encoded examples; the model is as it was found after the block.
 
     ``directory`` belongs to this very training and keeps its checkpoints: a run that was killed goes on there, and
     ends with the same bits. What is trained after each of ``keep_at`` steps is written below ``directory / "steps"``,
-    as :func:`write_trained` does. Several processes take the steps together.
+    as :func:`write_trained` does. Several processes take the steps together. ``report_to`` are trackers that follow,
+    to which the training is called as the work in ``compute``; TensorBoard writes below ``logs``.
 
     Raises:
         HeadError, TuningError, ModelError: as :class:`PinpointTrainer`.
@@ -126,6 +130,8 @@ def trained(
         logging_steps=1,
         disable_tqdm=True,
         use_cpu=device.type == "cpu",
+        report_to=list(report_to) or "none",
+        run_name=compute.work or None,
     )
     trainer = PinpointTrainer(model, scope, arguments, rows, seed=seed)
     tuned = trainer.pinpoint
@@ -142,7 +148,8 @@ def trained(
         start = compute.processes.once(lambda: newest_checkpoint(directory))
         if start is not None:
             logger.info("training goes on from %s", start)
-        trainer.train(resume_from_checkpoint=start)
+        with tracked(trainer, logs, compute.work):
+            trainer.train(resume_from_checkpoint=start)
         losses = tuple(float(each["loss"]) for each in trainer.state.log_history if "loss" in each)
         yield Trained(tuned, losses, how)
     finally:

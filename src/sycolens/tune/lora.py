@@ -91,6 +91,8 @@ class Lora(Pinpoint):
         self.slots, self.merged = {}, False
         self.projections = projections_of(model)
         core = core_of(model)
+        if hasattr(core, "peft_config"):
+            raise TuningError(f"{shape_of(model).name} has an adapter of PEFT already; detach or unload that first.")
         paths = {module: path for path, module in core.named_modules()}
         self._found = {module: paths[module] for parts in self.projections.values() for module in parts}
         self._as_found = [(parameter, parameter.requires_grad) for parameter in parameters_of(model)]
@@ -112,7 +114,7 @@ class Lora(Pinpoint):
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The factors: "model.layers.0.self_attn.q_proj.A" [rank, d_in], and ".B" [d_out, rank], of a split one each."""
+        """The factors: "model.layers.0.self_attn.q_proj.A" [rank, d_in], ".B" [d_out, rank]; of a split B0, B1, B2."""
         found: dict[str, nn.Parameter] = {}
         for name, layers in self._layers.items():
             found[f"{name}.A"] = layers[0].lora_A[ADAPTER].weight
@@ -254,8 +256,8 @@ def projections_of(model: Any) -> Projections:
         complete = all(sorted(outputs) == list(range(_width(module))) for module, outputs in parts.items())
         if not complete or made != list(range(_width(plain.get_submodule(name)))):
             raise ModelError(
-                f"{shape.name}: {name} makes more than Q, K, V or O of the heads; this layout of weights is not known to "
-                "sycolens."
+                f"{shape.name}: {name} makes more than Q, K, V or O of the heads; this layout of weights is not known "
+                "to sycolens."
             )
     return {
         name: {module: [outputs[k] for k in sorted(outputs)] for module, outputs in parts.items()}

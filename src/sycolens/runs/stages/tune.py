@@ -11,6 +11,7 @@ from typing import Any
 from sycolens.runs.context import Context
 from sycolens.runs.plan import Training
 from sycolens.runs.stage import Made
+from sycolens.runs.tracking import LOGS
 from sycolens.runs.train import hash_of_rows, trained, write_trained
 from sycolens.storage import draft_beside, versions, write_text
 from sycolens.tune.trainer import words_of
@@ -48,6 +49,8 @@ def train(context: Context, training: Training, keep_at: Sequence[int] = ()) -> 
         seed=trial.seed,
         keep_at=keep_at,
         base=context.config.model.name,
+        report_to=context.config.compute.report_to,
+        logs=context.directory / LOGS,
         compute=context.compute(training.stage),
     ) as done:
         how = {**done.how, "method": trial.method.name}
