@@ -1,7 +1,8 @@
-"""A small hub on this machine: the routes of the Hugging Face hub that downloads use, over real HTTP."""
+"""A small hub on this machine: the routes of the Hugging Face hub for downloads and commits, over real HTTP."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -17,6 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 Files = dict[str, bytes]
+TOKEN = "hf_may_write"
+"""Of somebody who may write to repositories of "owner"."""
 
 
 @dataclass
@@ -25,6 +28,7 @@ class Repository:
 
     revisions: dict[str, Files]
     gated: bool = False
+    private: bool = False
     cut: set[str] = field(default_factory=set)
     """Files of which half arrives at first, and then nothing."""
 
@@ -46,7 +50,7 @@ def serve(repositories: dict[str, Repository]) -> Iterator[str]:
     """The address of a hub of these repositories: "models/owner/name", "datasets/owner/name"."""
 
     class Handler(_Handler):
-        hub = repositories
+        hub, stored = repositories, {}
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, daemon=True)
@@ -70,6 +74,8 @@ def ask(code: str, address: str, home: Path) -> Any:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: dict[str, Repository]
+    stored: dict[str, bytes]
+    """Large files by their SHA-256, before a commit names them."""
 
     def do_GET(self) -> None:
         path, length = unquote(urlsplit(self.path).path).strip("/").split("/"), int(self.headers["Content-Length"] or 0)
@@ -97,7 +103,61 @@ class _Handler(BaseHTTPRequestHandler):
         info |= {"private": False, "gated": "manual" if repository.gated else False, "tags": [], "downloads": 0}
         self._send(200, json.dumps(listed if what in ("tree", "paths-info") else info).encode())
 
-    do_HEAD = do_POST = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815
+
+    def do_POST(self) -> None:
+        path = unquote(urlsplit(self.path).path).strip("/").split("/")
+        if path[:3] == ["api", "repos", "create"]:
+            return self._create(self._asked())
+        if path == ["api", "validate-yaml"] and self._body():
+            return self._say({"errors": [], "warnings": []})
+        if path[-3:] == ["lfs", "objects", "batch"]:
+            href = f"http://{self.headers['Host']}/stored/"
+            asked = [each | {"actions": {"upload": {"href": href + each["oid"]}}} for each in self._asked()["objects"]]
+            return self._say({"transfer": "basic", "objects": asked})
+        if path[4:5] in (["preupload"], ["commit"]):
+            return self._commit(self.hub["/".join(path[1:4])], path[4], self._body())
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        self.stored[self.path.rpartition("/")[2]] = self._body()
+        self._say({})
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        name = f"{asked.get('organization', 'owner')}/{asked['name']}"
+        if self.headers["Authorization"] != f"Bearer {TOKEN}":
+            return self._refuse(401, "")
+        if not name.startswith("owner/"):
+            return self._refuse(403, "")
+        known = f"models/{name}" in self.hub
+        self.hub.setdefault(f"models/{name}", Repository({"main": {}}, private=bool(asked.get("private"))))
+        self._say({"url": f"http://{self.headers['Host']}/{name}"}, 409 if known else 200)
+
+    def _commit(self, repository: Repository, step: str, body: bytes) -> None:
+        if step == "preupload":
+            named = [each["path"] for each in json.loads(body)["files"]]
+            mode = {name: "lfs" if name.endswith(".safetensors") else "regular" for name in named}
+            return self._say(
+                {"files": [{"path": name, "uploadMode": mode[name], "shouldIgnore": False} for name in named]}
+            )
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] == "file":
+                repository.revisions["main"][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "lfsFile":
+                content = self.stored[line["value"]["oid"]]
+                assert hashlib.sha256(content).hexdigest() == line["value"]["oid"]
+                repository.revisions["main"][line["value"]["path"]] = content
+        commit = repository.commit("main")
+        self._say({"success": True, "commitOid": commit, "commitUrl": f"http://{self.headers['Host']}/commit/{commit}"})
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"] or 0))
+
+    def _asked(self) -> Any:
+        return json.loads(self._body())
+
+    def _say(self, content: Any, status: int = 200) -> None:
+        self._send(status, json.dumps(content).encode())
 
     def _send_file(self, repository: Repository, commit: str, files: Files, name: str) -> None:
         if name not in files:

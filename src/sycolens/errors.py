@@ -115,6 +115,10 @@ class TuningError(SycolensError):
     """Something to tune that does not fit the model or itself, or parameters that do not fit what is tuned."""
 
 
+class HubError(SycolensError):
+    """A repository on the hub that cannot be written to, or from which an adapter cannot be fetched."""
+
+
 class AbilityError(SycolensError):
     """A task of general ability that is not known, not allowed, or cannot be put to the model."""
 

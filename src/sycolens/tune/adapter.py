@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -22,8 +21,10 @@ from sycolens.shown.words import counted, shortened
 from sycolens.storage import load_result, save_result
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.exporting import export_merged
+from sycolens.tune.fingerprint import fingerprint_of, seal_of
 from sycolens.tune.peft_format import export_peft
 from sycolens.tune.pinpoint import Pinpoint, attach
+from sycolens.tune.sharing import fetch_adapter, push_adapter
 
 KIND: Final = "head_adapter"
 _SHAPE: Final = ("n_layers", "n_heads", "n_key_value_heads", "d_model", "d_head")
@@ -101,7 +102,7 @@ class HeadAdapter:
         """Write safetensors and JSON under a directory, each whole or not at all; another such pair is replaced."""
         fields = self._fields()
         return save_result(
-            directory, kind=KIND, tensors=self.parameters, fields={**fields, "seal": _seal(fields, self.parameters)}
+            directory, kind=KIND, tensors=self.parameters, fields={**fields, "seal": seal_of(fields, self.parameters)}
         )
 
     @classmethod
@@ -113,7 +114,7 @@ class HeadAdapter:
             NotFiniteError, TuningError: a parameter holds NaN or infinity, or no floating-point numbers.
         """
         tensors, fields = load_result(directory, kind=KIND)
-        if not isinstance(fields, dict) or fields.pop("seal", None) != _seal(fields, tensors):
+        if not isinstance(fields, dict) or fields.pop("seal", None) != seal_of(fields, tensors):
             raise SavedFileError(f"The record in {directory} was altered after it was saved; make the adapter anew.")
         config = {**fields.pop("config"), "dtype": None}
         adapter = cls(
@@ -211,6 +212,41 @@ class HeadAdapter:
         self._require_numbers()
         return export_peft(base, directory, apply=self.apply, tuned_in=self.dtype, name=self.base)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        peft_base: str | Path | None = None,
+        sections: Mapping[str, str] = {},
+        license: str | None = None,
+        datasets: Sequence[str] = (),
+        private: bool | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Upload the adapter with a model card to a repository of yours, made if need be; gives the commit's address.
+
+        With ``peft_base`` the LoRA of :meth:`export_peft` over it goes along. The card says what the adapter knows; a
+        run's (``sycolens export --push``) also what was measured: ``sections`` are more of it, Markdown by title. The
+        record names the base as it was loaded; ``dataclasses.replace(adapter, base="owner/name")`` renames it.
+
+        Raises:
+            HubError: no token, no right to write there, or the hub is out of reach; nothing was uploaded then.
+            NotFiniteError, ModelError, TuningError: as :meth:`export_peft`.
+        """
+        self._require_numbers()
+        options: dict[str, Any] = {"license": license, "datasets": datasets, "private": private, "token": token}
+        return push_adapter(self, repo_id, peft_base=peft_base, sections=sections, **options)
+
+    @classmethod
+    def from_hub(cls, repo_id: str, *, revision: str | None = None) -> HeadAdapter:
+        """Fetch what :meth:`push_to_hub` uploaded; ``revision`` is a branch, tag or commit.
+
+        Raises:
+            HubError: it cannot be fetched.
+            SavedFileError, NotFiniteError, TuningError: as :meth:`load`.
+        """
+        return cls.load(fetch_adapter(repo_id, revision))
+
     def _fields(self) -> dict[str, Any]:
         config = self.config
         return {
@@ -249,21 +285,6 @@ class HeadAdapter:
                 f"{', '.join(f'{name} {found[name]}, not {self.shape[name]}' for name in odd)}. Apply it to "
                 f"{self.base}."
             )
-
-
-def fingerprint_of(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of named weights by their values, the same on each device and in each type that holds them exactly."""
-    digest = hashlib.sha256()
-    for name, weight in sorted(weights.items()):
-        digest.update(f"{name} {tuple(weight.shape)}\n".encode())
-        digest.update(weight.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _seal(fields: Mapping[str, Any], parameters: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the record's own words and of the tensors that it describes."""
-    words = json.dumps(fields, sort_keys=True)
-    return hashlib.sha256(f"{words}\n{fingerprint_of(parameters)}".encode()).hexdigest()
 
 
 def _widest(weights: Mapping[str, Tensor]) -> torch.dtype:
