@@ -202,6 +202,7 @@ DEEDS: list[Deed] = [
         "all weights in half",
         lambda room: check(model={"dtype": "bfloat16"}, tune={"methods": ["sft"]}),
     ),
+    (StudyError, "an unknown tracker", lambda room: check(compute={"report_to": ["tensorbored"]})),
     (TuningError, "steps for too many processes", lambda room: check(3)),
     (
         AbilityError,

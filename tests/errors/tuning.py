@@ -25,6 +25,7 @@ from sycolens import (
 from sycolens.errors import (
     ExampleError,
     HeadError,
+    HubError,
     ModelError,
     NotFiniteError,
     OrganismError,
@@ -37,6 +38,8 @@ from sycolens.model.weights import head_weights
 from sycolens.organism.build.tokenizer import build_tokenizer
 from sycolens.prompts import TrainingExample
 from sycolens.tune import (
+    Lora,
+    LoraScope,
     Openings,
     Pinpoint,
     TrainingConfig,
@@ -107,6 +110,12 @@ def folded(room: Room) -> None:
     model = load_model(room.checkpoint("gpt2"))
     model.enable_compatibility_mode()
     attach(model, PinpointConfig(TUNED))
+
+
+def lora_twice(room: Room) -> None:
+    model = plain(room)
+    Lora(model, LoraScope())
+    Lora(model, LoraScope())
 
 
 def without_data(family: str) -> Any:
@@ -213,6 +222,9 @@ DEEDS: list[Deed] = [
     (TuningError, "unknown matrices", lambda room: PinpointConfig(TUNED, "QKX")),
     (TuningError, "rank 0", lambda room: PinpointConfig(TUNED, rank=0)),
     (TuningError, "alpha without rank", lambda room: PinpointConfig(TUNED, alpha=2.0)),
+    (TuningError, "LoRA of no rank", lambda room: LoraScope(rank=0)),
+    (TuningError, "LoRA scaled by nothing", lambda room: LoraScope(alpha=0.0)),
+    (TuningError, "LoRA twice", lora_twice),
     (TuningError, "an MLP at a rank", lambda room: PinpointConfig(TUNED, rank=2, mlps=(1,))),
     (TuningError, "an MLP twice", lambda room: PinpointConfig(TUNED, mlps=(1, 1))),
     (TuningError, "whole numbers", lambda room: PinpointConfig(TUNED, dtype=torch.int8)),
@@ -244,6 +256,8 @@ DEEDS: list[Deed] = [
     (SavedFileError, "an altered adapter", altered_adapter),
     (RunError, "export over other files", lambda room: export(room, to=room.checkpoint("llama"))),
     (ModelError, "export of an unknown base", lambda room: export(room, base="no/such/model")),
+    (HubError, "an adapter pushed without the hub", lambda room: adapter(room).push_to_hub("owner/name")),
+    (HubError, "an adapter that was never fetched", lambda room: HeadAdapter.from_hub("owner/name")),
     # trainings
     (TuningError, "neither heads nor all", lambda room: trainer(room, "heads")),
     (TuningError, "smoothed labels", lambda room: trainer(room, label_smoothing_factor=0.1)),
