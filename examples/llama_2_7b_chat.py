@@ -25,7 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "find": {"n": 100, "draws": 2, "top": HEADS},  # as many MMLU pairs as the authors, and as many others to compare
     "verify": {"n": 200, "controls": 5},
     "examples": {"n": 1600},
-    # Found heads, random ones, and PEFT's LoRA (extra "peft"). "sft" trains all weights, which takes another kind of machine.
+    # Found heads, random ones, and PEFT's LoRA (extra "peft"). "sft" trains all weights: another kind of machine.
     "tune": {
         "methods": ["spt", "random", "lora"],
         "k": HEADS,

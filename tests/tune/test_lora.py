@@ -226,6 +226,30 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(
     assert not any("lora" in name for name, _ in model.named_modules())
 
 
+def test_a_model_that_does_not_call_a_projection_is_refused(
+    checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = plain(checkpoint("llama"))
+    bypassed = model.model.layers[1].self_attn.v_proj
+
+    class Behind(torch.nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return torch.nn.functional.linear(inputs, bypassed.weight)
+
+    class Attention(type(model.model.layers[1].self_attn)):  # type: ignore[misc]
+        def forward(self, *arguments: Any, **options: Any) -> Any:
+            found, self.v_proj = self.v_proj, Behind()
+            try:
+                return super().forward(*arguments, **options)
+            finally:
+                self.v_proj = found
+
+    model.model.layers[1].self_attn.__class__ = Attention
+    with pytest.raises(ModelError, match="11 of the 12"):
+        Lora(model, SCOPE)
+    assert not any("lora" in name for name, _ in model.named_modules())
+
+
 def test_a_hooked_transformer_is_refused_by_name() -> None:
     from types import SimpleNamespace
 

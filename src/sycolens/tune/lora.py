@@ -78,7 +78,7 @@ class Lora(Pinpoint):
 
     Raises:
         TuningError: peft is not installed, the model is a HookedTransformer, or something is attached already.
-        ModelError: as :func:`sycolens.tune.attach`.
+        ModelError: as :func:`sycolens.tune.attach`, or the model does not call a projection's module.
     """
 
     def __init__(self, model: Any, scope: LoraScope, *, seed: int = 0) -> None:
@@ -108,9 +108,32 @@ class Lora(Pinpoint):
             for layer in (first, *others):
                 layer.lora_A[ADAPTER] = first.lora_A[ADAPTER].float()
                 layer.lora_B[ADAPTER].float()
+        try:
+            self._require_called()
+        except BaseException:
+            self.detach()
+            raise
 
     def _layer(self, module: nn.Module) -> Any:
         return core_of(self.model).get_submodule(self._found[module])
+
+    def _require_called(self) -> None:
+        """Refuse a model that computes with a projection's weight behind its module's back: LoRA would do nothing."""
+        layers = [layer for layers in self._layers.values() for layer in layers]
+        called: set[nn.Module] = set()
+        hooks = [layer.register_forward_hook(lambda module, *_: called.add(module)) for layer in layers]
+        core = core_of(self.model)
+        try:
+            with torch.no_grad(), random_state_kept():
+                core(input_ids=torch.zeros(1, 1, dtype=torch.long, device=next(core.parameters()).device))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if len(called) < len(layers):
+            raise ModelError(
+                f"{shape_of(self.model).name} calls {len(called)} of the {len(layers)} modules that hold Q, K, V and O, so "
+                "that PEFT's LoRA would change nothing in the others; tune its heads, or all parameters."
+            )
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
