@@ -18,6 +18,7 @@ from sycolens.find.selection.scores import LOWEST_FIRST, HeadScores
 from sycolens.heads import HeadSet
 from sycolens.prompts import ContrastPairs
 from sycolens.statistics import Clusters
+from sycolens.statistics.clusters import quantile
 
 if TYPE_CHECKING:
     import pandas
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Order = Literal["sycophantic", "size"]
 """How the exact effects rank: most negative first, as heads are tuned; or the largest of either sign first."""
 RESAMPLES: Final = 1000
+MOST_CERTAIN: Final = 1 - 1e-9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,10 +109,12 @@ def rank_agreement(
 ) -> RankAgreement:
     """How far a selection ranks heads as their exact effects do.
 
-    Intervals are percentiles of a bootstrap that draws whole questions; where the selection was made on the same pairs,
-    both are drawn together, otherwise the selection stays as it is. ``pairs`` are those of the effects and tell which
-    of them ask the same question (by the tokens of their part "question"); without them every pair counts as its own.
-    A resampled ranking is a noisier one, so intervals of a correlation lie low rather than high.
+    Intervals are for rankings made from as many other questions, not from endlessly many: with more questions rankings
+    would agree better. That of the correlation is a jackknife that leaves out one question at a time (on Fisher's z,
+    Student's t), that of the shared heads the percentiles of a bootstrap that draws whole questions. Where the
+    selection was made on the same pairs, both rankings are made anew, otherwise only the exact one. ``pairs`` are those of the
+    effects and tell which of them ask the same question (by the tokens of their part "question"); without them every
+    pair counts as its own.
 
     Raises:
         HeadError: the maps differ in shape, not every head was patched, or k is out of range.
@@ -141,23 +145,28 @@ def rank_agreement(
     chosen = scores.importance.flatten().double()
     found = _importance(exact.double().mean(0).flatten(), order)
     asked = _questions(pairs, len(effects))
-    correlations, overlaps = [], []
-    for weights in _resamples(asked, seed) if len(set(asked)) > 1 else ():
-        again = _importance(_mean(exact, weights), order)
+
+    def again(weights: Float[Tensor, " sample"]) -> tuple[Tensor, Tensor]:
         selected = _signed(_mean(scores.per_sample, weights), scores) if same else chosen
-        correlations.append(statistics.spearman(again, selected).item())
-        overlaps.append(len(_first(again, k) & _first(selected, k)))
+        return _importance(_mean(exact, weights), order), selected
+
+    several, correlation = len(set(asked)) > 1, statistics.spearman(found, chosen).item()
+    left_out = [statistics.spearman(*again(weights)).item() for weights in (_all_but_one(asked) if several else ())]
+    overlaps = [
+        len(_first(exactly, k) & _first(selected, k))
+        for exactly, selected in map(again, _resamples(asked, seed) if several else ())
+    ]
     exact_top, selected_top = _named(found, k, exact.shape[2]), scores.top(k)
     return RankAgreement(
         selection=scores.selection,
         k=k,
         order=order,
         heads=count,
-        correlation=statistics.spearman(found, chosen).item(),
-        correlation_interval=_interval(correlations, confidence),
+        correlation=correlation,
+        correlation_interval=_jackknife(correlation, left_out, confidence),
         exact_top=exact_top,
         selected_top=selected_top,
-        shared_interval=_interval(overlaps, confidence),
+        shared_interval=_percentiles(overlaps, confidence),
         chance_in_layers=chance_in_layers(exact_top, selected_top, exact.shape[2]),
         questions=len(set(asked)),
     )
@@ -209,7 +218,23 @@ def _named(importance: Float[Tensor, " head"], k: int, n_heads: int) -> HeadSet:
     return HeadSet(divmod(cell, n_heads) for cell in importance.argsort(descending=True, stable=True)[:k].tolist())
 
 
-def _interval(values: list[float] | list[int], confidence: float) -> tuple[float, float]:
+def _all_but_one(questions: tuple[int, ...]) -> list[Float[Tensor, " sample"]]:
+    number = torch.tensor(questions)
+    return [(number != each).double() for each in range(max(questions) + 1)]
+
+
+def _jackknife(correlation: float, left_out: list[float], confidence: float) -> tuple[float, float]:
+    n = len(left_out)
+    if not n:
+        return float("nan"), float("nan")
+    # A perfect correlation has no finite z.
+    z, *others = torch.tensor([correlation, *left_out], dtype=torch.float64).clamp(-MOST_CERTAIN, MOST_CERTAIN).atanh()
+    apart = torch.stack(others) - torch.stack(others).mean()
+    half = quantile(confidence, n - 1) * ((n - 1) / n * apart.square().sum()).sqrt()
+    return (z - half).tanh().item(), (z + half).tanh().item()
+
+
+def _percentiles(values: list[int], confidence: float) -> tuple[float, float]:
     if not values:
         return float("nan"), float("nan")
     tails = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)

@@ -47,7 +47,8 @@ def probe_heads(
     token are the same. The probe sees a head's ``hook_z`` at that last token.
 
     Questions are dealt into ``folds``, all dialogues about one fact into the same; probes are fitted on the others and
-    judged on it, in turn. Every question counts the same. Features are standardized by the fitting part; the penalty is scikit-learn's default (C = 1).
+    judged on it, in turn; every question counts the same. Features are standardized by the fitting part, the penalty is
+    scikit-learn's default (C = 1).
     ITI does neither (one split, no standardizing). Chance is 0.5 exactly, as every question has one reply of each kind.
     ``ties`` are the mean held-out log-likelihoods, which rank probes of equal accuracy.
 
