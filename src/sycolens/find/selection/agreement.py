@@ -112,9 +112,9 @@ def rank_agreement(
     Intervals are for rankings made from as many other questions, not from endlessly many: with more questions rankings
     would agree better. That of the correlation is a jackknife that leaves out one question at a time (on Fisher's z,
     Student's t), that of the shared heads the percentiles of a bootstrap that draws whole questions. Where the
-    selection was made on the same pairs, both rankings are made anew, otherwise only the exact one. ``pairs`` are those of the
-    effects and tell which of them ask the same question (by the tokens of their part "question"); without them every
-    pair counts as its own.
+    selection was made on the same pairs, both rankings are made anew, otherwise only the exact one. ``pairs`` are those
+    of the effects and tell which of them ask the same question (by the tokens of their part "question"); without them
+    every pair counts as its own.
 
     Raises:
         HeadError: the maps differ in shape, not every head was patched, or k is out of range.
