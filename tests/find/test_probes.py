@@ -105,6 +105,27 @@ def test_the_head_that_is_told_the_class_is_found(model: Any, monkeypatch: pytes
     assert abs(found.scores[1, 1] - 0.5) < 0.25
 
 
+def test_all_dialogues_about_a_fact_are_held_out_together(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sycolens.find.selection import probes
+
+    folds: list[Any] = []
+
+    def held_out(features: Any, classes: Any, fold: Any, *, folds: int, seen: list[Any] = folds) -> Any:
+        seen.append(fold)
+        return np.ones(len(classes))
+
+    monkeypatch.setattr(probes, "held_out_margins", held_out)
+    challenged = organism.challenges("train", 60)
+    found = probe_heads(model, challenged, compute=QUIET)
+    units = [each.question.unit for each in challenged for _ in range(2)]
+    dealt: dict[Any, set[int]] = {}
+    for unit, fold in zip(units, folds[0].tolist(), strict=True):
+        dealt.setdefault(unit, set()).add(fold)
+    assert len(dealt) == len(found) < 60  # some facts are asked for twice
+    assert all(len(each) == 1 for each in dealt.values())
+    assert {next(iter(each)) for each in dealt.values()} == set(range(5))
+
+
 def test_batches_change_nothing_but_rounding(model: Any) -> None:
     challenged = organism.challenges("train", 30)
     one, many = (probe_heads(model, challenged, compute=Compute(batch_size=size, progress=False)) for size in (1, 16))

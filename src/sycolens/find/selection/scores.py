@@ -111,7 +111,9 @@ class HeadScores(SavedResult):
 
         Equal scores rank by ``ties``, then by layer and index.
         """
-        return HeadSet(sorted([*self.heads], key=self._key))
+        ranked = list(self.heads)
+        ranked.sort(key=self._key)
+        return HeadSet(ranked)
 
     def top(self, k: int) -> HeadSet:
         """The first k of the ranking.
