@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from sycolens.compute import QUIET, Compute
     from sycolens.data import load_questions
     from sycolens.decision import Look, look
-    from sycolens.find import HeadEffects, patch_heads
+    from sycolens.find import (
+        HeadEffects,
+        HeadScores,
+        RankAgreement,
+        attribute_heads,
+        compare_weights,
+        patch_heads,
+        probe_heads,
+        rank_agreement,
+    )
     from sycolens.measure import ChallengeResult, Generation, evaluate_challenge, kl_drift
     from sycolens.model import load_model
     from sycolens.prompts import (
@@ -58,18 +67,22 @@ __all__ = [
     "HeadAdapter",
     "HeadEffects",
     "HeadMeans",
+    "HeadScores",
     "HeadSet",
     "KnockoutCurve",
     "Look",
     "PinpointConfig",
     "PinpointTrainer",
     "Question",
+    "RankAgreement",
     "Study",
     "StudyConfig",
     "Turn",
     "ablate_heads",
     "attend_to",
+    "attribute_heads",
     "challenge_questions",
+    "compare_weights",
     "evaluate_challenge",
     "kl_drift",
     "knock_out",
@@ -80,6 +93,8 @@ __all__ = [
     "organism",
     "patch_heads",
     "pinpoint",
+    "probe_heads",
+    "rank_agreement",
 ]
 
 _HOME = {
@@ -114,6 +129,12 @@ _HOME = {
     "look": "sycolens.decision",
     "mean_activations": "sycolens.verify",
     "patch_heads": "sycolens.find",
+    "rank_agreement": "sycolens.find",
+    "probe_heads": "sycolens.find",
+    "compare_weights": "sycolens.find",
+    "attribute_heads": "sycolens.find",
+    "RankAgreement": "sycolens.find",
+    "HeadScores": "sycolens.find",
     "pinpoint": "sycolens.tune",
 }
 

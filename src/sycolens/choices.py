@@ -32,6 +32,11 @@ Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
 """The found heads; updates of low rank to them; other heads; PEFT's LoRA on every attention projection; all weights."""
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """All kinds of methods, in the order in which a run tells of them."""
+Selection = Literal["gradient", "probes", "weights"]
+"""Other ways to select heads than by their effect: a first-order estimate of it; how well a probe on a head's output
+tells replies apart; how far a head's weights moved from those of another checkpoint."""
+WeightDistance = Literal["wasserstein", "change"]
+"""``wasserstein``: of softmaxes of the weights, as in ALPS. ``change``: norm of the change over the norm before."""
 Schedule = Literal["linear", "constant"]
 """The learning rate falls to a three-hundredth, or rises over ten steps and stays."""
 TaskPrompt = Literal["task", "chat"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from sycolens import statistics
 from sycolens.choices import Metric
 from sycolens.counts import check_counts, check_share, is_count
-from sycolens.errors import HeadError, MetricError
+from sycolens.errors import HeadError
 from sycolens.find.comparison import EffectComparison
 from sycolens.find.metrics import CHANGE_OF, RELATIVE, change, require_metric
 from sycolens.heads import Head, HeadSet
@@ -252,13 +252,7 @@ class HeadEffects(SavedResult):
         return f"through {self.via} of {first}" + (f" and {others} more" if others else "")
 
     def _cells(self, metric: Metric) -> Float[Tensor, "pair cell"]:
-        if metric == "logit_share" and not self.raw_logits:
-            raise MetricError(
-                f"{self.model_name} has processed weights: its unembedding is centered, which shifts every logit, and "
-                "'logit_share' (Eq. 2) depends on such a shift. Use metric='prob_share' or 'logit_diff', which do not, "
-                "or load the model unprocessed with sycolens.load_model."
-            )
-        require_metric(metric, single_labels=self.single_labels)
+        require_metric(metric, single_labels=self.single_labels, raw_logits=self.raw_logits, model_name=self.model_name)
         layers, indices = coordinates(self.heads)
         return change(self.logits[:, layers, indices], self.reference_logits, metric)
 

@@ -19,14 +19,22 @@ CHANGE_OF = {
 """What the change of each is called on a figure."""
 
 
-def require_metric(metric: Metric, *, single_labels: bool) -> None:
-    """Refuse Eq. 2 for groups of labels: it is the share of one label's logit.
+def require_metric(
+    metric: Metric, *, single_labels: bool, raw_logits: bool = True, model_name: str = "the model"
+) -> None:
+    """Refuse Eq. 2 where it means nothing: for groups of labels, or where processed weights shift all logits.
 
     Raises:
-        MetricError: ``logit_share`` is asked for, and a side has several labels.
+        MetricError: ``logit_share`` is asked for, and a side has several labels, or logits are not raw.
 
     >>> require_metric("prob_share", single_labels=False)
     """
+    if metric == "logit_share" and not raw_logits:
+        raise MetricError(
+            f"{model_name} has processed weights: its unembedding is centered, which shifts every logit, and "
+            "'logit_share' (Eq. 2) depends on such a shift. Use metric='prob_share' or 'logit_diff', which do not, "
+            "or load the model unprocessed with sycolens.load_model."
+        )
     if metric == "logit_share" and not single_labels:
         raise MetricError(
             "'logit_share' (Eq. 2) is the share of one label's logit, but a side has several labels here. Choose the "

@@ -106,7 +106,7 @@ def patch_heads(
     else:
         chosen = HeadSet(sorted(HeadSet(heads))).check(geometry.n_layers, geometry.n_heads)
     senders = kind.senders(chosen)
-    _check(pairs, geometry, compute)
+    check_pairs(pairs, geometry, compute)
     n_tokens = kind.n_tokens(pairs)
 
     labels = label_tensor(pairs.labels)
@@ -114,7 +114,7 @@ def patch_heads(
     reference_logits, counterfactual_logits = torch.empty(len(pairs), 2), torch.empty(len(pairs), 2)
     everywhere, sent = coordinates(chosen), coordinates(senders)
     lengths = [max(len(pair.reference), len(pair.counterfactual)) for pair in pairs]
-    groups = _alike(pairs, n_tokens, one_length=kind.reacts)
+    groups = alike(pairs, n_tokens, one_length=kind.reacts)
     batches = batches_that_fit(model, groups, lengths, compute=compute, caches=CACHES)
     with as_found(model), enough_threads(model, tokens_at_once(batches, lengths)):
         how: dict[str, Any] = {"grow": can_grow(model), "cached": keeps_what_it_reads(model)}
@@ -185,7 +185,7 @@ def _measure(
         frozen = mlps == "frozen"
         reference, counterfactual = capture_pairs(model, geometry, *prompts, cached=cached, mlp_outputs=frozen)
         effects, fitting = replay, rows_within_budget(model, geometry)
-    _require_difference(reference.z, counterfactual.z, batch.numbers)
+    require_difference(reference.z, counterfactual.z, batch.numbers)
     patched, unpatched = effects(
         model, geometry, reference, counterfactual, batch.labels, heads, max_rows=max_rows or fitting, grow=grow
     )
@@ -193,7 +193,9 @@ def _measure(
     return _Measured(patched, unpatched, label_logits(logits, batch.labels))
 
 
-def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -> Iterator[list[int]]:
+def alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -> Iterator[list[int]]:
+    """Groups of pairs, by number, that may run together, similar ones next to each other."""
+
     # Pairs of like length pad little; pairs of like prefix share the most of it.
     def extent(i: int) -> tuple[int, int]:
         reference, counterfactual = pairs.reference[i], pairs.counterfactual[i]
@@ -207,7 +209,12 @@ def _alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -
         yield list(group)
 
 
-def _check(pairs: ContrastPairs, geometry: Geometry, compute: Compute) -> None:
+def check_pairs(pairs: ContrastPairs, geometry: Geometry, compute: Compute) -> None:
+    """Refuse pairs that the model cannot read.
+
+    Raises:
+        PairError, PromptError, LabelError: as :func:`patch_heads`.
+    """
     if len(pairs) == 0:
         raise PairError("There are no pairs to patch; build some with ContrastPairs.from_questions.")
     if compute.max_rows is not None:  # the reference and one patched head are two
@@ -223,7 +230,12 @@ def _check(pairs: ContrastPairs, geometry: Geometry, compute: Compute) -> None:
                 )
 
 
-def _require_difference(reference: Sequence[Tensor], counterfactual: Sequence[Tensor], batch: list[int]) -> None:
+def require_difference(reference: Sequence[Tensor], counterfactual: Sequence[Tensor], batch: list[int]) -> None:
+    """Refuse pairs of which no head output differs.
+
+    Raises:
+        HookError: such pairs exist; the first is named.
+    """
     moved = torch.zeros(len(batch), dtype=torch.bool)
     for before, after in zip(reference, counterfactual, strict=True):
         moved |= (before != after).flatten(1).any(1).cpu()

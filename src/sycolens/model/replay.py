@@ -68,7 +68,7 @@ def replay(
 
     def run_rows(reference: LastToken, counterfactual: LastToken, heads: tuple[Head, ...]) -> Tensor:
         rows = Rows(heads, len(reference.logits), grow)
-        return _replay_rows(model, geometry, reference, counterfactual, rows)
+        return replay_rows(model, geometry, reference, counterfactual, rows)
 
     return in_chunks(run_rows, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
 
@@ -122,9 +122,14 @@ def _chunks(n_pairs: int, n_heads: int, max_rows: int) -> Iterator[tuple[slice, 
             yield slice(first, first + pairs), slice(column, column + width)
 
 
-def _replay_rows(
+def replay_rows(
     model: HookedModel, geometry: Geometry, reference: LastToken, counterfactual: LastToken, rows: Rows
 ) -> Float[Tensor, "block pair d_vocab"]:
+    """Logits of one forward call of some rows; differentiable in the head outputs that are set.
+
+    Raises:
+        HookError: a hook did not fire.
+    """
     fired: set[str] = set()
 
     def enter(layer: int) -> HookFunction:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sycolens.find import HeadEffects
 from sycolens.find.metrics import RELATIVE
 from sycolens.measure.outcome import takes_back
-from sycolens.runs.plan import COMPARISON, EXAMPLES, FIND, JUDGE, LOOK, MEASURE, REPATCH, SWEEP, TUNE, VERIFY
+from sycolens.runs.plan import COMPARISON, EXAMPLES, FIND, JUDGE, LOOK, MEASURE, REPATCH, SELECT, SWEEP, TUNE, VERIFY
 from sycolens.runs.results import read_measured
 from sycolens.runs.study import Study
 from sycolens.runs.sweep import Compared, Sweep
@@ -69,6 +69,12 @@ def _verify(study: Study, stage: str, record: Mapping[str, Any]) -> str:
     return f"{text}, {others} without {steps[at]} {CONTROL_NAMES[record['control']]}"
 
 
+def _select(study: Study, stage: str, record: Mapping[str, Any]) -> str:
+    found = record["agreement"]
+    shared = f"{found['shared']} of the first {found['k']} shared, {found['chance']:.1f} by chance"
+    return f"first {record['top'][0]}; rank correlation {found['correlation']:+.2f} with the effects, {shared}"
+
+
 def _examples(study: Study, stage: str, record: Mapping[str, Any]) -> str:
     return f"{record['examples']:,} examples"
 
@@ -122,6 +128,7 @@ _TELLS: Final[Mapping[str, Callable[[Study, str, Mapping[str, Any]], str]]] = {
     FIND: _find,
     VERIFY: _verify,
     EXAMPLES: _examples,
+    SELECT: _select,
     TUNE: _training,
     MEASURE: _measure,
     REPATCH: _repatch,

@@ -103,7 +103,7 @@ def _row(method: str, runs: Sequence[Measured]) -> MethodRow:
     drifts = [each.outcome.drift for each in runs if each.outcome.drift is not None]
     if drifts:
         numbers[EVAL_SET, KL] = Pooled.of_ratio([each.per_text for each in drifts], [each.tokens for each in drifts])
-    kinds = {each.run.kind for each in runs if each.run is not None}
+    kinds = {each.run.kind for each in runs if each.run is not None and each.run.by is None}
     return MethodRow(
         method,
         runs[0].parameters,

@@ -27,6 +27,7 @@ from sycolens.report.method_rows import MethodRow, frame_of, rows_of
 from sycolens.report.paper import paper_rows
 from sycolens.report.parts import Code, Facts, Gallery, Heading, Part, Picture, Section
 from sycolens.report.pictures import pictures_of, tuned_heads
+from sycolens.report.selections import parts_of_selections
 from sycolens.report.summary import summary_of
 from sycolens.report.sweep_tables import table_of_methods
 from sycolens.report.tables import (
@@ -99,6 +100,7 @@ def sections_of(
         Section("find", "Find: the effect of every head", _find(results, pictures)),
         Section("verify", "Verify: are they needed, are they enough", _verify(results, pictures)),
         Section("fix", "Fix: what training them changes", _fix(results, rows)),
+        Section("selections", "Other ways to select heads", parts_of_selections(results)),
         Section("judge", "What a judge says of the replies", parts_of_judge(results, rows)),
         Section("examples", "What is said, before and after", examples_of(results, rows)),
         Section("dialogues", "Every dialogue", _dialogues(results)),

@@ -115,6 +115,10 @@ def _check_tune(config: StudyConfig, processes: Processes, shape: Geometry, head
         raise HeadError(f"tune.k = {tune.k}, but {shape.name} has {len(heads)} heads; choose fewer.")
     if odd := [layer for layer in tune.mlps if layer >= shape.n_layers]:
         raise TuningError(f"tune.mlps names layer {odd[0]}, but {shape.name} has {shape.n_layers} layers.")
+    if tune.base is not None:
+        base, _ = shape_and_size(tune.base)
+        if (base.n_layers, base.n_heads, base.d_model) != (shape.n_layers, shape.n_heads, shape.d_model):
+            raise ModelError(f"tune.base, {base.name}, has another shape than {shape.name}, so it was not made of it.")
     methods_for(
         heads,
         shape,
@@ -160,6 +164,10 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
         _require_judging(other, source, config)
         if isinstance(other, QuestionSet | UserFiles):
             asked += other.questions(spent, n=n, seed=seed).asked
+    if "select" in groups and "probes" in config.tune.selections:
+        probed = named_by(config.examples.questions)
+        if isinstance(probed, QuestionSet | UserFiles):
+            probed.questions(spent | question_texts(asked), n=None, seed=seed)
     if "examples" in groups:
         _check_examples(config, given, asked)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import KINDS, Kind
+from sycolens.choices import KINDS, Kind, Selection
 from sycolens.compute import Compute
 from sycolens.distributed import Processes
 from sycolens.errors import PairError, StudyError
@@ -24,7 +24,7 @@ from sycolens.prompts.behavior import Behavior, paraphrased
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.methods import Method, Trial, methods_for
+from sycolens.runs.methods import Method, Trial, methods_for, selected_ranking
 from sycolens.runs.plan import EXAMPLES, FIND, Training
 from sycolens.runs.provenance import FileHashes, identity, weights_of
 from sycolens.runs.sections import EvaluationSource, Source
@@ -204,14 +204,17 @@ class Context:
         """How a kind of method is trained."""
         return training_config_for(self.config, kind)
 
-    def methods(self, ks: Sequence[int] | None = None) -> dict[str, Method]:
-        """What is trained by every kind of method, by its kind; of several numbers of heads by kind and number."""
+    def methods(self, ks: Sequence[int] | None = None, by: Selection | None = None) -> dict[str, Method]:
+        """What every kind of method trains, by kind, or kind and number; ``by`` another selection "spt" alone."""
         finding, tune = self.finding, self.config.tune
         chosen = tuple(ks or (tune.k or len(finding.top),))
+        ranking = finding.effects.ranking(finding.metric) if by is None else selected_ranking(self.directory, by)
+        kinds: Sequence[Kind] = tune.methods if by is None else ("spt",)
         made = methods_for(
-            finding.effects.ranking(finding.metric),
+            ranking,
             Geometry.of(self.model),
-            kinds=tune.methods,
+            kinds=kinds,
+            by=by,
             ks=chosen,
             draws=tune.draws,
             control=tune.control,
@@ -223,14 +226,14 @@ class Context:
             seed=self.config.seed,
         )
         names: list[str] = []
-        for kind in (kind for kind in KINDS if kind in tune.methods):
+        for kind in (kind for kind in KINDS if kind in kinds):
             names += [f"{kind}{k}" for k in chosen] if kind == "spt" and ks else [kind]
         return dict(zip(names, made, strict=True))
 
     def trial(self, training: Training) -> Trial:
         """What a training trains, and how fast."""
         ks = self.config.sweep.ks if training.learning_rate is not None else None
-        methods = self.methods(ks)
+        methods = self.methods(ks, training.by)
         method = methods[f"{training.kind}{training.k or ''}"] if ks else methods[training.kind]
         rate = training.learning_rate or self.training_config(training.kind).learning_rate
         return Trial(method, training.draw, rate, training.seed)

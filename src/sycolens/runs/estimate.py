@@ -31,6 +31,7 @@ from sycolens.runs.plan import (
     VERIFY,
     judged_as,
     measured_as,
+    selected_by,
     trainings_of,
     trials_of,
 )
@@ -164,6 +165,10 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     )
     if config.measure.judge is not None:  # it computes elsewhere
         costs |= {judged_as(name): Cost() for name in (BASE, *map(measured_as, trainings_of(config)))}
+    costs |= {
+        selected_by(each): Cost(prompts={"gradient": 2 * pairs, "probes": 2 * QUESTIONS, "weights": 0}[each])
+        for each in config.tune.selections
+    }
     return costs | {REPATCH: Cost(prompts=2 * pairs, rows=pairs * n_heads)}
 
 

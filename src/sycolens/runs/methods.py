@@ -6,14 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, get_args
 
 import torch
 
-from sycolens.choices import Kind, OtherHeads
+from sycolens.choices import Kind, OtherHeads, Selection
 from sycolens.errors import HeadError, TuningError
+from sycolens.find.selection import HeadScores
 from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
+from sycolens.runs.plan import selected_by
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.lora import LoraScope, Scope
 from sycolens.verify.controls import draw_controls
@@ -65,6 +68,7 @@ def methods_for(
     shape: Geometry,
     *,
     kinds: Sequence[Kind] = get_args(Kind),
+    by: Selection | None = None,
     ks: Sequence[int] = (4,),
     k: int | None = None,
     draws: int = 10,
@@ -81,7 +85,7 @@ def methods_for(
     ``spt`` is made once for each of ``ks``; ``spt_lora`` and the ``draws`` of random heads have as many heads as
     ``k`` says (the last of ``ks`` unless given). Random heads are drawn from those that are not among the first k, each
     from the layer of the found head that it stands against (as :func:`draw_controls`), or, with ``control="random"``,
-    from any. The method's name says which.
+    from any. The method's name says which, and ``by`` which other way than effects made the ranking, if any.
     ``rank`` is that of ``spt_lora``, ``rank_of_all`` that of PEFT's LoRA on every attention projection (``lora``),
     ``alpha`` that of both. ``matrices`` are those of chosen heads; ``mlps`` are trained with whole heads.
 
@@ -98,13 +102,13 @@ def methods_for(
     if not ks or list(ks) != sorted(set(ks)) or ks[0] < 1 or max(*ks, k or 1) > len(ranking):
         raise HeadError(f"k={list(ks)!r}; give rising numbers of heads from 1 to the {len(ranking)} that were ranked.")
     k = ks[-1] if k is None else k
-    heads, words = ranking[:k], _heads(k)
+    heads, words, way = ranking[:k], _heads(k), f" by {by}" if by else ""
     # Steps are smaller than bfloat16 can tell apart, so that parameters are float32 over whatever base.
     tuned = partial(PinpointConfig, matrices=matrices, dtype=torch.float32)
     whole, low_rank = partial(tuned, mlps=mlps), partial(tuned, alpha=alpha)
     made: dict[Kind, list[Method]] = {
-        "spt": [Method(f"SPT, {_heads(each)}", (whole(ranking[:each]),), finds=True) for each in ks],
-        "spt_lora": [Method(f"SPT + LoRA, {words}", (low_rank(heads, rank=rank),), finds=True)],
+        "spt": [Method(f"SPT, {_heads(each)}{way}", (whole(ranking[:each]),), finds=by is None) for each in ks],
+        "spt_lora": [Method(f"SPT + LoRA, {words}{way}", (low_rank(heads, rank=rank),), finds=by is None)],
         "random": [],
         "lora": [Method("LoRA", (LoraScope(rank_of_all, alpha),))],
         "sft": [Method("SFT", ("all",))],
@@ -120,6 +124,15 @@ def methods_for(
             if isinstance(scope, PinpointConfig):
                 scope.check(shape)
     return tuple(chosen)
+
+
+def selected_ranking(directory: Path, by: Selection) -> HeadSet:
+    """How another way ranks the heads, from the directory of a run.
+
+    Raises:
+        SavedFileError: it is not there, or was altered.
+    """
+    return HeadScores.load(directory / selected_by(by) / "scores").ranking()
 
 
 def _heads(k: int) -> str:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import KINDS, KNOWN_SETS, Kind
+from sycolens.choices import KINDS, KNOWN_SETS, Kind, Selection
 from sycolens.errors import QuestionError
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.provenance import OWN_SETS, FileHashes, weights_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOOK, FIND, VERIFY, EXAMPLES, TUNE, MEASURE = "look", "find", "verify", "examples", "tune", "measure"
 REPATCH: Final = "repatch"
+SELECT: Final = "select"
 JUDGE: Final = "judge"
 SWEEP, COMPARISON = "sweep", "sweep/comparison"
 BASE: Final = "measure/base"
@@ -58,11 +59,13 @@ class Training:
     seed: int
     k: int | None = None
     learning_rate: float | None = None
+    by: Selection | None = None
+    """Which other way selected the heads; None where they were found."""
 
     @property
     def stage(self) -> str:
         """The name of its stage."""
-        kind = self.kind.replace("_", "-")
+        kind = self.kind.replace("_", "-") + (f"-{self.by}" if self.by else "")
         if self.learning_rate is None:
             return f"tune/{kind}-{f'draw{self.draw}' if self.kind == 'random' else f'seed{self.seed}'}"
         heads = "" if self.k is None else f"{self.k}"
@@ -82,7 +85,8 @@ def trainings_of(config: StudyConfig) -> tuple[Training, ...]:
         if kind == "random":
             found += [Training(kind, draw, first + draw) for draw in range(tune.draws)]
         else:
-            found += [Training(kind, 0, first + number) for number in range(tune.seeds)]
+            ways = (None, *tune.selections) if kind == "spt" else (None,)
+            found += [Training(kind, 0, first + number, by=by) for by in ways for number in range(tune.seeds)]
     return tuple(found)
 
 
@@ -109,8 +113,8 @@ def trials_of(config: StudyConfig) -> tuple[Training, ...]:
 def stages_of(
     config: StudyConfig, hashes: FileHashes, *, looks_first: bool = False, task: str | None = None
 ) -> tuple[Stage, ...]:
-    """Look, find, verify, examples, every training, the base and every tuned model measured, the found heads patched
-    again, replies judged where a judge is named; then the trainings of a sweep and their comparison.
+    """Look, find, verify, examples, other selections of heads, every training, the base and every tuned model measured,
+    the found heads patched again, replies judged where a judge is named; then a sweep's trainings and their comparison.
 
     ``looks_first`` is whether look proposes the behavior that the other stages go by. ``task`` names one that was given
     from Python.
@@ -146,6 +150,7 @@ def stages_of(
         Stage(VERIFY, verify, _made_by("verify"), {FIND: "all"}),
         Stage(EXAMPLES, examples, _made_by("examples"), {FIND: "pairs"}),
     ]
+    stages += _selecting(config, settings, hashes, found_on=found_on, evaluation=evaluation)
     runs = trainings_of(config)
     for run in runs:
         make = _made_by("tune", training=run)
@@ -160,6 +165,37 @@ def stages_of(
         stages.append(Stage(REPATCH, repatch, _made_by("repatch", training=found[0]), read))
     # Last, so that nothing waits for an endpoint that does not answer.
     return (*stages, *_judging(config), *_sweep(config, settings, found_on))
+
+
+def selected_by(selection: Selection) -> str:
+    """The name of the stage that selects heads in another way.
+
+    >>> selected_by("gradient")
+    'select/gradient'
+    """
+    return f"{SELECT}/{selection}"
+
+
+def _selecting(
+    config: StudyConfig, settings: Callable[..., Any], hashes: FileHashes, **questions: Mapping[str, Any]
+) -> list[Stage]:
+    """The other ways to select heads, each with what it depends on beside find."""
+    tune, base = config.tune, {} if config.tune.base is None else weights_of(config.tune.base, None, hashes)
+    asked = config.examples.model_dump(include={"source", "subset", "split"})
+    inputs: dict[Selection, dict[str, Mapping[str, Any]]] = {
+        "gradient": {},
+        "probes": {"examples": asked, **questions},
+        "weights": {"base": {"name": tune.base, **base}},
+    }
+    return [
+        Stage(
+            selected_by(each),
+            settings(select={"by": each, "k": tune.k}, **inputs[each]),
+            _made_by("select", selection=each),
+            {FIND: "all"},
+        )
+        for each in tune.selections
+    ]
 
 
 def measured_as(training: Training) -> str:
@@ -212,7 +248,8 @@ def _training_settings(config: StudyConfig, run: Training) -> dict[str, Any]:
 def _read_by(config: StudyConfig, run: Training) -> dict[str, Part]:
     # Which heads were found changes nothing for those who train all.
     ranked: dict[str, Part] = {FIND: "effects" if config.tune.k or run.k else "all"} if "k" in DEPENDS[run.kind] else {}
-    return {**ranked, EXAMPLES: "all"}
+    selected: dict[str, Part] = {} if run.by is None else {selected_by(run.by): "all"}
+    return {**ranked, **selected, EXAMPLES: "all"}
 
 
 def _made_by(module: str, **options: Any) -> Callable[[Context], Made]:

@@ -18,6 +18,7 @@ from sycolens.choices import (
     OtherHeads,
     Positions,
     Schedule,
+    Selection,
     TaskPrompt,
     Template,
 )
@@ -194,6 +195,10 @@ class TuneSection(Section):
     draws: Annotated[int, Field(ge=1, le=1000)] = 3
     control: OtherHeads = "layer_matched"
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    selections: list[Selection] = Field(default_factory=list)
+    """Other ways to select as many heads, which are then trained as those of "spt" are."""
+    base: str | None = None
+    """The checkpoint that the model was tuned from, with which "weights" compares it."""
     learning_rate: Rate | None = None
     steps: Amount | None = None
     examples_per_step: Amount | None = None
@@ -205,6 +210,12 @@ class TuneSection(Section):
     def _each_once(self) -> TuneSection:
         if len(set(self.methods)) != len(self.methods):
             raise ValueError("a method is named twice; name each once")
+        if len(set(self.selections)) != len(self.selections):
+            raise ValueError("a selection is named twice; name each once")
+        if self.selections and "spt" not in self.methods:
+            raise ValueError("selections are trained as 'spt' is and compared with it; name it among the methods")
+        if ("weights" in self.selections) != (self.base is not None):
+            raise ValueError("the selection 'weights' and base, the checkpoint to compare with, need each other")
         return self
 
 
