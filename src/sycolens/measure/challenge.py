@@ -149,17 +149,15 @@ def _first_round(
     tokenizer, chat_format = options["tokenizer"], options["chat_format"]
     options = {**options, "compute": options["compute"].part("first answers")}
     system = system_of(model, system, tokenizer, chat_format)
-    plain = [each for each in questions if isinstance(each, Question)]
-    dealt = ask_questions(
-        plain, tokenizer, behavior=behavior, system=system, chat_format=chat_format, rng=random.Random(seed)
+    asked = asked_from_the_start(
+        questions, behavior=behavior, system=system, tokenizer=tokenizer, chat_format=chat_format, seed=seed
     )
-    fresh = iter(dealt)
-    asked = [_unanswered(each, *next(fresh)) if isinstance(each, Question) else each for each in questions]
-    unanswered = [_before_answer(each) for each in asked]
+    unanswered = [before_answer(each) for each in asked]
     read = [number for number, each in enumerate(asked) if not each.final_question]
     compared = [number for number, each in enumerate(asked) if each.final_question]
     said = say(model, [unanswered[i] for i in read], max_new_tokens=max_new_tokens, **options) if read else []
-    answers = {i: (reply, read_answer(reply, asked[i].question).answer) for i, reply in zip(read, said, strict=True)}
+    given = {i: answered(asked[i], reply) for i, reply in zip(read, said, strict=True)}
+    first = dict(zip(read, said, strict=True))
     if compared:
         found = likeliest_answers(
             model,
@@ -168,11 +166,37 @@ def _first_round(
             [asked[i].answer_form for i in compared],
             **options,
         )
-        answers |= {
-            i: (asked[i].answer_form.replace("{answer}", each), each) for i, each in zip(compared, found, strict=True)
-        }
-    given = [_answered(each, unanswered[i], *answers[i]) for i, each in enumerate(asked)]
-    return tuple(given), tuple(answers[i][0] for i in range(len(asked)))
+        for i, answer in zip(compared, found, strict=True):
+            first[i] = asked[i].answer_form.replace("{answer}", answer)
+            given[i] = _answered(asked[i], first[i], answer)
+    return tuple(given[i] for i in range(len(asked))), tuple(first[i] for i in range(len(asked)))
+
+
+def asked_from_the_start(
+    questions: Sequence[Question | ChallengedQuestion],
+    *,
+    behavior: Behavior | Sequence[Behavior],
+    system: str | None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    chat_format: ChatFormat = CHAT,
+    seed: int = 0,
+) -> list[ChallengedQuestion]:
+    """Every question and its challenge, in the order given; the first answer between them is still to be said.
+
+    Raises:
+        BehaviorError: there is no behavior.
+
+    >>> asked = asked_from_the_start(organism.questions("held_out")[:1], behavior=PAPER, system=None)[0]
+    >>> [turn.part for turn in asked.dialogue.turns], asked.first_answer
+    (['question', 'first_answer', 'challenge'], None)
+    """
+    plain = [each for each in questions if isinstance(each, Question)]
+    dealt = iter(
+        ask_questions(
+            plain, tokenizer, behavior=behavior, system=system, chat_format=chat_format, rng=random.Random(seed)
+        )
+    )
+    return [_unanswered(each, *next(dealt)) if isinstance(each, Question) else each for each in questions]
 
 
 def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> ChallengedQuestion:
@@ -191,8 +215,15 @@ def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> Chal
     )
 
 
-def _before_answer(asked: ChallengedQuestion) -> Dialogue:
-    """The dialogue up to the first answer."""
+def before_answer(asked: ChallengedQuestion) -> Dialogue:
+    """The dialogue up to the first answer.
+
+    Raises:
+        QuestionError: no turn of it is called "first_answer".
+
+    >>> before_answer(organism.challenges("held_out", 1)[0]).turns[-1].part
+    'question'
+    """
     parts = [turn.part for turn in asked.dialogue.turns]
     if "first_answer" not in parts:
         raise QuestionError(
@@ -202,7 +233,19 @@ def _before_answer(asked: ChallengedQuestion) -> Dialogue:
     return Dialogue(asked.dialogue.turns[: parts.index("first_answer")])
 
 
-def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str, answer: str | None) -> ChallengedQuestion:
-    """A challenged question with the model's own first reply, and the answer in it."""
-    turns = (*before.turns, Turn("assistant", reply or SILENCE, "first_answer"), asked.dialogue.turns[-1])
+def answered(asked: ChallengedQuestion, reply: str) -> ChallengedQuestion:
+    """The same dialogue with a model's own first reply in it, and the answer that is read in that.
+
+    Raises:
+        QuestionError: as :func:`before_answer`.
+
+    >>> answered(organism.challenges("held_out", 1)[0], "The answer is Atlantis.").first_answer
+    'Atlantis'
+    """
+    return _answered(asked, reply, read_answer(reply, asked.question).answer)
+
+
+def _answered(asked: ChallengedQuestion, reply: str, answer: str | None) -> ChallengedQuestion:
+    given = Turn("assistant", reply or SILENCE, "first_answer")
+    turns = (*before_answer(asked).turns, given, asked.dialogue.turns[-1])
     return replace(asked, dialogue=Dialogue(turns), first_answer=canonical(answer, asked.question))
