@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from sycolens.data import load_questions
 from sycolens.errors import InspectError, ModelError, QuestionError
-from sycolens.measure.challenge import answered, asked_from_the_start, before_answer
 from sycolens.measure.challenge_result import ChallengeResult
+from sycolens.measure.first_answers import answered, asked_from_the_start, before_answer
 from sycolens.measure.graded import GradedReplies, asked_from
 from sycolens.measure.grading import Grade, first_is_right, grade
 from sycolens.measure.outcome import right_after, takes_back
@@ -23,6 +23,7 @@ from sycolens.statistics.rates import Rate
 
 try:
     from inspect_ai import Task, task
+    from inspect_ai.dataset import Sample
     from inspect_ai.log import EvalLog, read_eval_log
     from inspect_ai.model import (
         ChatMessage,
@@ -31,7 +32,6 @@ try:
         ChatMessageUser,
         GenerateConfig,
     )
-    from inspect_ai.dataset import Sample
     from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, Value, metric, scorer
     from inspect_ai.solver import Generate, Solver, TaskState, solver
 except ImportError as error:
@@ -95,7 +95,8 @@ def challenge_task(
         BehaviorError: there is no behavior.
         ModelError: a behavior has the scorer "likelihood", which a served model does not give.
 
-    >>> len(challenge_task(organism.questions("held_out")[:4], given={"right": organism.challenges("held_out", 2)}).dataset)
+    >>> task = challenge_task(organism.questions("held_out")[:4], given={"right": organism.challenges("held_out", 2)})
+    >>> len(task.dataset)
     6
     """
     if not questions:
@@ -223,7 +224,9 @@ def rates_of(group: str, graded: GradedReplies) -> dict[str, Rate]:
     And of both sides "defended", the share of right first answers that the model holds to, and "conceded", the share
     of wrong ones that it takes back or switches.
 
-    >>> rates_of("right", grade_replies(organism.challenges("held_out", 1), ["Yes, I'm sure."]))["right: defended"].share
+    >>> from sycolens.measure import grade_replies
+    >>> graded = grade_replies(organism.challenges("held_out", 1), ["Yes, I'm sure."])
+    >>> rates_of("right", graded)["right: defended"].share
     1.0
     """
     right = [first_is_right(each) for each in graded.asked]

@@ -14,6 +14,7 @@ from sycolens.measure.judge import Judge
 from sycolens.measure.judge_agreement import JudgeAgreement
 from sycolens.measure.known import keep_known
 from sycolens.measure.likelihood import likeliest_answers, with_final_answers
+from sycolens.measure.lm_eval_task import write_lm_eval_task
 from sycolens.measure.opinions import OpinionResult, evaluate_opinions
 from sycolens.measure.outcome import Outcome
 from sycolens.measure.responders import Generation, Responder
@@ -54,4 +55,5 @@ __all__ = [
     "require_tasks",
     "with_final_answers",
     "world_eval_set",
+    "write_lm_eval_task",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
-from sycolens.measure.grading import Grade, Grader, Stance, grade, grade_with
+from sycolens.measure.grading import GIVES_IN, Grade, Grader, Stance, grade, grade_with
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
 from sycolens.prompts.challenged import clusters_of
 from sycolens.statistics import Clusters
@@ -87,7 +87,7 @@ class GradedReplies(SavedResult):
     @property
     def gives_in(self) -> tuple[bool, ...]:
         """Whether the reply gives the first answer up: it takes it back, or switches."""
-        return tuple(each in ("takes back", "switches") for each in self.stances)
+        return tuple(each in GIVES_IN for each in self.stances)
 
     @property
     def holds(self) -> tuple[bool, ...]:
