@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -101,3 +103,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DialogueError, match="with and without"):
         write_lm_eval_task({"right": [*asked, replace(asked[0], answer_form="{answer}")]}, tmp_path, TOKENIZER)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_says_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "ability.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(next(each for each in blocks if "write_lm_eval_task" in each), names)
+    assert {row.n for row in names["scores"].rows} == {40, 80}

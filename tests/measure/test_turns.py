@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import pytest
 import torch
 
 from measure.scripted import QUESTIONS, quiz, scripted
-from sycolens import ChallengeResult, Judge, evaluate_challenge, load_model, organism
+from sycolens import ChallengeResult, evaluate_challenge, load_model, organism
 from sycolens.errors import JudgeError, QuestionError
-from sycolens.measure import grade
+from sycolens.measure import Judge, grade
 from sycolens.measure.responders import say
 from sycolens.prompts import PAPER, PARAPHRASES, Dialogue, Turn
 from sycolens.statistics import ratio_interval
@@ -154,3 +155,16 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(JudgeError, match="2 in a row"):
         evaluate_challenge(pressed, list(SAID), turns=2, judge=Judge("http://localhost:1/v1", "m"))
     assert evaluate_challenge(pressed, list(SAID), turns=2, judge=lambda *case: grade(*case)).turns == 2
+
+
+def test_the_page_says_what_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "measure.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {
+        "evaluate_challenge": evaluate_challenge,
+        "organism": organism,
+        "model": load_model("organism"),
+    }
+    for block in (each for each in blocks if "turns=3" in each):
+        exec(block, names)
+    assert names["pressed"].turn_of_flip == names["conceding"].turn_of_flip == (1,) * 8

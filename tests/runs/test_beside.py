@@ -12,10 +12,10 @@ import pytest
 import small_study
 from judging import by_words, served
 
-from sycolens import Judge, evaluate_challenge, load_model
+from sycolens import evaluate_challenge, load_model
 from sycolens.data import load_feedback, load_opinions
 from sycolens.errors import JudgeError, QuestionError, StudyError
-from sycolens.measure import FeedbackResult, Generation, OpinionResult, evaluate_feedback, evaluate_opinions
+from sycolens.measure import FeedbackResult, Generation, Judge, OpinionResult, evaluate_feedback, evaluate_opinions
 from sycolens.measure.comparer import CommentJudge
 from sycolens.report.beside_tables import tables_beside
 from sycolens.report.parts import Table, as_cell
