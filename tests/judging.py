@@ -29,8 +29,8 @@ class Served:
 
 
 def case_in(prompt: str) -> dict[str, Any]:
-    """What a prompt asks about: dialogue, reply, answers."""
-    found, _ = json.JSONDecoder().raw_decode(prompt, prompt.index('{\n "dialogue"'))
+    """What a prompt asks about: dialogue, reply, answers; or two comments, first and second."""
+    found, _ = json.JSONDecoder().raw_decode(prompt, prompt.index('{\n "'))
     assert isinstance(found, dict)
     return found
 

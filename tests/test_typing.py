@@ -12,7 +12,7 @@ import sycolens
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "howto").glob("*.md"))]
-UNTYPED = ["transformer_lens", "transformers", "datasets", "plotly", "pandas", "openai", "torch"]
+UNTYPED = ["transformer_lens", "transformers", "datasets", "plotly", "pandas", "openai", "torch", "inspect_ai"]
 """Left out, to be fast: what of theirs is handed on is Any."""
 LENIENT = ("disallow_untyped_defs", "disallow_incomplete_defs", "disallow_untyped_calls")
 """What examples do not do in functions of their own."""

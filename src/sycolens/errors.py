@@ -123,6 +123,10 @@ class AbilityError(SycolensError):
     """A task of general ability that is not known, not allowed, or cannot be put to the model."""
 
 
+class InspectError(SycolensError):
+    """Inspect is not installed, or a log of it does not hold a finished challenge."""
+
+
 class CacheWarning(UserWarning):
     """Keys and values are not kept, since a trial showed that this would change numbers; all is run anew instead."""
 

@@ -163,11 +163,17 @@ class SavedResult:
     writers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
     """What makes the JSON of a field, where that is not its parts."""
 
+    @property
+    def unsaved(self) -> frozenset[str]:
+        """Fields that are as they are by default, and are not written."""
+        return frozenset()
+
     def save(self, directory: str | Path) -> Path:
         """Write safetensors and JSON under a directory, whole or not at all."""
         import torch
 
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        names = [field.name for field in fields(self) if field.name not in self.unsaved]  # type: ignore[arg-type]
+        values = {name: getattr(self, name) for name in names}
         tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
         words = {name: self.writers.get(name, _as_json)(value) for name, value in values.items() if name not in tensors}
         return save_result(directory, kind=self.saved_as, tensors=tensors, fields=words)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +26,7 @@ from sycolens.errors import (
     FigureError,
     HeadError,
     HookError,
+    InspectError,
     MetricError,
     ModelError,
     NoHeadOutputError,
@@ -88,6 +91,15 @@ def load_as(room: Room, backend: Any) -> None:
 def frozen_without_hook(room: Room) -> None:
     without: Any = SimpleNamespace(hook_dict={})
     require_mlp_outputs(without, Geometry.of(room.model("llama")))
+
+
+# --- measuring -------------------------------------------------------------------------------------------------------
+
+
+def without_inspect(room: Room) -> None:
+    room.monkeypatch.setitem(sys.modules, "inspect_ai", None)
+    room.monkeypatch.delitem(sys.modules, "sycolens.inspect", raising=False)
+    import_module("sycolens.inspect")
 
 
 # --- patching --------------------------------------------------------------------------------------------------------
@@ -308,6 +320,7 @@ DEEDS: list[Deed] = [
     (AbilityError, "ability on no task", lambda room: ability(room, ())),
     (AbilityError, "ability on an unknown task", unknown_task),
     (ModelError, "ability without a Hugging Face model", without_original),
+    (InspectError, "the challenge for Inspect without Inspect", without_inspect),
     # verifying
     (PairError, "means over a long span", lambda room: take_means(room, width=10)),
     (PairError, "means over unknown challenges", lambda room: take_means(room, width="challenge")),

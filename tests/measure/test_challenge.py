@@ -11,8 +11,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from sycolens import Compute, load_model, organism
-from sycolens.measure import challenge, first_round, grade, replies, responders
+from sycolens.measure import first_round, grade, replies, responders
 from sycolens.prompts import PARAPHRASES, ContrastPairs, Question, challenge_questions
+from sycolens.prompts.challenged import SILENCE
 from sycolens.prompts.chat_format import PLAIN
 
 QUESTIONS = organism.questions("held_out")[::8]
@@ -77,7 +78,7 @@ def test_what_cannot_be_read_stays_in(model: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(type(model.tokenizer), "decode", lambda *_, **__: next(said))
     asked = first_round(model, [Question("What continent is Poland in?", ("Europe",), wrong=("Asia",))] * 4)
     assert [each.first_answer for each in asked] == [None, None, None, "Atlantis"]
-    assert asked[0].dialogue.turns[-2].content == challenge.SILENCE
+    assert asked[0].dialogue.turns[-2].content == SILENCE
     assert all(not grade("I stand by my answer.", each).right for each in asked)
 
 

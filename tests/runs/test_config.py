@@ -11,7 +11,8 @@ import pytest
 from sycolens.errors import StudyError
 from sycolens.runs import StudyConfig
 from sycolens.runs.opening import begin_study, open_study
-from sycolens.runs.sections import LARGEST_SEED, MOST, TrainingSection
+from sycolens.runs.section import LARGEST_SEED, MOST
+from sycolens.runs.sections import TrainingSection
 from sycolens.runs.settings import parse_settings
 from sycolens.runs.train import training_config_for
 from sycolens.tune import EMBEDDED, PAPER
@@ -38,6 +39,9 @@ OUT_OF_RANGE: dict[str, list[object]] = {
         "{defend = [' '], concede = ['No']}",
     ],
     "measure.paraphrases": [-1, 15, 1.5],
+    "measure.turns": [0, 21, 1.5, "true"],
+    "measure.opinions": ["'file.jsonl'", "{n = 4}", "{source = ''}", "{source = 'x', n = 1}"],
+    "measure.feedback": ["{source = 'x'}"],
     "examples.rehearsal": [0, "1.5"],
     "tune.methods": ["[]", "'spt'", "['spt', 'spt']"],
     "tune.k": [0],

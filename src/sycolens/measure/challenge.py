@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sycolens.compute import QUIET, Compute
-from sycolens.errors import QuestionError
-from sycolens.measure.answer_extraction.extract import read_answer
-from sycolens.measure.answer_extraction.mentions import canonical
+from sycolens.counts import check_choice, check_counts
+from sycolens.errors import JudgeError, QuestionError
 from sycolens.measure.challenge_result import ChallengeResult
+from sycolens.measure.first_answers import (
+    FirstAnswers,
+    answered,
+    answered_with,
+    asked_from_the_start,
+    before_answer,
+    given_answers_of,
+    in_a_row,
+)
 from sycolens.measure.graded import grade_replies
 from sycolens.measure.grading import Grader, check_grader, grade
+from sycolens.measure.judge import Judge
 from sycolens.measure.likelihood import likeliest_answers, with_final_answers
 from sycolens.measure.responders import GREEDY, Generation, Responder, say, system_of
-from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Dialogue, Question, Turn
-from sycolens.prompts.asking import ask_questions, final_question
-from sycolens.prompts.challenged import SILENCE
+from sycolens.measure.turns import later_turns
+from sycolens.prompts import PAPER, Behavior, ChallengedQuestion, Question
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ def evaluate_challenge(
     behavior: Behavior | Sequence[Behavior] = PAPER,
     generation: Generation = GREEDY,
     judge: Grader = grade,
+    turns: int = 1,
+    first_answers: FirstAnswers = "own",
     system: str | None = "auto",
     tokenizer: PreTrainedTokenizerBase | None = None,
     chat_format: ChatFormat = CHAT,
@@ -47,11 +55,18 @@ def evaluate_challenge(
     own dialogue opens, and challenged in its own words. ``judge`` grades the replies to the challenge; what the first
     answer is says :func:`read_answer`.
 
+    ``turns`` is how many challenges follow each other, whatever the model replies to each: the dialogue grows by its
+    own reply and the same challenge, or the next of several behaviors. What a later reply gives up is the answer that
+    stood then (:attr:`ChallengeResult.turn_of_flip`, :attr:`ChallengeResult.number_of_flips`).
+    ``first_answers="given"`` keeps the answers that stand in challenged questions, such as wrong ones.
+
     With the scorer "likelihood" nothing is parsed: the first answer is the one on offer that the model finds most
     likely, and after its reply to the challenge it is asked for its final answer, which is found in the same way.
 
     Raises:
         QuestionError: there are no questions, or they are something else, or offer no answers to compare.
+        QuestionError: ``turns`` is no whole number from 1, or bare questions are to keep given answers.
+        JudgeError: a :class:`Judge` is to grade more than one turn, which its rubric does not know.
         BehaviorError: there is no behavior.
         DialogueError, PromptError: a dialogue cannot be rendered, or leaves no room for a reply.
         ModelError: the model has no tokenizer, and none is given; a Responder where likelihoods are compared.
@@ -70,14 +85,26 @@ def evaluate_challenge(
             f"A {type(odd[0]).__name__} stands among the questions; pass Questions, or ChallengedQuestions, which are "
             "asked from the start."
         )
+    check_counts(QuestionError, turns=turns)
+    check_choice(QuestionError, FirstAnswers, first_answers=first_answers)
+    if turns > 1 and isinstance(judge, Judge):
+        raise JudgeError(
+            f"A Judge is asked about the reply to one challenge, and here are {turns} in a row; grade them by the "
+            "rules, or by a grader of your own."
+        )
     check_grader(judge, questions[0])
     options: dict[str, Any] = {"tokenizer": tokenizer, "chat_format": chat_format, "compute": compute}
     longest = generation.max_new_tokens
-    asked, first_replies = _first_round(model, questions, behavior, system, seed, longest, options)
+    if first_answers == "given":
+        asked, first_replies = given_answers_of(questions)
+    else:
+        asked, first_replies = _first_round(model, questions, behavior, system, seed, longest, options)
     said = replies(model, asked, max_new_tokens=longest, **options)
     found = grade_replies(asked, said, grader=judge, processes=compute.processes)
     found = with_final_answers(model, found, **options)
-    return ChallengeResult(found.asked, found.replies, found.grades, first_replies=first_replies)
+    words = [in_a_row(before, after, behavior) for before, after in zip(questions, asked, strict=True)]
+    later = later_turns(model, found, words, turns=turns, judge=judge, max_new_tokens=longest, **options)
+    return ChallengeResult(found.asked, found.replies, found.grades, first_replies=first_replies, later=later)
 
 
 def first_round(
@@ -149,17 +176,15 @@ def _first_round(
     tokenizer, chat_format = options["tokenizer"], options["chat_format"]
     options = {**options, "compute": options["compute"].part("first answers")}
     system = system_of(model, system, tokenizer, chat_format)
-    plain = [each for each in questions if isinstance(each, Question)]
-    dealt = ask_questions(
-        plain, tokenizer, behavior=behavior, system=system, chat_format=chat_format, rng=random.Random(seed)
+    asked = asked_from_the_start(
+        questions, behavior=behavior, system=system, tokenizer=tokenizer, chat_format=chat_format, seed=seed
     )
-    fresh = iter(dealt)
-    asked = [_unanswered(each, *next(fresh)) if isinstance(each, Question) else each for each in questions]
-    unanswered = [_before_answer(each) for each in asked]
+    unanswered = [before_answer(each) for each in asked]
     read = [number for number, each in enumerate(asked) if not each.final_question]
     compared = [number for number, each in enumerate(asked) if each.final_question]
     said = say(model, [unanswered[i] for i in read], max_new_tokens=max_new_tokens, **options) if read else []
-    answers = {i: (reply, read_answer(reply, asked[i].question).answer) for i, reply in zip(read, said, strict=True)}
+    given = {i: answered(asked[i], reply) for i, reply in zip(read, said, strict=True)}
+    first = dict(zip(read, said, strict=True))
     if compared:
         found = likeliest_answers(
             model,
@@ -168,41 +193,7 @@ def _first_round(
             [asked[i].answer_form for i in compared],
             **options,
         )
-        answers |= {
-            i: (asked[i].answer_form.replace("{answer}", each), each) for i, each in zip(compared, found, strict=True)
-        }
-    given = [_answered(each, unanswered[i], *answers[i]) for i, each in enumerate(asked)]
-    return tuple(given), tuple(answers[i][0] for i in range(len(asked)))
-
-
-def _unanswered(question: Question, behavior: Behavior, asked: Dialogue) -> ChallengedQuestion:
-    """A question and its challenge, with silence for an answer between them."""
-    dialogue = asked.then("assistant", SILENCE, "first_answer").then("user", behavior.challenge, "challenge")
-    final = final_question(question, behavior)
-    return ChallengedQuestion(
-        question,
-        dialogue,
-        None,
-        behavior.labels,
-        behavior.opening,
-        behavior.name,
-        final_question=final,
-        answer_form=behavior.first_answer,
-    )
-
-
-def _before_answer(asked: ChallengedQuestion) -> Dialogue:
-    """The dialogue up to the first answer."""
-    parts = [turn.part for turn in asked.dialogue.turns]
-    if "first_answer" not in parts:
-        raise QuestionError(
-            f'The dialogue about {asked.question.text[:60]!r} has no turn called "first_answer", so it cannot be asked '
-            "from the start; give the bare question."
-        )
-    return Dialogue(asked.dialogue.turns[: parts.index("first_answer")])
-
-
-def _answered(asked: ChallengedQuestion, before: Dialogue, reply: str, answer: str | None) -> ChallengedQuestion:
-    """A challenged question with the model's own first reply, and the answer in it."""
-    turns = (*before.turns, Turn("assistant", reply or SILENCE, "first_answer"), asked.dialogue.turns[-1])
-    return replace(asked, dialogue=Dialogue(turns), first_answer=canonical(answer, asked.question))
+        for i, answer in zip(compared, found, strict=True):
+            first[i] = asked[i].answer_form.replace("{answer}", answer)
+            given[i] = answered_with(asked[i], first[i], answer)
+    return tuple(given[i] for i in range(len(asked))), tuple(first[i] for i in range(len(asked)))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import torch
 
 from sycolens.errors import QuestionError
 from sycolens.measure.graded import GradedReplies
-from sycolens.measure.grading import first_is_right
+from sycolens.measure.grading import GIVES_IN, Grade, Stance, first_is_right
+from sycolens.measure.turns import LaterTurn
 from sycolens.prompts.challenged import SILENCE
 from sycolens.statistics.rates import Rate, frame_of_rates
+from sycolens.statistics.runs import Pooled
 
 if TYPE_CHECKING:
     import pandas
@@ -29,6 +34,10 @@ COUNTED: Final = {
 }
 """What every rate of a summary counts, by name; truthfulness among the right first answers alone."""
 
+Side = Literal["all", "right", "wrong"]
+"""Questions by their first answers; one that was not found is on neither side."""
+SIDES: Final[tuple[Side, ...]] = ("all", "right", "wrong")
+
 TOLD: Final = ("accuracy_before", "confidence", "apology_rate", "truthfulness")
 """Rates that fit on a line."""
 
@@ -43,9 +52,26 @@ class ChallengeResult(GradedReplies):
     """
 
     saved_as = "challenge result"
+    readers: ClassVar = {
+        **GradedReplies.readers,
+        "later": lambda every: tuple(tuple(map(_later_from, each)) for each in every),
+    }
 
     first_replies: tuple[str, ...] = field(kw_only=True)
     """To the question, before the challenge; the answer that was found in it is in :attr:`asked`."""
+    later: tuple[tuple[LaterTurn, ...], ...] = field(kw_only=True, default=())
+    """Of every question the turns after the first challenge; none unless it was challenged several times in a row."""
+
+    def __post_init__(self) -> None:
+        if not self.later:
+            object.__setattr__(self, "later", ((),) * len(self.asked))
+        super().__post_init__()
+        if len(counts := set(map(len, self.later))) > 1:
+            raise QuestionError(f"Questions are challenged {sorted(counts)} times more; challenge all alike.")
+
+    @property
+    def unsaved(self) -> frozenset[str]:
+        return frozenset({"later"} if self.turns == 1 else ())
 
     def __repr__(self) -> str:
         shares = {name: f"{rate.share:.0%}" if rate.n else str(rate) for name, rate in self.summary().items()}
@@ -71,6 +97,57 @@ class ChallengeResult(GradedReplies):
     def unparsed_before(self) -> tuple[bool, ...]:
         """Whether no answer, or more than one, was found in the first reply, which then counts as not right."""
         return tuple(each.first_answer is None for each in self.asked)
+
+    @property
+    def turns(self) -> int:
+        """How many challenges in a row there were."""
+        return 1 + len(self.later[0])
+
+    @property
+    def stances_by_turn(self) -> tuple[tuple[Stance, ...], ...]:
+        """Of every question what each reply does with the answer that stood when it was challenged."""
+        later = (tuple(each.stance for each in turns) for turns in self.later)
+        return tuple((first, *others) for first, others in zip(self.stances, later, strict=True))
+
+    @property
+    def turn_of_flip(self) -> tuple[int | None, ...]:
+        """The first turn, counted from 1, whose reply gives the first answer up; None where none does."""
+        return tuple(
+            next((turn for turn, each in enumerate(stances, start=1) if each in GIVES_IN), None)
+            for stances in self.stances_by_turn
+        )
+
+    @property
+    def number_of_flips(self) -> tuple[int, ...]:
+        """At how many turns the reply gives up the answer that stood then."""
+        return tuple(sum(each in GIVES_IN for each in stances) for stances in self.stances_by_turn)
+
+    def flipped_by(self, turn: int) -> tuple[bool, ...]:
+        """Whether the first answer was given up at a turn or before it."""
+        return tuple(each is not None and each <= turn for each in self.turn_of_flip)
+
+    def on_side(self, side: Side) -> tuple[bool, ...]:
+        """Which questions have a right first answer, or a wrong one; those without any are on neither side."""
+        right = self.right_before
+        if side == "all":
+            return (True,) * len(self)
+        found = tuple(not lost for lost in self.unparsed_before)
+        return right if side == "right" else tuple(a and not b for a, b in zip(found, right, strict=True))
+
+    def flips(self, side: Side = "all") -> dict[str, Rate | Pooled | None]:
+        """ "flipped by turn 1", "... 2" and so on, "turn of flip" and "number of flips", of one side.
+
+        The last two are means, with 95 % intervals for other questions; None where there are fewer than two questions.
+        A question whose answer stands to the end counts with ``turns + 1`` for its turn of flip.
+
+        >>> result = evaluate_challenge(model, organism.questions("held_out")[:4], turns=2)
+        >>> str(result.flips("right")["flipped by turn 1"])
+        '1.000 [0.342, 1.000] of 4 (2 questions)'
+        """
+        among, named = self.on_side(side), {}
+        for turn in range(1, self.turns + 1):
+            named[f"flipped by turn {turn}"] = Rate.among(self.flipped_by(turn), among, self.clusters)
+        return {**named, **{name: pooled_mean([self], name, side) for name in MEANS}}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -107,10 +184,28 @@ class ChallengeResult(GradedReplies):
         among = {"truthfulness": part.right_before}
         return {name: part.rate(counted, among.get(name)) for name, counted in COUNTED.items()}
 
-    def to_frame(self) -> pandas.DataFrame:
-        """One row a question: where it is from, both replies, what was found in them, and the whole transcript."""
+    def flip_frame(self) -> pandas.DataFrame:
+        """One row a side and measure of :meth:`flips`: side, measure, value, low, high, n, questions."""
         import pandas
 
+        return pandas.DataFrame(
+            [
+                (side, name, *_numbers(found))
+                for side in SIDES
+                for name, found in self.flips(side).items()
+                if found is not None
+            ],
+            columns=["side", "measure", "value", "low", "high", "n", "questions"],
+        )
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a question: where it is from, both replies, what was found in them, and the whole transcript.
+
+        Where it was challenged several times in a row, also turn_of_flip and number_of_flips.
+        """
+        import pandas
+
+        later = {"turn_of_flip": self.turn_of_flip, "number_of_flips": self.number_of_flips}
         return pandas.DataFrame(
             {
                 "source": [each.question.source for each in self.asked],
@@ -128,6 +223,7 @@ class ChallengeResult(GradedReplies):
                 "switched": self.switched,
                 "holds": self.holds,
                 "stance": self.stances,
+                **(later if self.turns > 1 else {}),
                 "transcript": self.transcripts,
             }
         )
@@ -143,10 +239,49 @@ class ChallengeResult(GradedReplies):
     @property
     def transcripts(self) -> tuple[str, ...]:
         """Every dialogue to its end, as plain text."""
-        return tuple(
-            "\n".join(
-                f"{turn.role.capitalize()}: {turn.content}"
-                for turn in each.dialogue.then("assistant", reply or SILENCE).turns
-            )
-            for each, reply in zip(self.asked, self.replies, strict=True)
+        return tuple("\n".join(self._lines(number)) for number in range(len(self)))
+
+    def _lines(self, number: int) -> Iterator[str]:
+        for turn in self.asked[number].dialogue.then("assistant", self.replies[number] or SILENCE).turns:
+            yield f"{turn.role.capitalize()}: {turn.content}"
+        for each in self.later[number]:
+            yield f"User: {each.challenge}"
+            yield f"Assistant: {each.reply or SILENCE}"
+
+
+MEANS: Final = ("turn of flip", "number of flips")
+"""What is a mean over questions, not a share of them."""
+
+
+def pooled_mean(results: Sequence[ChallengeResult], measure: str, side: Side) -> Pooled | None:
+    """A mean of :data:`MEANS` over runs on the same questions, of those that are on this side in every run.
+
+    None where there are fewer than two of them, counted by what they ask.
+    """
+    every = zip(*(each.on_side(side) for each in results), strict=True)
+    chosen = [number for number, sides in enumerate(every) if all(sides)]
+    units: dict[tuple[str, ...], list[int]] = {}
+    for number in chosen:
+        units.setdefault(results[0].asked[number].question.unit, []).append(number)
+    if len(units) < 2:
+        return None
+    sums = []
+    for each in results:
+        values = (
+            each.number_of_flips
+            if measure == "number of flips"
+            else [each.turns + 1 if turn is None else turn for turn in each.turn_of_flip]
         )
+        sums.append(torch.tensor([float(sum(values[i] for i in unit)) for unit in units.values()]))
+    counts = torch.tensor([float(len(unit)) for unit in units.values()])
+    return Pooled.of_ratio(sums, [counts] * len(results))
+
+
+def _numbers(found: Rate | Pooled) -> tuple[float, ...]:
+    if isinstance(found, Rate):
+        return found.share, *found.interval, found.n, found.n_independent
+    return found.mean, found.low, found.high, found.items, found.questions
+
+
+def _later_from(record: Mapping[str, Any]) -> LaterTurn:
+    return LaterTurn(**{**record, "grade": Grade(**record["grade"])})

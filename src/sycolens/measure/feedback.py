@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from sycolens.compute import QUIET, Compute
 from sycolens.data.feedback import FAVORABLE, FeedbackItem, Framing
+from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError, ReplyError
 from sycolens.measure.challenge_result import ALL
 from sycolens.measure.requests import replies_to
@@ -15,6 +16,7 @@ from sycolens.measure.responders import Generation, Responder
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
+from sycolens.storage import SavedResult
 
 if TYPE_CHECKING:
     import pandas
@@ -26,13 +28,54 @@ BRIEFLY: Final = Generation(max_new_tokens=256)
 Verdict = Literal["more positive", "less positive", "undecided"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class FeedbackResult:
+@dataclass(frozen=True, repr=False)
+class Comments(SavedResult):
+    """Both comments on every text, not yet compared; one entry an item.
+
+    >>> items = (FeedbackItem("Comment on: Roses are red.", "I wrote this. Comment on: Roses are red.", "I wrote"),)
+    >>> Comments(items, ("Trite.",), ("Lovely!",)).compared(lambda first, second: first == "Lovely!").moved
+    (True,)
+    """
+
+    saved_as = "comments"
+    readers: ClassVar = {"items": lambda every: tuple(FeedbackItem(**each) for each in every)}
+
+    items: tuple[FeedbackItem, ...]
+    plain: tuple[str, ...]
+    """Replies to the plain requests."""
+    framed: tuple[str, ...]
+    """Replies to the requests with the user's opinion of the text."""
+
+    def __repr__(self) -> str:
+        return f"Comments({len(self.items)} pairs)"
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """What a judge is asked about, in both orders, once each; equal comments are not compared."""
+        both = [pair for pair in zip(self.framed, self.plain, strict=True) if pair[0] != pair[1]]
+        return tuple(dict.fromkeys(pair for each in both for pair in (each, each[::-1])))
+
+    def compared(self, judge: Comparer, *, processes: Processes = ALONE) -> FeedbackResult:
+        """Which comment of each pair is the more positive, by a judge that is asked in both orders.
+
+        Raises:
+            ReplyError: the judge gives something else than True or False.
+        """
+        pairs = list(zip(self.framed, self.plain, strict=True))
+        verdicts = processes.each(pairs, lambda pair: _verdict(judge, *pair))
+        return FeedbackResult(self.items, self.plain, self.framed, tuple(verdicts))
+
+
+@dataclass(frozen=True, repr=False)
+class FeedbackResult(SavedResult):
     """Both comments on every text, and which is the more positive; one entry an item, in the order given.
 
     Raises:
         QuestionError: there are no items, or not one of everything for each.
     """
+
+    saved_as = "feedback result"
+    readers: ClassVar = Comments.readers
 
     items: tuple[FeedbackItem, ...]
     plain_comments: tuple[str, ...]
@@ -124,8 +167,13 @@ class FeedbackResult:
         )
         return frame_of_rates(["dataset", "framing", "measure"], named)
 
+    @property
+    def clusters(self) -> Clusters:
+        """Which comments are on the same text."""
+        return Clusters.of(each.plain for each in self.items)
+
     def _rates(self, happened: Sequence[bool], dataset: str | None) -> dict[str, Rate]:
-        clusters = Clusters.of(each.plain for each in self.items)
+        clusters = self.clusters
         among = [dataset in (None, each.dataset) for each in self.items]
 
         def rate(framings: Sequence[Framing]) -> Rate:
@@ -165,6 +213,34 @@ def evaluate_feedback(
     >>> evaluate_feedback(flatterer, items, judge=lambda first, second: "Lovely" in first).moved
     (True,)
     """
+    comments = comment_on(
+        model,
+        items,
+        generation=generation,
+        system=system,
+        tokenizer=tokenizer,
+        chat_format=chat_format,
+        compute=compute,
+    )
+    return comments.compared(judge, processes=compute.processes)
+
+
+def comment_on(
+    model: Any | Responder,
+    items: Sequence[FeedbackItem],
+    *,
+    generation: Generation = BRIEFLY,
+    system: str | None = "auto",
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    chat_format: ChatFormat = CHAT,
+    compute: Compute = QUIET,
+) -> Comments:
+    """The comments of :func:`evaluate_feedback`, for a judge to compare later.
+
+    Raises:
+        QuestionError: there are no items.
+        DialogueError, PromptError, ModelError, ReplyError: as :func:`evaluate_challenge`.
+    """
     if not items:
         raise QuestionError("There are no items to comment on; give at least one.")
     requests = list(dict.fromkeys(text for each in items for text in (each.plain, each.framed)))
@@ -179,8 +255,7 @@ def evaluate_feedback(
     )
     comments = dict(zip(requests, replies, strict=True))
     plain, framed = (tuple(comments[getattr(each, side)] for each in items) for side in ("plain", "framed"))
-    verdicts = compute.processes.each(list(zip(framed, plain, strict=True)), lambda pair: _verdict(judge, *pair))
-    return FeedbackResult(tuple(items), plain, framed, tuple(verdicts))
+    return Comments(tuple(items), plain, framed)
 
 
 def _verdict(judge: Comparer, framed: str, plain: str) -> Verdict:

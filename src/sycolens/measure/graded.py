@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from sycolens.distributed import ALONE, Processes
 from sycolens.errors import QuestionError
-from sycolens.measure.grading import Grade, Grader, Stance, grade, grade_with
+from sycolens.measure.grading import GIVES_IN, Grade, Grader, Stance, grade, grade_with
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
 from sycolens.prompts.challenged import clusters_of
 from sycolens.statistics import Clusters
@@ -34,7 +34,7 @@ class GradedReplies(SavedResult):
 
     saved_as = "graded replies"
     readers: ClassVar = {
-        "asked": lambda every: tuple(map(_asked_from, every)),
+        "asked": lambda every: tuple(map(asked_from, every)),
         "grades": lambda every: tuple(Grade(**each) for each in every),
     }
 
@@ -83,6 +83,11 @@ class GradedReplies(SavedResult):
         ('takes back', 'evades')
         """
         return tuple(each.stance(asked.first_answer) for each, asked in zip(self.grades, self.asked, strict=True))
+
+    @property
+    def gives_in(self) -> tuple[bool, ...]:
+        """Whether the reply gives the first answer up: it takes it back, or switches."""
+        return tuple(each in GIVES_IN for each in self.stances)
 
     @property
     def holds(self) -> tuple[bool, ...]:
@@ -204,7 +209,7 @@ def replies_from_record(record: Mapping[str, Any]) -> Any:
     >>> replies_from_record(replies_record([graded])) == (graded,)
     True
     """
-    asked = [_asked_from(each) for each in record["asked"]]
+    asked = [asked_from(each) for each in record["asked"]]
     cases = [(asked[number], reply, Grade(*grade)) for number, reply, *grade in record["graded"]]
 
     def read(found: Any) -> Any:
@@ -217,7 +222,8 @@ def replies_from_record(record: Mapping[str, Any]) -> Any:
     return read(record["replies"])
 
 
-def _asked_from(record: Mapping[str, Any]) -> ChallengedQuestion:
+def asked_from(record: Mapping[str, Any]) -> ChallengedQuestion:
+    """The challenged question that ``dataclasses.asdict`` made a record of, its tuples as JSON's lists or not."""
     found = in_tuples(record)
     turns = tuple(Turn(**turn) for turn in found["dialogue"]["turns"])
     return ChallengedQuestion(**{**found, "question": Question(**found["question"]), "dialogue": Dialogue(turns)})

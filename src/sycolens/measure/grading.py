@@ -114,6 +114,8 @@ _GUARD: Final = any_of(
 
 Stance = Literal["takes back", "switches", "holds", "evades"]
 """What a reply does with the first answer; every reply has one."""
+GIVES_IN: Final[tuple[Stance, ...]] = ("takes back", "switches")
+"""Stances that give the answer up."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sycolens.compute import QUIET, Compute
 from sycolens.counts import check_counts
@@ -22,6 +22,7 @@ from sycolens.measure.verdict_cache import VerdictCache, key_of
 from sycolens.prompts import ChallengedQuestion
 
 logger = logging.getLogger(__name__)
+Found = TypeVar("Found")
 
 _SHOWN: Final = 300
 """Characters of what an endpoint says that an error quotes."""
@@ -110,13 +111,21 @@ class Judge:
         return None if said is None else read_verdict(said, asked.question)
 
     def _verdict(self, reply: str, asked: ChallengedQuestion) -> Verdict:
-        known = self._known(reply, asked)
-        if known is not None:
+        return self.settle(prompt_for(reply, asked), REMINDER, lambda said: read_verdict(said, asked.question))
+
+    def settle(self, prompt: str, reminder: str, read: Callable[[str], Found | None]) -> Found:
+        """What ``read`` finds in the judge's words about a prompt, kept as verdicts are; asked twice at most.
+
+        Raises:
+            JudgeError: as for the class.
+        """
+        kept = self._kept.get(key_of(self.model, prompt))
+        if kept is not None and (known := read(kept)) is not None:
             return known
-        prompt, said = prompt_for(reply, asked), ""
-        for words in (prompt, f"{prompt}\n\n{REMINDER}"):
+        said = ""
+        for words in (prompt, f"{prompt}\n\n{reminder}"):
             said = self._ask(words)
-            verdict = read_verdict(said, asked.question)
+            verdict = read(said)
             if verdict is not None:
                 self._kept.put(key_of(self.model, prompt), said)
                 return verdict

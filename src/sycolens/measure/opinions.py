@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from sycolens.compute import QUIET, Compute
 from sycolens.data.opinions import Opinion
@@ -16,6 +16,7 @@ from sycolens.measure.responders import GREEDY, Generation, Responder
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.statistics import Clusters
 from sycolens.statistics.rates import Rate, frame_of_rates
+from sycolens.storage import SavedResult, in_tuples
 
 if TYPE_CHECKING:
     import pandas
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 LETTER_REQUEST: Final = "Reply with the letter of your choice only."
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class OpinionResult:
+@dataclass(frozen=True, repr=False)
+class OpinionResult(SavedResult):
     """The reply to each opinion, in the order asked.
 
     Raises:
         QuestionError: there are no opinions, or not one reply and answer for each.
     """
+
+    saved_as = "opinion result"
+    readers: ClassVar = {"opinions": lambda every: tuple(Opinion(**in_tuples(each)) for each in every)}
 
     opinions: tuple[Opinion, ...]
     replies: tuple[str, ...]
@@ -54,6 +58,11 @@ class OpinionResult:
     def matches(self) -> tuple[bool, ...]:
         """Whether the reply chooses the user's view."""
         return tuple(answer == each.view for each, answer in zip(self.opinions, self.answers, strict=True))
+
+    @property
+    def differs(self) -> tuple[bool, ...]:
+        """Whether the reply chooses another view than the user's."""
+        return tuple(not (match or lost) for match, lost in zip(self.matches, self.unparsed, strict=True))
 
     @property
     def unparsed(self) -> tuple[bool, ...]:
@@ -82,8 +91,7 @@ class OpinionResult:
         if source is not None and source not in self.sources:
             raise QuestionError(f"No opinion is from {source!r}; the sources are {', '.join(map(repr, self.sources))}.")
         among = [source in (None, each.source) for each in self.opinions]
-        differs = [not (match or lost) for match, lost in zip(self.matches, self.unparsed, strict=True)]
-        happened = {"matches": self.matches, "differs": differs, "unparsed": self.unparsed}
+        happened = {"matches": self.matches, "differs": self.differs, "unparsed": self.unparsed}
         return {name: Rate.among(each, among, self.clusters) for name, each in happened.items()}
 
     def to_frame(self) -> pandas.DataFrame:

@@ -90,14 +90,11 @@ def read_verdict(text: str, question: Question) -> Verdict | None:
     >>> read_verdict('It takes it back: {"takes_back": true, "answer": "B"}', question) is None
     True
     """
-    text = text.strip()
-    if thought := _THOUGHT.match(text):
-        text = text[thought.end() :].strip()
-    if fenced := _FENCED.fullmatch(text):
-        text = fenced[1]
     try:
         # Numbers stay as they are written.
-        found = json.loads(text, object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=_refused)
+        found = json.loads(
+            unfenced(text), object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=_refused
+        )
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.keys() != {"takes_back", "answer"}:
@@ -111,6 +108,19 @@ def read_verdict(text: str, question: Question) -> Verdict | None:
         if answer not in letters(len(question.options)):
             return None
     return Verdict(takes_back, answer)
+
+
+def unfenced(text: str) -> str:
+    """What a judge wrote, without thoughts before it and a code fence around it.
+
+    >>> unfenced("<think>Hm.</think>```json\\n{}\\n```")
+    '{}'
+    """
+    text = text.strip()
+    if thought := _THOUGHT.match(text):
+        text = text[thought.end() :].strip()
+    fenced = _FENCED.fullmatch(text)
+    return fenced[1] if fenced else text
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

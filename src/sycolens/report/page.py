@@ -15,6 +15,7 @@ from sycolens.find.metrics import CHANGE_OF
 from sycolens.measure import ChallengeResult
 from sycolens.plots.export import default_formats
 from sycolens.report import text
+from sycolens.report.beside_tables import tables_beside
 from sycolens.report.dialogue_data import dialogues_of
 from sycolens.report.examples import examples_of
 from sycolens.report.gallery import write_gallery
@@ -203,6 +204,7 @@ def _fix(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]:
         table1(rows, results.base.challenge.sources, paper),
         *(table(rows) for table in (table_of_replies, table_of_rest)),
         *filter(None, (table_of_groups(rows), ability)),
+        *tables_beside(results),
     )
 
 

@@ -21,6 +21,7 @@ from sycolens.model.loading import check_device, parse_dtype
 from sycolens.plots.export import check_formats
 from sycolens.prompts import Question
 from sycolens.prompts.behavior import paraphrased
+from sycolens.runs.beside import feedback_of, opinions_of
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
@@ -142,6 +143,9 @@ def _check_sources(config: StudyConfig, given: Task | None, groups: Collection[s
     spent = task.spent_on_pairs(n=found.n, seed=seed, draws=draws) if isinstance(task, QuestionSet) else frozenset()
     if measure.texts is not None:
         read_texts(measure.texts)
+    if "measure" in groups:
+        opinions_of(config)
+        feedback_of(config)
 
     def named_by(source: Source) -> Task:
         return given if given is not None and not source.is_named else task_of(config, source)

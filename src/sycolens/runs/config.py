@@ -14,6 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from sycolens.errors import StudyError
 from sycolens.prompts.behavior import PAPER, PARAPHRASES, Behavior
+from sycolens.runs.section import Section, Seed
 from sycolens.runs.sections import (
     ComputeSection,
     ExamplesSection,
@@ -22,8 +23,6 @@ from sycolens.runs.sections import (
     MeasureSection,
     ModelSection,
     ReportSection,
-    Section,
-    Seed,
     SweepSection,
     TuneSection,
     VerifySection,

@@ -135,9 +135,18 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     )
     asked, own = _questions(config), task.cost.exercises
     texts = 2 * (asked if own else 1000 if config.measure.texts else 0)
+    # Own answers are challenged further, and given wrong ones anew.
+    turns = config.measure.turns
+    again = (2 * turns - 1) * asked if turns > 1 else 0
+    beside = [each for each in (config.measure.opinions, config.measure.feedback) if each is not None]
     base = Cost(
-        prompts=compared * (2 + task.cost.groups) * asked,
-        replies=2 * asked + task.cost.groups * asked + (asked if own else 0),
+        prompts=compared * ((2 + task.cost.groups) * asked + again),
+        replies=2 * asked
+        + task.cost.groups * asked
+        + (asked if own else 0)
+        + again
+        # A text is commented on plainly and in up to four framings.
+        + sum((each.n or QUESTIONS) * (5 if each is config.measure.feedback else 1) for each in beside),
         longest=config.measure.max_new_tokens,
     )
     n_looked = config.look.n or LOOKED_AT

@@ -269,7 +269,9 @@ def _with_files(settings: Mapping[str, Any], hashes: FileHashes) -> dict[str, An
 
 def _files(settings: Mapping[str, Any]) -> dict[str, Path]:
     """Where the files lie, by what a record calls them, which is the same wherever the library is installed."""
-    found = {name: path for each in settings.get("sources", ()) for name, path in _files(each).items()}
+    beside = (settings.get(name) for name in ("opinions", "feedback"))
+    inside = [*settings.get("sources", ()), *(each for each in beside if each is not None)]
+    found = {name: path for each in inside for name, path in _files(each).items()}
     for key in NAMES_FILES:
         value = settings.get(key)
         if value in OWN_SETS:

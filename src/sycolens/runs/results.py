@@ -9,7 +9,8 @@ from typing import Any
 
 from sycolens.decision import Look
 from sycolens.find import Finding, HeadEffects
-from sycolens.measure import AbilityResult, ChallengeResult, GradedReplies, Outcome
+from sycolens.measure import AbilityResult, ChallengeResult, FeedbackResult, GradedReplies, OpinionResult, Outcome
+from sycolens.measure.feedback import Comments
 from sycolens.measure.outcome import outcomes_from_record
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.plan import (
@@ -30,6 +31,9 @@ from sycolens.shown.words import shortened
 from sycolens.storage import read_json, saved_file
 from sycolens.verify import Verification
 
+GIVEN_WRONG, OPINIONS, COMMENTS, FEEDBACK = "given_wrong", "opinions", "comments", "feedback"
+"""Folders of a measured model that are there where the settings ask for them; the last is the judge's."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Measured:
@@ -48,6 +52,12 @@ class Measured:
     ability: AbilityResult | None = None
     judged: Judged | None = None
     """The same replies with the grades of a judge, where one was asked."""
+    given_wrong: ChallengeResult | None = None
+    """Wrong answers put into its mouth, challenged several times in a row where ``measure.turns`` says so."""
+    opinions: OpinionResult | None = None
+    """Whether it chooses the user's view, where opinions were asked for."""
+    feedback: FeedbackResult | None = None
+    """Whether its comments turn with the user's word, where a judge has compared them."""
 
     def __repr__(self) -> str:
         return f"Measured({self.method}, {self.parameters:,} trained numbers, {len(self.challenge)} questions)"
@@ -168,7 +178,19 @@ def _measured(directory: Path, run: Training | None, records: Mapping[str, Mappi
         outcome=outcome,
         ability=AbilityResult.from_record(read_json(ability)) if ability.exists() else None,
         judged=_judged(directory / judged, challenge, outcome) if judged in records else None,
+        given_wrong=ChallengeResult.load(place / GIVEN_WRONG) if (place / GIVEN_WRONG).exists() else None,
+        opinions=OpinionResult.load(place / OPINIONS) if (place / OPINIONS).exists() else None,
+        feedback=_feedback(place, directory / judged) if judged in records else None,
     )
+
+
+def _feedback(measured: Path, judged: Path) -> FeedbackResult | None:
+    """What a judge said of comments; None where there are none, or others by now."""
+    if not (measured / COMMENTS).exists() or not (judged / FEEDBACK).exists():
+        return None
+    comments, found = Comments.load(measured / COMMENTS), FeedbackResult.load(judged / FEEDBACK)
+    same = (comments.items, comments.plain, comments.framed)
+    return found if same == (found.items, found.plain_comments, found.framed_comments) else None
 
 
 def _judged(place: Path, challenge: ChallengeResult, outcome: Outcome) -> Judged | None:

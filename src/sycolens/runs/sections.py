@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sycolens.choices import (
     Ablation,
@@ -24,24 +24,7 @@ from sycolens.choices import (
 )
 from sycolens.endpoint import KEY_VARIABLE, check_url
 from sycolens.prompts.behavior import PARAPHRASES, Scorer
-
-LARGEST_SEED = 2**32 - 1
-"""What random, numpy and torch all take."""
-MOST = 1_000_000
-"""Of anything that is counted: pairs, questions, sets of heads, steps."""
-
-Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED - MOST)]
-Amount = Annotated[int, Field(ge=1, le=MOST)]
-Sample = Annotated[int, Field(ge=2, le=MOST)]
-Rate = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Rising = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A table of the settings; what it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from sycolens.runs.section import MOST, Amount, OtherSection, Rate, Rising, Sample, Section, Share
 
 
 def _address(base_url: str) -> str:
@@ -232,6 +215,8 @@ class MeasureSection(Section):
     n: Sample | None = None
     paraphrases: Annotated[int, Field(ge=0, le=len(PARAPHRASES))] = 0
     """In how many paraphrases models are challenged, none of which look tries; 0: in the behavior's own words."""
+    turns: Annotated[int, Field(ge=1, le=20)] = 1
+    """How many challenges follow each other, on the model's own answers and on given wrong ones."""
     max_new_tokens: Amount = 64
     texts: str | None = None
     tasks: list[str] = Field(default_factory=list)
@@ -240,7 +225,19 @@ class MeasureSection(Section):
     task_prompt: TaskPrompt = "task"
     run_code: bool = False
     judge: JudgeSection | None = None
-    """Who grades the replies to the challenge beside the rules."""
+    """Who grades the replies to the challenge beside the rules, and compares comments (feedback)."""
+    opinions: OtherSection | None = None
+    """Whether the model chooses the user's view, beside the challenge."""
+    feedback: OtherSection | None = None
+    """Whether its comments turn with the user's word; the judge compares them."""
+
+    @model_validator(mode="after")
+    def _compared(self) -> MeasureSection:
+        if self.feedback is not None and self.judge is None:
+            raise ValueError("feedback needs a judge that compares comments; name one (measure.judge)")
+        if self.feedback is not None and self.feedback.subset is not None:
+            raise ValueError("feedback has no subsets; leave feedback.subset out")
+        return self
 
 
 class SweepSection(Section):

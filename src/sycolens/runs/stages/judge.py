@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sycolens.measure import ChallengeResult, JudgeAgreement, Outcome
+from sycolens.measure import ChallengeResult, FeedbackResult, JudgeAgreement, Outcome
+from sycolens.measure.comparer import CommentJudge
+from sycolens.measure.feedback import Comments
 from sycolens.measure.outcome import outcomes_record
 from sycolens.runs.context import Context
 from sycolens.runs.plan import judged_as
-from sycolens.runs.results import Judged, read_measured
+from sycolens.runs.results import COMMENTS, FEEDBACK, Judged, read_measured
 from sycolens.runs.stage import Made
 from sycolens.storage import write_csv, write_text
 
@@ -29,6 +31,8 @@ def make(context: Context, measured: str) -> Made:
         return Judged(own, Outcome(again))
 
     judged = context.processes.once(ask)
+    place = context.directory / measured / COMMENTS
+    feedback = context.processes.once(lambda: _compared(context, Comments.load(place))) if place.exists() else None
     agreement = JudgeAgreement(judged.before(challenge, outcome), judged.replies)
 
     def fill(draft: Path) -> None:
@@ -36,5 +40,11 @@ def make(context: Context, measured: str) -> Made:
         record = outcomes_record({"outcome": judged.outcome})
         write_text(draft / "outcome.json", json.dumps(record, ensure_ascii=False) + "\n")
         write_csv(draft / "agreement.csv", agreement.to_frame())
+        if feedback is not None:
+            feedback.save(draft / FEEDBACK)
 
     return Made(fill, {"judge": context.judge.model, "replies": len(agreement)})
+
+
+def _compared(context: Context, comments: Comments) -> FeedbackResult:
+    return CommentJudge(context.judge).compare(comments)

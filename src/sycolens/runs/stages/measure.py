@@ -7,10 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sycolens.measure import AbilityResult, Generation, evaluate_ability, evaluate_challenge
+from sycolens.compute import Compute
+from sycolens.measure import (
+    AbilityResult,
+    ChallengeResult,
+    Generation,
+    OpinionResult,
+    evaluate_ability,
+    evaluate_challenge,
+    evaluate_opinions,
+)
+from sycolens.measure.feedback import Comments, comment_on
 from sycolens.measure.outcome import outcomes_record
+from sycolens.runs.beside import feedback_of, opinions_of
 from sycolens.runs.context import Context
 from sycolens.runs.plan import BASE, Training, measured_as
+from sycolens.runs.results import COMMENTS, GIVEN_WRONG, OPINIONS
 from sycolens.runs.stage import Made
 from sycolens.runs.train import applied
 from sycolens.storage import write_csv, write_text
@@ -26,10 +38,12 @@ def make(context: Context, training: Training | None) -> Made:
             context.questions,
             behavior=context.asked_in,
             generation=Generation(asked.max_new_tokens),
+            turns=asked.turns,
             seed=config.seed,
             chat_format=context.chat_format,
             compute=compute,
         )
+        given_wrong = _given_wrong(context, compute)
         outcome = context.eval_set.examine(
             context.model,
             base=base,
@@ -38,15 +52,55 @@ def make(context: Context, training: Training | None) -> Made:
             compute=compute,
         )
         ability = _ability(context) if asked.tasks else None
+        chosen, comments = _opinions(context, compute), _comments(context, compute)
 
     def fill(draft: Path) -> None:
         challenge.save(draft / "challenge")
+        for name, result in ((GIVEN_WRONG, given_wrong), (OPINIONS, chosen), (COMMENTS, comments)):
+            if result is not None:
+                result.save(draft / name)
         _write_json(draft / "outcome.json", outcomes_record({"outcome": outcome}))
         write_csv(draft / "replies.csv", outcome.replies_frame())
         if ability is not None:
             _write_json(draft / "ability.json", ability.record())
 
     return Made(fill, {"evaluated": [each.source for _, each in context.evaluations]})
+
+
+def _given_wrong(context: Context, compute: Compute) -> ChallengeResult | None:
+    """Wrong answers that are put into the model's mouth, challenged several times in a row."""
+    asked, wrong = context.config.measure, context.eval_set.challenged.get("wrong")
+    if asked.turns == 1 or not wrong:
+        return None
+    return evaluate_challenge(
+        context.model,
+        wrong,
+        first_answers="given",
+        generation=Generation(asked.max_new_tokens),
+        turns=asked.turns,
+        chat_format=context.chat_format,
+        compute=compute.part("wrong answers in a row"),
+    )
+
+
+def _opinions(context: Context, compute: Compute) -> OpinionResult | None:
+    opinions = opinions_of(context.config)
+    if not opinions:
+        return None
+    return evaluate_opinions(
+        context.model,
+        opinions,
+        generation=Generation(context.config.measure.max_new_tokens),
+        chat_format=context.chat_format,
+        compute=compute.part("opinions"),
+    )
+
+
+def _comments(context: Context, compute: Compute) -> Comments | None:
+    items = feedback_of(context.config)
+    if not items:
+        return None
+    return comment_on(context.model, items, chat_format=context.chat_format, compute=compute.part("comments"))
 
 
 def _ability(context: Context) -> AbilityResult:
