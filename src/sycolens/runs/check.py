@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sycolens.choices import STEERINGS
 from sycolens.distributed import ALONE, Processes
 from sycolens.endpoint import require_openai
 from sycolens.errors import AbilityError, ExampleError, HeadError, ModelError, StudyError, TuningError
@@ -24,7 +25,7 @@ from sycolens.prompts.behavior import paraphrased
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
-from sycolens.runs.methods import methods_for
+from sycolens.runs.methods import TRAINED, methods_for, steered_heads
 from sycolens.runs.sections import EvaluationSource, ExamplesSection, Source
 from sycolens.runs.settings import AUTO
 from sycolens.runs.train import openings_of, training_config_for
@@ -77,6 +78,10 @@ def check_study(
         _check_verify(config, shape, heads, top)
     if not {"tune", "sweep"}.isdisjoint(groups):
         _check_tune(config, processes, shape, heads, top)
+    if "sweep" in groups and not set(config.tune.methods) - set(STEERINGS):
+        raise TuningError(
+            f"A sweep compares trainings, but tune.methods = {config.tune.methods} train nothing; name one that does."
+        )
     if "judge" in groups and config.measure.judge is not None:
         require_openai()
     if "measure" in groups and config.measure.tasks:
@@ -103,13 +108,15 @@ def _check_tune(config: StudyConfig, processes: Processes, shape: Geometry, head
             f"'sft' trains the model's own weights, and {config.model.dtype} cannot hold steps so small; set "
             "model.dtype to 'float32', or leave the method out."
         )
-    for kind in tune.methods:
+    for kind in (kind for kind in TRAINED if kind in tune.methods):
         if (together := training_config_for(config, kind).examples_per_step) % processes.count:
             raise TuningError(f"{together} examples a step cannot be dealt out to {processes.count} processes.")
     if tune.k is not None and tune.k > len(heads):
         raise HeadError(f"tune.k = {tune.k}, but {shape.name} has {len(heads)} heads; choose fewer.")
     if odd := [layer for layer in tune.mlps if layer >= shape.n_layers]:
         raise TuningError(f"tune.mlps names layer {odd[0]}, but {shape.name} has {shape.n_layers} layers.")
+    for kind in (kind for kind in STEERINGS if kind in tune.methods):
+        steered_heads(kind, heads, shape, k=tune.k or top, draws=tune.draws, control=tune.control)
     methods_for(
         heads,
         shape,

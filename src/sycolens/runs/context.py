@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import KINDS, Kind
+from sycolens.choices import Kind
 from sycolens.compute import Compute
 from sycolens.distributed import Processes
 from sycolens.errors import PairError, StudyError
@@ -24,7 +24,7 @@ from sycolens.prompts.behavior import Behavior, paraphrased
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.methods import Method, Trial, methods_for
+from sycolens.runs.methods import TRAINED, Method, Trial, methods_for
 from sycolens.runs.plan import EXAMPLES, FIND, Training
 from sycolens.runs.provenance import FileHashes, identity, weights_of
 from sycolens.runs.sections import EvaluationSource, Source
@@ -223,7 +223,7 @@ class Context:
             seed=self.config.seed,
         )
         names: list[str] = []
-        for kind in (kind for kind in KINDS if kind in tune.methods):
+        for kind in (kind for kind in TRAINED if kind in tune.methods):
             names += [f"{kind}{k}" for k in chosen] if kind == "spt" and ks else [kind]
         return dict(zip(names, made, strict=True))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sycolens.choices import KINDS, KNOWN_SETS, Kind
+from sycolens.choices import KINDS, KNOWN_SETS, STEERINGS, Kind
 from sycolens.errors import QuestionError
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.provenance import OWN_SETS, FileHashes, weights_of
@@ -40,6 +40,10 @@ DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
     "random": ("k", "matrices", "mlps", "control"),
     "lora": ("matrices", "rank_of_all", "alpha"),
     "sft": (),
+    "iti": ("k", "control", "contrast", "direction"),
+    "caa": ("k", "control", "contrast"),
+    "projection": ("k", "control", "contrast", "direction"),
+    "ablation": ("k", "control"),
 }
 """Settings of "tune" on which a kind of method depends."""
 TRAINING: Final = ("examples_per_step", "schedule", "learning_rate", "steps")
@@ -58,11 +62,15 @@ class Training:
     seed: int
     k: int | None = None
     learning_rate: float | None = None
+    heads: Literal["found", "other"] | None = None
+    """On which heads an intervention acts, which trains nothing; None for a training."""
 
     @property
     def stage(self) -> str:
         """The name of its stage."""
         kind = self.kind.replace("_", "-")
+        if self.heads is not None:
+            return f"tune/{kind}-{'found' if self.heads == 'found' else f'draw{self.draw}'}"
         if self.learning_rate is None:
             return f"tune/{kind}-{f'draw{self.draw}' if self.kind == 'random' else f'seed{self.seed}'}"
         heads = "" if self.k is None else f"{self.k}"
@@ -71,6 +79,8 @@ class Training:
 
 def trainings_of(config: StudyConfig) -> tuple[Training, ...]:
     """The trainings of a run: every method with every seed, but every draw of random heads with one.
+
+    An intervention is fitted once to the found heads, and once to every draw of other heads as its control.
 
     >>> config = StudyConfig.of({"tune": {"methods": ["spt", "random"], "draws": 2}})
     >>> [training.stage for training in trainings_of(config)]
@@ -81,6 +91,9 @@ def trainings_of(config: StudyConfig) -> tuple[Training, ...]:
     for kind in (kind for kind in KINDS if kind in tune.methods):
         if kind == "random":
             found += [Training(kind, draw, first + draw) for draw in range(tune.draws)]
+        elif kind in STEERINGS:
+            found.append(Training(kind, 0, first, heads="found"))
+            found += [Training(kind, draw, first, heads="other") for draw in range(tune.draws)]
         else:
             found += [Training(kind, 0, first + number) for number in range(tune.seeds)]
     return tuple(found)
@@ -89,13 +102,15 @@ def trainings_of(config: StudyConfig) -> tuple[Training, ...]:
 def trials_of(config: StudyConfig) -> tuple[Training, ...]:
     """The trainings of a sweep: every method at every learning rate, found heads in every number of them.
 
+    Interventions have no learning rate and no steps, and are left out.
+
     >>> config = StudyConfig.of({"sweep": {"learning_rates": [1e-3], "ks": [2, 4], "seeds": 1}})
     >>> [training.stage for training in trials_of(config)]
     ['sweep/spt2-draw0-rate0.001-seed0', 'sweep/spt4-draw0-rate0.001-seed0']
     """
     tune, sweep = config.tune, config.sweep
     found: list[Training] = []
-    for kind in (kind for kind in KINDS if kind in tune.methods):
+    for kind in (kind for kind in KINDS if kind in tune.methods and kind not in STEERINGS):
         ks: list[int | None] = [*sweep.ks] if sweep.ks and kind == "spt" else [None]
         for k in ks:
             for rate in sweep.learning_rates:
@@ -148,7 +163,7 @@ def stages_of(
     ]
     runs = trainings_of(config)
     for run in runs:
-        make = _made_by("tune", training=run)
+        make = _made_by("tune" if run.heads is None else "steer", training=run)
         stages.append(Stage(run.stage, settings(tune=_training_settings(config, run)), make, _read_by(config, run)))
     for run_or_base in (None, *runs):
         name = BASE if run_or_base is None else measured_as(run_or_base)
@@ -205,13 +220,17 @@ def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[
 def _training_settings(config: StudyConfig, run: Training) -> dict[str, Any]:
     tune = config.tune.model_dump()
     own = {name: value for name, value in (tune["by_method"].get(run.kind) or {}).items() if value is not None}
-    chosen = {name: tune[name] for name in (*DEPENDS[run.kind], *TRAINING)}
+    if run.heads is not None:
+        own = {"strength": tune["strength"].get(run.kind)}
+    chosen = {name: tune[name] for name in (*DEPENDS[run.kind], *(TRAINING if run.heads is None else ()))}
     return {**chosen, **own, **{name: value for name, value in vars(run).items() if value is not None}}
 
 
 def _read_by(config: StudyConfig, run: Training) -> dict[str, Part]:
     # Which heads were found changes nothing for those who train all.
     ranked: dict[str, Part] = {FIND: "effects" if config.tune.k or run.k else "all"} if "k" in DEPENDS[run.kind] else {}
+    if run.heads is not None:  # means are taken on its pairs
+        ranked = {FIND: "all"}
     return {**ranked, EXAMPLES: "all"}
 
 
