@@ -151,7 +151,7 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     for run in trainings_of(config):
         costs[measured_as(run)] = replace(base, prompts=base.prompts + texts)
         if run.heads is not None:
-            costs[run.stage] = Cost(prompts=2 * taught + CHOSEN_ON * (1 + max(map(len, STRENGTHS.values()))))
+            costs[run.stage] = Cost(prompts=2 * taught + 2 * CHOSEN_ON * (1 + max(map(len, STRENGTHS.values()))))
             continue
         training = training_config_for(config, run.kind)
         costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)

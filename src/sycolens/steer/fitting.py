@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy
@@ -19,7 +20,7 @@ from sycolens.model.continuations import continuation_log_likelihoods
 from sycolens.model.hooked import HookedModel
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.training_example import TrainingExample
-from sycolens.steer.contrast import HeadContrast, read_reply
+from sycolens.steer.contrast import HeadContrast, read_reply, with_rejected
 from sycolens.steer.intervention import STRONG, Intervention
 from sycolens.verify.means import HeadMeans
 
@@ -28,7 +29,7 @@ STRENGTHS: Final[dict[str, tuple[float, ...]]] = {
     "caa": (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
 }
 """Among which a strength is chosen unless one is given. The ITI paper settled on 15, with 48 heads of LLaMA-7B."""
-CHOSEN_ON: Final = 64
+CHOSEN_ON: Final = 48
 """Training examples on which a strength is chosen, at most."""
 
 
@@ -105,13 +106,15 @@ def choose_strength(
     chat_format: ChatFormat = CHAT,
     compute: Compute = QUIET,
 ) -> Intervention:
-    """The intervention with the strength under which the taught replies of training examples are likeliest.
+    """The intervention with the strength under which most training examples are told from what they reject.
 
-    That is the loss that tuning lowers too, on the first 64 examples: no dialogue on which anything is judged. It is
-    kept for every strength in ``fit["losses"]`` (nats a token), with that of the model as it is at 0.
+    An example counts where the taught reply is likelier, a token, than the rejected one. Of equal strengths
+    that is taken under which the taught replies are likeliest, the loss that tuning lowers too. The first 48
+    examples decide, and no dialogue on which anything is judged. ``fit["tried"]`` keeps share and loss (nats a token)
+    under every strength, and at 0 those of the model as it is.
 
     Raises:
-        ExampleError: there are no examples, or strengths that are not positive.
+        ExampleError: strengths that are not positive, or fewer than two examples that say what they reject.
         HookError: this intervention has no strength.
         DialogueError, PromptError, NotFiniteError: as :func:`contrast_replies`.
 
@@ -123,26 +126,28 @@ def choose_strength(
     if intervention.kind not in STRONG:
         raise HookError(f"The kind {intervention.kind!r} has no strength to choose.")
     tried = tuple(STRENGTHS[intervention.kind] if strengths is None else map(float, strengths))
-    if not examples or not tried or min(tried) <= 0:
-        raise ExampleError(f"{len(examples)} examples and strengths {list(tried)}; give at least one, all above 0.")
+    if not tried or min(tried) <= 0:
+        raise ExampleError(f"strengths={list(tried)}; give at least one, all above 0.")
+    chosen = with_rejected(examples)[:CHOSEN_ON]
     tokenizer = model.tokenizer  # type: ignore[attr-defined]
-    read = [read_reply(each, tokenizer, chat_format) for each in examples[:CHOSEN_ON]]
-    prompts, taught = [ids[:start] for ids, start in read], [[ids[start:]] for ids, start in read]
-    count = sum(len(each) for (each,) in taught)
+    read = [[read_reply(each, tokenizer, chat_format, text=text) for text in (None, each.rejected)] for each in chosen]
+    # Both replies follow the same prompt; where the first of their tokens depends on them, so does its end.
+    prompts = [ids[:start] for both in read for ids, start in both]
+    replies = [ids[start:] for both in read for ids, start in both]
 
-    def loss() -> float:
-        found = continuation_log_likelihoods(model, prompts, taught, compute=compute)
-        return -sum(each.item() for each in found) / count
+    def how_well() -> tuple[float, float]:
+        found = continuation_log_likelihoods(model, prompts, [[each] for each in replies], compute=compute)
+        sums, counts = torch.cat(found).double().view(-1, 2), torch.tensor(list(map(len, replies))).view(-1, 2)
+        taught, rejected = (sums / counts).unbind(1)
+        return (taught > rejected).double().mean().item(), (-sums[:, 0].sum() / counts[:, 0].sum()).item()
 
-    losses = {0.0: loss()}
+    results = {0.0: how_well()}
     for strength in tried:
         with intervention.at(strength).attach(model):
-            losses[strength] = loss()
-    chosen = min(tried, key=losses.__getitem__)
-    fit = {**intervention.fit, "losses": {f"{strength:g}": each for strength, each in losses.items()}}
-    return Intervention(
-        intervention.kind, intervention.heads, intervention.vectors, chosen, intervention.model_name, fit
-    )
+            results[strength] = how_well()
+    best = max(tried, key=lambda strength: (results[strength][0], -results[strength][1]))
+    record = {f"{strength:g}": {"share": share, "loss": loss} for strength, (share, loss) in results.items()}
+    return replace(intervention, strength=best, fit={**intervention.fit, "tried": record})
 
 
 def _of(contrast: HeadContrast, kind: Any, vectors: Tensor, strength: float | None, **how: Any) -> Intervention:
