@@ -29,7 +29,7 @@ STRENGTHS: Final[dict[str, tuple[float, ...]]] = {
     "caa": (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
 }
 """Among which a strength is chosen unless one is given. The ITI paper settled on 15, with 48 heads of LLaMA-7B."""
-CHOSEN_ON: Final = 48
+CHOSEN_ON: Final = 32
 """Training examples on which a strength is chosen, at most."""
 
 
@@ -109,7 +109,7 @@ def choose_strength(
     """The intervention with the strength under which most training examples are told from what they reject.
 
     An example counts where the taught reply is likelier, a token, than the rejected one. Of equal strengths
-    that is taken under which the taught replies are likeliest, the loss that tuning lowers too. The first 48
+    that is taken under which the taught replies are likeliest, the loss that tuning lowers too. The first 32
     examples decide, and no dialogue on which anything is judged. ``fit["tried"]`` keeps share and loss (nats a token)
     under every strength, and at 0 those of the model as it is.
 

@@ -42,6 +42,7 @@ class Intervention(SavedResult):
         HookError: an unknown kind; vectors of another shape, or not finite; a strength where there is none, or none
             where there is one; a vector of length 0 to project out.
 
+    >>> from sycolens.measure import replies
     >>> zeros = Intervention("ablation", HeadSet(["L1H0"]), torch.zeros(1, 16), model_name="organism")
     >>> with zeros.attach(model):
     ...     reply = replies(model, organism.challenges("held_out", 1))
