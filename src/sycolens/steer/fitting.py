@@ -44,6 +44,7 @@ def fit_iti(contrast: HeadContrast, *, direction: Direction = "mass_mean", stren
         ExampleError: a head puts out the same in both.
         HookError: an unknown direction, or a strength that is not finite.
 
+    >>> from sycolens.steer import contrast_replies
     >>> contrast = contrast_replies(model, effects.top(4), organism.examples("train", 20))
     >>> fit_iti(contrast, strength=5)
     Intervention(iti, strength 5, 4 heads, organism)
@@ -64,6 +65,7 @@ def fit_caa(contrast: HeadContrast, *, strength: float = 1.0) -> Intervention:
         ExampleError: a head puts out the same in both.
         HookError: a strength that is not finite.
 
+    >>> from sycolens.steer import contrast_replies
     >>> contrast = contrast_replies(model, effects.top(4), organism.examples("train", 20), read_at="parting")
     >>> fit_caa(contrast, strength=2)
     Intervention(caa, strength 2, 4 heads, organism)
@@ -79,6 +81,7 @@ def fit_projection(contrast: HeadContrast, *, direction: Direction = "mass_mean"
         ExampleError: a head puts out the same in both.
         HookError: an unknown direction.
 
+    >>> from sycolens.steer import contrast_replies
     >>> fit_projection(contrast_replies(model, effects.top(4), organism.examples("train", 20)))
     Intervention(projection, 4 heads, organism)
     """
@@ -118,6 +121,7 @@ def choose_strength(
         HookError: this intervention has no strength.
         DialogueError, PromptError, NotFiniteError: as :func:`contrast_replies`.
 
+    >>> from sycolens.steer import contrast_replies
     >>> examples = organism.examples("train", 20)
     >>> caa = fit_caa(contrast_replies(model, effects.top(4), examples, read_at="parting"))
     >>> choose_strength(model, caa, examples, strengths=[1, 2]).strength in (1, 2)
