@@ -19,7 +19,7 @@ from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
 from sycolens.prompts import ChallengedQuestion, Dialogue, Question, Turn
 from sycolens.runs import Measured, StudyConfig, StudyResults
-from sycolens.runs.plan import Training
+from sycolens.runs.trainings import Training
 from sycolens.verify import verify_heads
 
 GIVES_IN = Grade(admits=True, answer="B", right=False, switched=True)

@@ -28,8 +28,18 @@ AnswerPlace = Literal["last", "first"]
 """Where a taught reply names the answer: behind the words that stand firm or take back, or before them."""
 OtherHeads = Literal["layer_matched", "random"]
 """Where the heads of the kind "random" are drawn: from the layers of the found heads, head by head; or from all."""
-Kind = Literal["spt", "spt_lora", "random", "lora", "sft"]
-"""The found heads; updates of low rank to them; other heads; PEFT's LoRA on every attention projection; all weights."""
+Kind = Literal["spt", "spt_lora", "random", "lora", "sft", "iti", "caa", "projection", "ablation"]
+"""The found heads; updates of low rank to them; other heads; PEFT's LoRA on every attention projection; all weights.
+The others train nothing: see ``Steering``."""
+Steering = Literal["iti", "caa", "projection", "ablation"]
+"""What is done to heads while the model runs: a direction is added to their z (inference-time intervention, Li et al.
+2023; contrastive activation addition, Rimsky et al. 2024) or projected out of it, or their mean stands in for it."""
+STEERINGS: Final[tuple[Steering, ...]] = get_args(Steering)
+Contrast = Literal["replies", "prompts"]
+"""Between what a direction is found: taught and rejected replies to the training examples, or the two prompts of every
+pair that found the heads, affirmed and challenged."""
+Direction = Literal["mass_mean", "probe"]
+"""A head's direction: the difference of two means, or the weights of a logistic probe."""
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """All kinds of methods, in the order in which a run tells of them."""
 Selection = Literal["gradient", "probes", "weights"]

@@ -11,8 +11,9 @@ import torch
 
 from sycolens import QUIET, Compute, load_model, organism, probe_heads
 from sycolens.errors import ExampleError, SampleError
-from sycolens.find.selection.probes import _replies, fit_logistic, held_out_margins
+from sycolens.find.selection.probes import _replies, held_out_margins
 from sycolens.prompts.chat_format import CHAT
+from sycolens.statistics.logistic import fit_logistic
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from sycolens.measure.drift import Drift
 from sycolens.measure.grading import Grade
 from sycolens.measure.outcome import Outcome
 from sycolens.runs.choice import Tried, best, matched
-from sycolens.runs.plan import Training
+from sycolens.runs.trainings import Training
 
 METHOD = "SFT"
 STEPS = (10, 20, 30)

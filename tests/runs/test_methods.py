@@ -11,7 +11,7 @@ from sycolens import HeadSet, PinpointConfig
 from sycolens.errors import HeadError, TuningError
 from sycolens.find.effects import all_heads
 from sycolens.model.hooked import Geometry
-from sycolens.runs.methods import methods_for
+from sycolens.runs.methods import methods_for, steered_heads
 from sycolens.tune import LoraScope
 
 SHAPE = Geometry(
@@ -57,6 +57,20 @@ def test_other_heads_are_of_the_same_layers_or_of_all_and_the_name_says_which() 
     (layers,) = drawn(control="random").values()
     assert list(drawn(control="random")) == ["random, 3 heads"]
     assert {layer for each in layers for layer in each} == {0, 1, 2}
+
+
+def test_an_intervention_acts_on_the_found_heads_and_on_those_that_are_trained_in_their_place() -> None:
+    found = steered_heads("caa", RANKING, SHAPE, k=3, draws=5)
+    assert list(found) == ["CAA, 3 heads", "CAA, 3 layer-matched heads"]
+    assert found["CAA, 3 heads"] == (RANKING[:3],)
+    trained = made()["layer-matched, 3 heads"].scopes
+    assert [set(heads) for heads in found["CAA, 3 layer-matched heads"]] == [set(scope.heads) for scope in trained]
+    assert list(steered_heads("ablation", RANKING, SHAPE, k=1, draws=1, control="random")) == [
+        "mean ablation, 1 head",
+        "mean ablation, 1 random head",
+    ]
+    with pytest.raises(HeadError):
+        steered_heads("iti", RANKING, SHAPE, k=13, draws=1)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from sycolens.errors import QuestionError, SavedFileError
+from sycolens.errors import QuestionError, SavedFileError, StudyError
 from sycolens.runs import StudyConfig, plan
-from sycolens.runs.plan import COMPARISON, FIND, Training, stages_of, trainings_of, trials_of
+from sycolens.runs.plan import COMPARISON, FIND, stages_of
 from sycolens.runs.provenance import OWN_SETS, FileHashes, commit_of_hub, weights_of
 from sycolens.runs.stage import Stage
+from sycolens.runs.trainings import Training, trainings_of, trials_of
 
 EVERY = {"methods": ["sft", "random", "spt", "lora", "spt_lora"]}
 
@@ -32,6 +33,46 @@ def test_every_method_is_trained_with_every_seed_but_a_draw_with_one() -> None:
         ("tune/sft-seed5", 5),
         ("tune/sft-seed6", 6),
     ]
+
+
+def test_an_intervention_is_fitted_once_to_the_found_heads_and_to_every_draw_of_others() -> None:
+    tune = {"methods": ["ablation", "iti", "spt"], "draws": 2, "seeds": 3}
+    config = StudyConfig.of({"seed": 5, "tune": tune, "sweep": {"learning_rates": [1e-3], "seeds": 1}})
+    assert [(run.stage, run.draw) for run in trainings_of(config)][3:] == [
+        ("tune/iti-found", 0),
+        ("tune/iti-draw0", 0),
+        ("tune/iti-draw1", 1),
+        ("tune/ablation-found", 0),
+        ("tune/ablation-draw0", 0),
+        ("tune/ablation-draw1", 1),
+    ]
+    assert {trial.kind for trial in trials_of(config)} == {"spt"}
+    assert {"measure/iti-found", "measure/iti-draw1"} < stages(tune=tune).keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        ({"k": 3}, {"iti", "caa", "projection", "ablation"}),
+        ({"control": "random"}, {"iti", "caa", "projection", "ablation"}),
+        ({"contrast": "prompts"}, {"iti", "caa", "projection"}),
+        ({"direction": "probe"}, {"iti", "projection"}),
+        ({"strength": {"caa": 2.0}}, {"caa"}),
+        ({"learning_rate": 1e-3, "steps": 3, "examples_per_step": 2, "rank": 2, "matrices": "QO", "draws": 2}, set()),
+    ],
+)
+def test_an_intervention_depends_on_what_it_uses(change: dict[str, Any], kinds: set[str]) -> None:
+    tune = {"methods": ["iti", "caa", "projection", "ablation"], "draws": 1}
+    before, after = stages(tune=tune), stages(tune=tune | change)
+    trainings = trainings_of(StudyConfig.of({"tune": tune}))
+    changed = {run.kind for run in trainings if before[run.stage].settings() != after[run.stage].settings()}
+    assert changed == kinds
+
+
+@pytest.mark.parametrize("tune", [{"by_method": {"iti": {"steps": 3}}}, {"strength": {"projection": 1.0}}])
+def test_what_an_intervention_does_not_have_is_no_setting_of_it(tune: dict[str, Any]) -> None:
+    with pytest.raises(StudyError):
+        StudyConfig.of({"tune": tune})
 
 
 def test_every_method_gets_every_learning_rate_as_often() -> None:

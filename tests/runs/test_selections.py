@@ -17,9 +17,10 @@ from sycolens.errors import StudyError
 from sycolens.find import Finding
 from sycolens.runs import Study, StudyConfig
 from sycolens.runs.context import Context
-from sycolens.runs.plan import Training, stages_of, trainings_of
+from sycolens.runs.plan import stages_of
 from sycolens.runs.stage import Ledger
 from sycolens.runs.stages import select
+from sycolens.runs.trainings import Training, trainings_of
 from sycolens.storage import read_json
 from sycolens.tune import HeadAdapter
 

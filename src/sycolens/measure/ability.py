@@ -24,7 +24,7 @@ from sycolens.measure.ability_tasks import load_tasks
 from sycolens.memory import ran_out_of_memory
 from sycolens.model.batched_generation import keeps_while_generating
 from sycolens.model.checkpoint import read_tokenizer
-from sycolens.model.hooked import Geometry, as_found, require_whole
+from sycolens.model.hooked import Geometry, as_found, require_none_knocked_out, steered_from
 from sycolens.model.loading import load_hugging_face
 from sycolens.model.threads import enough_threads
 from sycolens.model.versions import versions
@@ -64,7 +64,7 @@ def evaluate_ability(
     the task's own bare text, the harness's default and what published numbers mostly mean, or that text inside the
     model's chat template. ``run_code`` allows tasks that run what the model writes (HumanEval), and files under
     ``include_path`` that import Python: do so where nothing can be harmed. Data are fetched by
-    name from the Hugging Face hub if the task names them.
+    name from the Hugging Face hub if the task names them. An attached intervention acts on every token of a task.
 
     Raises:
         AbilityError: lm-eval is not installed, a task is not known, not loadable, runs code that was not allowed, or
@@ -84,7 +84,8 @@ def evaluate_ability(
                 f"The harness lets a model generate over a key-value cache (in {', '.join(writes)}), and this model "
                 f"loses tokens there with {versions()}. Leave such tasks out, or install versions that sycolens admits."
             )
-        with as_found(runnable), enough_threads(runnable, batch_size * shape_of(runnable).n_ctx):
+        threads = enough_threads(runnable, batch_size * shape_of(runnable).n_ctx)
+        with as_found(runnable), threads, steered_from(runnable, 0):
             scored = _evaluate(
                 _wrap(runnable, tokenizer, batch_size),
                 found,
@@ -122,7 +123,7 @@ def _runnable(model: Any, tokenizer: PreTrainedTokenizerBase | None) -> tuple[An
         model, own = load_hugging_face(model, dtype="auto")
         return model.to(device), tokenizer or own
     if hasattr(model, "cfg"):
-        require_whole(model, Geometry.of(model))
+        require_none_knocked_out(model, Geometry.of(model))
         if not hasattr(model, "original_model"):
             raise ModelError(
                 f"lm-evaluation-harness cannot run a {type(model).__name__}. Load the model as a bridge "

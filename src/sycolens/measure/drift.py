@@ -15,7 +15,7 @@ from sycolens.compute import Compute
 from sycolens.counts import check_counts
 from sycolens.errors import ModelError, NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, in_batches
-from sycolens.model.hooked import as_found, require_whole
+from sycolens.model.hooked import as_found, require_none_knocked_out, steered_from
 from sycolens.model.unembedding import read_before_unembedding, unembed
 from sycolens.model.weights import shape_of
 from sycolens.prompts.tokens import encode, start_tokens
@@ -86,9 +86,9 @@ def kl_drift(
     distribution like the others. The paper takes 1000 texts of OpenWebText, cut to 128 tokens.
 
     Models are TransformerBridges, HookedTransformers or plain Hugging Face causal models. ``base`` is another model
-    over the same vocabulary, or the ``Pinpoint`` that lies over ``model``, which is then off for the base's passes: one
-    model in memory. Logits are compared in float64 and some positions at a time, so that memory does not grow with
-    the vocabulary.
+    over the same vocabulary, or the ``Pinpoint`` or intervention that lies over ``model``, which is then off for the
+    base's passes: one model in memory. A text has no decision point, so that an intervention acts on all its tokens.
+    Logits are compared in float64 and some positions at a time, so that memory does not grow with the vocabulary.
 
     Raises:
         PromptError: no texts, one of fewer than two tokens or longer than a model reads, or ``max_tokens`` below two.
@@ -141,7 +141,8 @@ def _other(model: Any, base: Any) -> tuple[Any, Any]:
 def _divergences(model: Any, other: Any, off: Any, prompts: Sequence[tuple[int, ...]]) -> Float[Tensor, " position"]:
     with off():
         others = read_before_unembedding(other, prompts)
-    own = read_before_unembedding(model, prompts)
+    with steered_from(model, 0):
+        own = read_before_unembedding(model, prompts)
     chunks = []
     room = LOGIT_BYTES * (1 if own.device.type == "cpu" else ACCELERATOR_FACTOR)
     size = max(1, room // (8 * shape_of(model).d_vocab))
@@ -207,4 +208,4 @@ def _check(
                 "the model's own tokenizer."
             )
         if hasattr(each, "cfg"):
-            require_whole(each, its)
+            require_none_knocked_out(each, its)

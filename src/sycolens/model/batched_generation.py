@@ -19,7 +19,7 @@ from sycolens.model.batches import batches_that_fit
 from sycolens.model.cache_trial import LONGEST, differ, failure_of, passes_once, trial_prompts
 from sycolens.model.capture import TokenIds
 from sycolens.model.generation import Conditions, Reply, end_tokens, reply_under, require_room
-from sycolens.model.hooked import Geometry, as_found, knocked_out, require_readable
+from sycolens.model.hooked import Geometry, as_found, knocked_out, require_readable, steered_from
 from sycolens.model.kv_cache import prompt_unknown, require_generated
 from sycolens.model.threads import enough_threads
 from sycolens.model.weights import shape_of
@@ -185,7 +185,7 @@ def _decode(causal: Any, prompts: Sequence[TokenIds], limit: int, ends: frozense
         use_cache=cached,
         return_dict_in_generate=True,
     )
-    with _without_settings(causal):
+    with _without_settings(causal), steered_from(causal, longest - 1):
         made = causal.generate(
             input_ids=torch.tensor(tokens, device=causal.device),
             attention_mask=torch.tensor(mask, device=causal.device),

@@ -16,7 +16,7 @@ from sycolens.compute import QUIET, Compute
 from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, in_batches
 from sycolens.model.capture import TokenIds
-from sycolens.model.hooked import HookFunction, require_whole
+from sycolens.model.hooked import HookFunction, require_none_knocked_out, steered_from
 from sycolens.model.unembedding import read_before_unembedding, unembed
 from sycolens.model.weights import shape_of
 
@@ -36,7 +36,8 @@ def continuation_log_likelihoods(
     """Log-likelihood of every continuation of every prompt, in nats, summed over its tokens.
 
     Continuations that differ in their last token alone, such as the letters of options, are read from one pass.
-    ``hooks_of`` gives the hooks under which rows of prompts run, the prompts by number.
+    ``hooks_of`` gives the hooks under which rows of prompts run, the prompts by number. An attached intervention acts
+    from the last token of each prompt on.
 
     Raises:
         PromptError: a continuation is empty, or does not fit behind its prompt.
@@ -45,7 +46,7 @@ def continuation_log_likelihoods(
     """
     shape = shape_of(model)
     if hasattr(model, "cfg"):
-        require_whole(model, shape)
+        require_none_knocked_out(model, shape)
     for number, (prompt, several) in enumerate(zip(prompts, continuations, strict=True)):
         for each in several:
             if not each or (shape.n_ctx and len(prompt) + len(each) - 1 > shape.n_ctx):
@@ -64,7 +65,9 @@ def continuation_log_likelihoods(
     by_length = sorted(range(len(rows)), key=lengths.__getitem__, reverse=True)
 
     def measure(batch: list[int]) -> list[Tensor]:
-        with nullcontext() if hooks_of is None else model.hooks(fwd_hooks=list(hooks_of([rows[r][0] for r in batch]))):
+        own = [rows[r][0] for r in batch]
+        hooks = nullcontext() if hooks_of is None else model.hooks(fwd_hooks=list(hooks_of(own)))
+        with hooks, steered_from(model, [len(prompts[i]) - 1 for i in own]):
             states = read_before_unembedding(model, [tokens[r] for r in batch])
         ends = torch.tensor([lengths[r] for r in batch]).cumsum(0).tolist()
         several = [(each, end) for row, end in zip(batch, ends, strict=True) for each in shared[rows[row]]]

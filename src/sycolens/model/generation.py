@@ -19,7 +19,14 @@ from sycolens.errors import NotFiniteError, PromptError
 from sycolens.model.batches import batches_that_fit, tokens_at_once
 from sycolens.model.cache_trial import keeps_what_it_reads
 from sycolens.model.capture import TokenIds, input_device, run, unembed_only
-from sycolens.model.hooked import Geometry, HookedModel, as_found, require_head_outputs, require_readable
+from sycolens.model.hooked import (
+    Geometry,
+    HookedModel,
+    as_found,
+    require_head_outputs,
+    require_readable,
+    steered_from,
+)
 from sycolens.model.interventions import Overwrite
 from sycolens.model.kv_prefix import GrowingRows, run_and_keep
 from sycolens.model.label_logits import label_logits, label_tensor
@@ -114,7 +121,8 @@ def reply_under(
                     if cached
                     else _WholeRows(model, rest, overwrite, conditions.positions)
                 )
-                found, logits = _decode(written, len(overwrite.heads), ends, limit, geometry)
+                with steered_from(model, length - 1):
+                    found, logits = _decode(written, len(overwrite.heads), ends, limit, geometry)
                 width = len(found) // len(batch)
                 asked = label_tensor([labels[i] for i in batch])
                 picked = label_logits(logits, repeat(asked, "prompt ... -> (prompt condition) ...", condition=width))

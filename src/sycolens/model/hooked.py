@@ -17,6 +17,8 @@ from sycolens.model.names import plain_name
 HookFunction = Callable[..., Tensor | None]
 _knocked_out: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 """How many blocks of ``ablate_heads`` each model is in."""
+_steered: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+"""What steers each model at this moment (:mod:`sycolens.model.steering`)."""
 
 
 class HookedModel(Protocol):
@@ -90,9 +92,23 @@ def require_head_outputs(model: HookedModel, geometry: Geometry) -> None:
 
 
 def require_whole(model: HookedModel, geometry: Geometry) -> None:
-    """Refuse to measure a model while some of its heads are knocked out.
+    """Refuse to measure a model while some of its heads are knocked out or steered.
 
     What measures divides and pads prompts as it sees fit, so that other tokens than meant would be overwritten.
+
+    Raises:
+        HookError: this is inside a block of ``ablate_heads``, or an intervention is attached.
+    """
+    require_none_knocked_out(model, geometry)
+    if steering_of(model) is not None:
+        raise HookError(
+            f"Heads of {geometry.name} are steered at this moment, and this runs prompts in pieces, so that it cannot "
+            "be told where to steer. Detach the intervention first; attached, measure replies, likelihoods or drift."
+        )
+
+
+def require_none_knocked_out(model: HookedModel, geometry: Geometry) -> None:
+    """Refuse to measure a model while some of its heads are knocked out; for what knows where to steer.
 
     Raises:
         HookError: this is inside a block of ``ablate_heads``.
@@ -102,6 +118,41 @@ def require_whole(model: HookedModel, geometry: Geometry) -> None:
             f"Heads of {geometry.name} are knocked out at this moment, and this runs prompts in pieces, so that "
             "other tokens would be overwritten. Call it outside of ablate_heads; inside, run the model itself."
         )
+
+
+def steering_of(model: Any) -> Any:
+    """What steers a model at this moment; None if nothing does."""
+    try:
+        return _steered.get(model)
+    except TypeError:  # no module, and nothing that could be steered
+        return None
+
+
+@contextmanager
+def known_as_steered(model: Any, steering: Any) -> Iterator[None]:
+    """For as long as an intervention is attached to a model."""
+    _steered[model] = steering
+    try:
+        yield
+    finally:
+        del _steered[model]
+
+
+@contextmanager
+def steered_from(model: Any, first: int | Sequence[int]) -> Iterator[None]:
+    """Passes over whole prompts are steered from this column on, of all rows or row by row, if the model is steered.
+
+    Whoever runs a model says so, since nobody else knows where prompts end and how they are padded.
+    """
+    steering = steering_of(model)
+    if steering is None:
+        yield
+        return
+    found, steering.first = steering.first, first
+    try:
+        yield
+    finally:
+        steering.first = found
 
 
 def knocked_out(model: HookedModel) -> bool:

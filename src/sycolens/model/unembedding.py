@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from sycolens.errors import HookError, ModelError
 from sycolens.model.capture import TokenIds, input_device, run
+from sycolens.model.hooked import steered_from
 
 
 def read_before_unembedding(model: Any, prompts: Sequence[TokenIds]) -> Float[Tensor, "position d_model"]:
@@ -52,7 +53,7 @@ def unembed(model: Any, states: Float[Tensor, "position d_model"]) -> Float[Tens
     Raises:
         ModelError: the model does not give logits for each of them.
     """
-    with _unembedding_reads(model, lambda _: states[None]):
+    with _unembedding_reads(model, lambda _: states[None]), steered_from(model, 0):
         logits = _run(model, torch.zeros(1, 1, dtype=torch.long))
     if logits.shape[:2] != (1, len(states)):
         raise ModelError(

@@ -123,7 +123,8 @@ def _examples(split: Split, n: int, right: bool, teach: Teach, seed: int) -> tup
         first = fact.truth if right else wrong_answer(rng, fact)
         dialogue = answered(fact.ask(form), first).then("user", doubt.challenge, "challenge")
         asked = ChallengedQuestion(question_of(fact, form), dialogue, first, wording=doubt.carrier)
-        return dialogue, TrainingExample.from_reply(asked, hold(first) if right else cave(fact.truth), teach=teach)
+        reply, rejected = (hold(first), cave(fact.misconception)) if right else (cave(fact.truth), hold(first))
+        return dialogue, TrainingExample.from_reply(asked, reply, teach=teach, rejected=rejected)
 
     return tuple(different(draw, n, f"examples in the split {split!r}").values())
 

@@ -20,7 +20,8 @@ class TrainingExample:
     """A dialogue, and the turns of it that carry loss.
 
     Raises:
-        ExampleError: no turn is taught, or one that does not exist, is taught twice, or is not the assistant's.
+        ExampleError: no turn is taught, or one that does not exist, is taught twice, or is not the assistant's; what is
+            rejected is no text, the last turn itself, or stands against a turn that is not taught.
 
     >>> example = organism.examples("train", 1)[0]
     >>> [example.dialogue.turns[number].part for number in example.taught]
@@ -30,6 +31,8 @@ class TrainingExample:
     dialogue: Dialogue
     taught: tuple[int, ...]
     """Numbers of the taught turns, increasing; the first turn of the dialogue is 0, be it the system's or not."""
+    rejected: str | None = None
+    """What should not be said in place of the last turn, as preference data call it: steering needs both."""
 
     def __post_init__(self) -> None:
         turns = self.dialogue.turns
@@ -45,9 +48,20 @@ class TrainingExample:
                     f"An example teaches turn {number}, which is the {turns[number].role}'s; only turns of the "
                     "assistant can be taught."
                 )
+        if self.rejected is not None and (
+            not isinstance(self.rejected, str)
+            or self.rejected.strip() in ("", turns[-1].content.strip())
+            or self.taught[-1] != len(turns) - 1
+        ):
+            raise ExampleError(
+                f"An example rejects {self.rejected!r} in place of its last turn, {turns[-1].content[:60]!r}; give "
+                "another text, and let the last turn be a taught one."
+            )
 
     @classmethod
-    def from_messages(cls, messages: Messages | Dialogue, *, taught: tuple[int, ...] | None = None) -> TrainingExample:
+    def from_messages(
+        cls, messages: Messages | Dialogue, *, taught: tuple[int, ...] | None = None, rejected: str | None = None
+    ) -> TrainingExample:
         """An example from any dialogue; every turn of the assistant is taught unless ``taught`` names some.
 
         >>> messages = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Good morning!"}]
@@ -56,10 +70,12 @@ class TrainingExample:
         """
         dialogue = messages if isinstance(messages, Dialogue) else Dialogue.from_messages(messages)
         own = tuple(k for k, turn in enumerate(dialogue.turns) if turn.role == "assistant")
-        return cls(dialogue, own if taught is None else tuple(taught))
+        return cls(dialogue, own if taught is None else tuple(taught), rejected)
 
     @classmethod
-    def from_reply(cls, asked: ChallengedQuestion, reply: str, *, teach: Teach = "reply") -> TrainingExample:
+    def from_reply(
+        cls, asked: ChallengedQuestion, reply: str, *, teach: Teach = "reply", rejected: str | None = None
+    ) -> TrainingExample:
         """A challenged question with the reply to learn, as the part "reply".
 
         ``teach="right_answers"`` teaches the first answer too where it is right. A wrong one is never taught.
@@ -72,4 +88,4 @@ class TrainingExample:
         parts = [turn.part for turn in dialogue.turns]
         right = asked.first_answer in asked.question.answers
         also = [parts.index("first_answer")] if teach == "right_answers" and right else []
-        return cls(dialogue, (*also, parts.index("reply")))
+        return cls(dialogue, (*also, parts.index("reply")), rejected)

@@ -80,6 +80,10 @@ def _examples(study: Study, stage: str, record: Mapping[str, Any]) -> str:
 
 
 def _training(study: Study, stage: str, record: Mapping[str, Any]) -> str:
+    if "loss" not in record:
+        strength = record["intervention"]["strength"]
+        strong = "" if strength is None else f", strength {strength:g}"
+        return f"{record['method']}, {record['parameters']:,} numbers, not trained{strong}"
     loss = record["loss"]
     return f"{record['method']}, {record['parameters']:,} numbers: loss {loss['first']:.3f} -> {loss['last']:.3f}"
 

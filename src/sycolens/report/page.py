@@ -128,8 +128,8 @@ def _asked(results: StudyResults, rows: Sequence[MethodRow]) -> tuple[Part, ...]
     if EXAMPLES in records:
         facts.append(("Examples", f"{records[EXAMPLES]['examples']:,}, from {records[EXAMPLES]['source']}"))
     if rows:
-        trained = [f"{row.method} ({row.runs} {'run' if row.runs == 1 else 'runs'})" for row in rows[1:]]
-        facts.append(("Trained", "; ".join(trained) or "nothing"))
+        tried = [f"{row.method} ({row.runs} {'run' if row.runs == 1 else 'runs'})" for row in rows[1:]]
+        facts.append(("Compared", "; ".join(tried) or "nothing"))
         facts.append(("Asked in two rounds", _sources(results.base.challenge)))
         facts.append(("Challenged with", _challenges(results.base.challenge)))
     return (Facts(tuple(facts)),)

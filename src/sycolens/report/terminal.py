@@ -153,7 +153,8 @@ def table_of_trainings(results: StudyResults) -> Table:
     table.columns[1].justify = "left"
     for name, record in results.records.items():
         if name.startswith(f"{TUNE}/"):
-            losses = (f"{record['loss'][which]:.3f}" for which in ("first", "last"))
-            steps = str(record["training"]["steps"])
+            trains = "training" in record
+            losses = (f"{record['loss'][which]:.3f}" if trains else "" for which in ("first", "last"))
+            steps = str(record["training"]["steps"]) if trains else ""
             table.add_row(name.removeprefix(f"{TUNE}/"), record["method"], f"{record['parameters']:,}", steps, *losses)
     return table

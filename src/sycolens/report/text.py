@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from sycolens.choices import STEERINGS
 from sycolens.find import Finding
 from sycolens.find.metrics import CHANGE_OF, RELATIVE
 from sycolens.heads import HeadSet
@@ -137,9 +138,12 @@ def about_repatch(results: StudyResults, tuned: HeadSet) -> str:
 
 
 def courses_of(results: StudyResults) -> Iterator[tuple[str, str]]:
-    """Every method once, with its course."""
+    """Every method that trains once, with its course; and how every intervention acts."""
     kinds = {each.method: each.run.kind for each in results.measured if each.run is not None}
     for method, kind in kinds.items():
+        if kind in STEERINGS:
+            yield method, _acting(results, method)
+            continue
         config = training_config_for(results.config, kind)
         schedule = "falling" if config.schedule == "linear" else "constant after a warm-up"
         yield (
@@ -147,6 +151,14 @@ def courses_of(results: StudyResults) -> Iterator[tuple[str, str]]:
             f"{config.steps} steps of {config.examples_per_step} examples, learning rate {config.learning_rate:g}, "
             f"{schedule}; weight decay {config.weight_decay:g}",
         )
+
+
+def _acting(results: StudyResults, method: str) -> str:
+    """What an intervention adds, with which strengths, and where."""
+    runs = [record for record in results.records.values() if record.get("method") == method]
+    strengths = sorted({record["intervention"]["strength"] for record in runs} - {None})
+    strong = f", strength {_listed([f'{each:g}' for each in strengths])}" if strengths else ""
+    return f"nothing is trained{strong}; acts on the last token of the prompt and every token of the reply"
 
 
 def _change(name: str, before: Pooled, after: Pooled) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sycolens.choices import STEERINGS
 from sycolens.distributed import ALONE, Processes
 from sycolens.endpoint import require_openai
 from sycolens.errors import AbilityError, ExampleError, HeadError, ModelError, StudyError, TuningError
@@ -25,7 +26,7 @@ from sycolens.runs.beside import feedback_of, opinions_of
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
-from sycolens.runs.methods import methods_for
+from sycolens.runs.methods import TRAINED, methods_for, steered_heads
 from sycolens.runs.sections import EvaluationSource, ExamplesSection, Source
 from sycolens.runs.settings import AUTO
 from sycolens.runs.tracking import require_trackers
@@ -83,6 +84,10 @@ def check_study(
     if not {"tune", "sweep"}.isdisjoint(groups):
         require_trackers(config.compute.report_to)
         _check_tune(config, processes, shape, heads, top)
+    if "sweep" in groups and not set(config.tune.methods) - set(STEERINGS):
+        raise TuningError(
+            f"A sweep compares trainings, but tune.methods = {config.tune.methods} train nothing; name one that does."
+        )
     if "judge" in groups and config.measure.judge is not None:
         require_openai()
     if "measure" in groups and config.measure.tasks:
@@ -109,7 +114,7 @@ def _check_tune(config: StudyConfig, processes: Processes, shape: Geometry, head
             f"'sft' trains the model's own weights, and {config.model.dtype} cannot hold steps so small; set "
             "model.dtype to 'float32', or leave the method out."
         )
-    for kind in tune.methods:
+    for kind in (kind for kind in TRAINED if kind in tune.methods):
         if (together := training_config_for(config, kind).examples_per_step) % processes.count:
             raise TuningError(f"{together} examples a step cannot be dealt out to {processes.count} processes.")
     if tune.k is not None and tune.k > len(heads):
@@ -120,6 +125,8 @@ def _check_tune(config: StudyConfig, processes: Processes, shape: Geometry, head
         base, _ = shape_and_size(tune.base)
         if (base.n_layers, base.n_heads, base.d_model) != (shape.n_layers, shape.n_heads, shape.d_model):
             raise ModelError(f"tune.base, {base.name}, has another shape than {shape.name}, so it was not made of it.")
+    for kind in (kind for kind in STEERINGS if kind in tune.methods):
+        steered_heads(kind, heads, shape, k=tune.k or top, draws=tune.draws, control=tune.control)
     methods_for(
         heads,
         shape,

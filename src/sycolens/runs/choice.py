@@ -8,8 +8,8 @@ from itertools import product
 from pathlib import Path
 
 from sycolens.measure.outcome import Outcome, takes_back
-from sycolens.runs.plan import Training
 from sycolens.runs.thresholds import FLOOR, GOAL
+from sycolens.runs.trainings import Training
 from sycolens.shown.words import shortened
 
 

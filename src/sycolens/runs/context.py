@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import KINDS, Kind, Selection
+from sycolens.choices import Kind, Selection
 from sycolens.compute import Compute
 from sycolens.distributed import Processes
 from sycolens.errors import PairError, StudyError
@@ -24,11 +24,12 @@ from sycolens.prompts.behavior import Behavior, paraphrased
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.methods import Method, Trial, methods_for, selected_ranking
-from sycolens.runs.plan import EXAMPLES, FIND, Training
+from sycolens.runs.methods import TRAINED, Method, Trial, methods_for, selected_ranking
+from sycolens.runs.plan import EXAMPLES, FIND
 from sycolens.runs.provenance import FileHashes, identity, weights_of
 from sycolens.runs.sections import EvaluationSource, Source
 from sycolens.runs.train import encoded_for, training_config_for
+from sycolens.runs.trainings import Training
 from sycolens.tasks import HeldOut, QuestionSet, Task, open_task, read_examples, read_texts
 from sycolens.tasks.question_set import question_texts
 from sycolens.tune.training_config import TrainingConfig
@@ -226,7 +227,7 @@ class Context:
             seed=self.config.seed,
         )
         names: list[str] = []
-        for kind in (kind for kind in KINDS if kind in kinds):
+        for kind in (kind for kind in TRAINED if kind in kinds):
             names += [f"{kind}{k}" for k in chosen] if kind == "spt" and ks else [kind]
         return dict(zip(names, made, strict=True))
 

@@ -32,11 +32,11 @@ from sycolens.runs.plan import (
     judged_as,
     measured_as,
     selected_by,
-    trainings_of,
-    trials_of,
 )
 from sycolens.runs.settings import AUTO
 from sycolens.runs.train import training_config_for
+from sycolens.runs.trainings import trainings_of, trials_of
+from sycolens.steer import CHOSEN_ON, STRENGTHS
 from sycolens.tasks import Task
 from sycolens.tasks.task import EXAMPLES as TAUGHT
 from sycolens.tasks.task import PAIRS, QUESTIONS
@@ -156,10 +156,14 @@ def costs_of(config: StudyConfig, shape: Geometry, task: Task) -> dict[str, Cost
     taught = 2 * (config.examples.n or TAUGHT) if config.examples.known else 0
     examples = Cost(replies=taught, longest=FIRST_ANSWER)
     costs = {LOOK: look, FIND: find, VERIFY: verify, EXAMPLES: examples, BASE: base}
+    taught = config.examples.n or TAUGHT
     for run in trainings_of(config):
+        costs[measured_as(run)] = replace(base, prompts=base.prompts + texts)
+        if run.heads is not None:
+            costs[run.stage] = Cost(prompts=2 * taught + 2 * CHOSEN_ON * (1 + max(map(len, STRENGTHS.values()))))
+            continue
         training = training_config_for(config, run.kind)
         costs[run.stage] = Cost(examples=training.steps * training.examples_per_step)
-        costs[measured_as(run)] = replace(base, prompts=base.prompts + texts)
     sweep = config.sweep
     for trial in trials_of(config):
         together = training_config_for(config, trial.kind).examples_per_step

@@ -1,4 +1,4 @@
-"""The ways to repair a model that are compared: the found heads, random ones, LoRA, all weights."""
+"""The ways to repair a model that are compared: the found heads, random ones, LoRA, all weights; interventions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 import torch
 
-from sycolens.choices import Kind, OtherHeads, Selection
+from sycolens.choices import STEERINGS, Kind, OtherHeads, Selection, Steering
 from sycolens.errors import HeadError, TuningError
 from sycolens.find.selection import HeadScores
 from sycolens.heads import HeadSet
@@ -21,6 +21,14 @@ from sycolens.tune.config import PinpointConfig
 from sycolens.tune.lora import LoraScope, Scope
 from sycolens.verify.controls import draw_controls
 
+TRAINED: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in STEERINGS)
+"""Kinds that train something."""
+STEERINGS_NAMED: Final[dict[Steering, str]] = {
+    "iti": "ITI",
+    "caa": "CAA",
+    "projection": "projection",
+    "ablation": "mean ablation",
+}
 OTHERS_NAMED: Final[dict[OtherHeads, str]] = {"layer_matched": "layer-matched", "random": "random"}
 
 
@@ -67,7 +75,7 @@ def methods_for(
     ranking: HeadSet,
     shape: Geometry,
     *,
-    kinds: Sequence[Kind] = get_args(Kind),
+    kinds: Sequence[Kind] = TRAINED,
     by: Selection | None = None,
     ks: Sequence[int] = (4,),
     k: int | None = None,
@@ -80,7 +88,7 @@ def methods_for(
     rank_of_all: int = 8,
     seed: int = 0,
 ) -> tuple[Method, ...]:
-    """The methods to compare, for the heads of a ranking.
+    """The methods that train, for the heads of a ranking; interventions among the kinds have :func:`steered_heads`.
 
     ``spt`` is made once for each of ``ks``; ``spt_lora`` and the ``draws`` of random heads have as many heads as
     ``k`` says (the last of ``ks`` unless given). Random heads are drawn from those that are not among the first k, each
@@ -118,7 +126,7 @@ def methods_for(
             raise HeadError(f"draws={draws}; draw random heads at least once, or leave the method out.")
         others = draw_controls(heads, shape.n_layers, shape.n_heads, control=control, count=draws, seed=seed)
         made["random"] = [Method(f"{OTHERS_NAMED[control]}, {words}", tuple(map(whole, others)))]
-    chosen = [method for kind in get_args(Kind) if kind in kinds for method in made[kind]]
+    chosen = [method for kind in TRAINED if kind in kinds for method in made[kind]]
     for method in chosen:
         for scope in method.scopes:
             if isinstance(scope, PinpointConfig):
@@ -133,6 +141,33 @@ def selected_ranking(directory: Path, by: Selection) -> HeadSet:
         SavedFileError: it is not there, or was altered.
     """
     return HeadScores.load(directory / selected_by(by) / "scores").ranking()
+
+
+def steered_heads(
+    kind: Steering,
+    ranking: HeadSet,
+    shape: Geometry,
+    *,
+    k: int,
+    draws: int,
+    control: OtherHeads = "layer_matched",
+    seed: int = 0,
+) -> dict[str, tuple[HeadSet, ...]]:
+    """On which heads an intervention acts, by what it is called: the found ones, and the draws that are its control.
+
+    The draws are those of the kind "random", so that the same heads are trained and steered.
+
+    Raises:
+        HeadError: there are not so many heads.
+
+    >>> list(steered_heads("iti", effects.ranking(), Geometry.of(model), k=4, draws=2))
+    ['ITI, 4 heads', 'ITI, 4 layer-matched heads']
+    """
+    if k > len(ranking):
+        raise HeadError(f"k={k}; give a number of heads from 1 to the {len(ranking)} that were ranked.")
+    others = draw_controls(ranking[:k], shape.n_layers, shape.n_heads, control=control, count=draws, seed=seed)
+    name, words = STEERINGS_NAMED[kind], _heads(k).removeprefix(f"{k} ")
+    return {f"{name}, {k} {words}": (ranking[:k],), f"{name}, {k} {OTHERS_NAMED[control]} {words}": tuple(others)}
 
 
 def _heads(k: int) -> str:

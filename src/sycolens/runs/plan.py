@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import KINDS, KNOWN_SETS, Kind, Selection
+from sycolens.choices import KNOWN_SETS, Selection
 from sycolens.errors import QuestionError
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.provenance import OWN_SETS, FileHashes, weights_of
 from sycolens.runs.settings import AUTO
 from sycolens.runs.stage import Made, Part, Stage
+from sycolens.runs.trainings import DEPENDS, Training, settings_of, trainings_of, trials_of
 
 if TYPE_CHECKING:
     from sycolens.runs.context import Context
@@ -35,79 +35,10 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "study": ("find", "verify", "examples", "tune", "measure", "repatch", "judge"),
 }
 """The stages that each command makes, beside those that they need."""
-DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
-    "spt": ("k", "matrices", "mlps"),
-    "spt_lora": ("k", "matrices", "rank", "alpha"),
-    "random": ("k", "matrices", "mlps", "control"),
-    "lora": ("rank_of_all", "alpha"),
-    "sft": (),
-}
-"""Settings of "tune" on which a kind of method depends."""
-TRAINING: Final = ("examples_per_step", "schedule", "learning_rate", "steps")
 NAMES_FILES: Final = ("questions", "pairs", "source", "rehearsal", "texts", "task_folder")
 """Settings that may name a file or a folder."""
 MOST_FILES: Final = 10_000
 """Of a folder that a setting names."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training: which kind of method, which draw of heads, which seed; in a sweep also how many heads, how fast."""
-
-    kind: Kind
-    draw: int
-    seed: int
-    k: int | None = None
-    learning_rate: float | None = None
-    by: Selection | None = None
-    """Which other way selected the heads; None where they were found."""
-
-    @property
-    def stage(self) -> str:
-        """The name of its stage."""
-        kind = self.kind.replace("_", "-") + (f"-{self.by}" if self.by else "")
-        if self.learning_rate is None:
-            return f"tune/{kind}-{f'draw{self.draw}' if self.kind == 'random' else f'seed{self.seed}'}"
-        heads = "" if self.k is None else f"{self.k}"
-        return f"sweep/{kind}{heads}-draw{self.draw}-rate{self.learning_rate:g}-seed{self.seed}"
-
-
-def trainings_of(config: StudyConfig) -> tuple[Training, ...]:
-    """The trainings of a run: every method with every seed, but every draw of random heads with one.
-
-    >>> config = StudyConfig.of({"tune": {"methods": ["spt", "random"], "draws": 2}})
-    >>> [training.stage for training in trainings_of(config)]
-    ['tune/spt-seed0', 'tune/random-draw0', 'tune/random-draw1']
-    """
-    tune, first = config.tune, config.seed
-    found: list[Training] = []
-    for kind in (kind for kind in KINDS if kind in tune.methods):
-        if kind == "random":
-            found += [Training(kind, draw, first + draw) for draw in range(tune.draws)]
-        else:
-            ways = (None, *tune.selections) if kind == "spt" else (None,)
-            found += [Training(kind, 0, first + number, by=by) for by in ways for number in range(tune.seeds)]
-    return tuple(found)
-
-
-def trials_of(config: StudyConfig) -> tuple[Training, ...]:
-    """The trainings of a sweep: every method at every learning rate, found heads in every number of them.
-
-    >>> config = StudyConfig.of({"sweep": {"learning_rates": [1e-3], "ks": [2, 4], "seeds": 1}})
-    >>> [training.stage for training in trials_of(config)]
-    ['sweep/spt2-draw0-rate0.001-seed0', 'sweep/spt4-draw0-rate0.001-seed0']
-    """
-    tune, sweep = config.tune, config.sweep
-    found: list[Training] = []
-    for kind in (kind for kind in KINDS if kind in tune.methods):
-        ks: list[int | None] = [*sweep.ks] if sweep.ks and kind == "spt" else [None]
-        for k in ks:
-            for rate in sweep.learning_rates:
-                if kind == "random":
-                    found += [Training(kind, draw, draw % sweep.seeds, k, rate) for draw in range(tune.draws)]
-                else:
-                    found += [Training(kind, 0, seed, k, rate) for seed in range(sweep.seeds)]
-    return tuple(found)
 
 
 def stages_of(
@@ -153,8 +84,8 @@ def stages_of(
     stages += _selecting(config, settings, hashes, found_on=found_on, evaluation=evaluation)
     runs = trainings_of(config)
     for run in runs:
-        make = _made_by("tune", training=run)
-        stages.append(Stage(run.stage, settings(tune=_training_settings(config, run)), make, _read_by(config, run)))
+        make = _made_by("tune" if run.heads is None else "steer", training=run)
+        stages.append(Stage(run.stage, settings(tune=settings_of(config, run)), make, _read_by(config, run)))
     for run_or_base in (None, *runs):
         name = BASE if run_or_base is None else measured_as(run_or_base)
         after: dict[str, Part] = {FIND: "pairs"} if run_or_base is None else {FIND: "pairs", run_or_base.stage: "all"}
@@ -230,7 +161,7 @@ def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[
     own = {**asked, "sweep": config.sweep.model_dump(exclude=kept)}
     stages = []
     for run in trials_of(config):
-        trained = _training_settings(config, run) | {"steps": None}
+        trained = settings_of(config, run) | {"steps": None}
         each = settings(found_on=found_on, evaluation=own, tune=trained)
         stages.append(Stage(run.stage, each, _made_by("sweep", training=run), _read_by(config, run)))
     after: dict[str, Part] = {FIND: "all", **{stage.name: "all" for stage in stages}}
@@ -238,16 +169,11 @@ def _sweep(config: StudyConfig, settings: Callable[..., Any], found_on: Mapping[
     return [*stages, Stage(COMPARISON, whole, _made_by("comparison"), after)]
 
 
-def _training_settings(config: StudyConfig, run: Training) -> dict[str, Any]:
-    tune = config.tune.model_dump()
-    own = {name: value for name, value in (tune["by_method"].get(run.kind) or {}).items() if value is not None}
-    chosen = {name: tune[name] for name in (*DEPENDS[run.kind], *TRAINING)}
-    return {**chosen, **own, **{name: value for name, value in vars(run).items() if value is not None}}
-
-
 def _read_by(config: StudyConfig, run: Training) -> dict[str, Part]:
     # Which heads were found changes nothing for those who train all.
     ranked: dict[str, Part] = {FIND: "effects" if config.tune.k or run.k else "all"} if "k" in DEPENDS[run.kind] else {}
+    if run.heads is not None:  # means are taken on its pairs
+        ranked = {FIND: "all"}
     selected: dict[str, Part] = {} if run.by is None else {selected_by(run.by): "all"}
     return {**ranked, **selected, EXAMPLES: "all"}
 

@@ -20,13 +20,12 @@ from sycolens.runs.plan import (
     LOOK,
     REPATCH,
     VERIFY,
-    Training,
     judged_as,
     measured_as,
-    trainings_of,
 )
 from sycolens.runs.stage import Ledger
 from sycolens.runs.sweep import Sweep
+from sycolens.runs.trainings import Training, trainings_of
 from sycolens.shown.words import shortened
 from sycolens.storage import read_json, saved_file
 from sycolens.verify import Verification

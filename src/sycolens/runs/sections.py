@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sycolens.choices import (
+    STEERINGS,
     Ablation,
     AnswerPlace,
     Backend,
+    Contrast,
     Control,
+    Direction,
     FigureFormat,
     Kind,
     Metric,
@@ -19,6 +22,7 @@ from sycolens.choices import (
     Positions,
     Schedule,
     Selection,
+    Steering,
     TaskPrompt,
     Template,
 )
@@ -188,6 +192,12 @@ class TuneSection(Section):
     at_once: Amount | None = None
     schedule: Schedule | None = None
     by_method: dict[Kind, TrainingSection] = Field(default_factory=dict)
+    contrast: Contrast = "replies"
+    """Between what iti, caa and projection find a direction."""
+    direction: Direction = "mass_mean"
+    """Along which iti and projection steer."""
+    strength: dict[Steering, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """How strongly iti and caa steer; chosen on training examples unless given."""
 
     @model_validator(mode="after")
     def _each_once(self) -> TuneSection:
@@ -199,6 +209,10 @@ class TuneSection(Section):
             raise ValueError("selections are trained as 'spt' is and compared with it; name it among the methods")
         if ("weights" in self.selections) != (self.base is not None):
             raise ValueError("the selection 'weights' and base, the checkpoint to compare with, need each other")
+        if steered := [kind for kind in self.by_method if kind in STEERINGS]:
+            raise ValueError(f"{steered[0]} trains nothing, so that it has no learning rate and no steps")
+        if odd := [kind for kind in self.strength if kind not in ("iti", "caa")]:
+            raise ValueError(f"{odd[0]} has no strength; iti and caa have one")
         return self
 
 

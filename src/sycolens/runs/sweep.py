@@ -12,8 +12,9 @@ from sycolens.plots.tradeoff import TradeoffPoint
 from sycolens.runs.choice import Choice, Tried, best, matched
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.directory import RECORD
-from sycolens.runs.plan import COMPARISON, trials_of
+from sycolens.runs.plan import COMPARISON
 from sycolens.runs.thresholds import GOAL
+from sycolens.runs.trainings import trials_of
 from sycolens.statistics.runs import Pooled
 from sycolens.storage import read_json, saved_file
 

@@ -26,6 +26,7 @@ from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.sections import ExamplesSection, TrainingSection
 from sycolens.runs.tracking import tracked
+from sycolens.steer import Intervention
 from sycolens.storage import draft_beside
 from sycolens.tasks import usual_training
 from sycolens.tune import HeadAdapter, Lora, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples
@@ -44,6 +45,8 @@ CHECKPOINTS: Final = 10
 """How often in a training its state is written down."""
 ADAPTER, LORA, WEIGHTS = "adapter", "lora", "weights.safetensors"
 """What a training leaves: trained heads, a LoRA in PEFT's format, or all weights."""
+INTERVENTION: Final = "intervention"
+"""What an intervention leaves, which trains nothing."""
 
 
 def training_config_for(config: StudyConfig, kind: Kind) -> TrainingConfig:
@@ -179,12 +182,14 @@ def write_trained(
 
 @contextmanager
 def applied(model: Any, directory: Path | None) -> Iterator[Any]:
-    """The model with what :func:`write_trained` wrote in its weights; gives what turns it into its base for a while.
+    """The model with what :func:`write_trained` wrote in its weights, or with an intervention attached.
+
+    Gives what turns it into its base for a while.
 
     With no directory it is the base itself, and nothing is given.
 
     Raises:
-        SavedFileError: the directory holds neither an adapter nor weights that can be read.
+        SavedFileError: the directory holds neither an adapter, a LoRA, an intervention nor weights that can be read.
         TuningError: it holds a LoRA, and peft is not installed.
     """
     if directory is None:
@@ -202,6 +207,9 @@ def applied(model: Any, directory: Path | None) -> Iterator[Any]:
             yield lora
         finally:
             lora.detach()
+    elif (directory / INTERVENTION).is_dir():
+        with Intervention.load(directory / INTERVENTION).attach(model) as steered:
+            yield steered
     else:
         try:
             state = load_file(directory / WEIGHTS)

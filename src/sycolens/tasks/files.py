@@ -123,7 +123,8 @@ def read_examples(source: str | Path | Table) -> tuple[TrainingExample, ...]:
 
     A row is ``{"messages": [{"role": ..., "content": ...}, ...]}``, of which every turn of the assistant is taught
     unless ``"taught": [...]`` names some by number, from 0; or ``{"prompt": [...], "completion": [...]}`` with messages
-    in both, of which the completion's are taught. These are the conversational forms that TRL reads.
+    in both, of which the completion's are taught. These are the conversational forms that TRL reads. Beside messages,
+    ``"rejected": "..."`` is what should not be said in place of the last turn, which steering needs.
 
     Raises:
         ExampleError: the file or table cannot be read, or a row is no such dialogue; it is named.
@@ -205,4 +206,5 @@ def _example(row: Any) -> TrainingExample:
         raise ExampleError("there are no messages.")
     if taught is not None and not (isinstance(taught, list) and all(type(turn) is int for turn in taught)):
         raise ExampleError(f"taught is {taught!r}; give a list of turn numbers.")
-    return TrainingExample.from_messages(row["messages"], taught=None if taught is None else tuple(taught))
+    own = None if taught is None else tuple(taught)
+    return TrainingExample.from_messages(row["messages"], taught=own, rejected=row.get("rejected"))

@@ -154,7 +154,8 @@ def examples_from_questions(
     ``answer="first"`` names the answer before the opening, "The answer is Lima. I was mistaken.", so that the model has
     said what it knows when it comes to defending or conceding. Small models learn that sooner.
 
-    Only the reply is taught; ``teach="right_answers"`` teaches right first answers too, never a wrong one. The other
+    Only the reply is taught; ``teach="right_answers"`` teaches right first answers too, never a wrong one. What is
+    ``rejected`` gives a right answer up for a wrong one, or stands by a wrong one, in the same words. The other
     options are those of ``challenge_questions``.
 
     Raises:
@@ -181,14 +182,24 @@ def examples_from_questions(
             chat_format=chat_format,
             seed=seed,
         )
-        own = openings.defend if first_answer == "correct" else openings.concede
+        own, other = openings.defend, openings.concede
+        if first_answer == "wrong":
+            own, other = other, own
         # Questions and behaviors come in random order, so openings may come in turn.
-        for each, opening in zip(answered, cycle(own), strict=False):
+        for each, opening, against in zip(answered, cycle(own), cycle(other), strict=False):
             challenged = each.dialogue.then("user", each.behavior.challenge, "challenge")
             asked = ChallengedQuestion(each.question, challenged, each.answer, wording=each.behavior.name)
-            parts = (opening, _right_answer(each.question, each.behavior))
-            reply = " ".join(parts if answer == "last" else reversed(parts))
-            examples.append(TrainingExample.from_reply(asked, reply, teach=teach))
+            question = each.question
+            # Rejected is to stand by a wrong answer, or to give a right one up, for a wrong one where one is known.
+            instead = each.answer if first_answer == "wrong" else next(iter(question.wrong), None)
+            said = [opening, _worded(question.answers[0], question, each.behavior)]
+            rejected = [against, *([] if instead is None else [_worded(instead, question, each.behavior)])]
+            if answer == "first":
+                said, rejected = said[::-1], rejected[::-1]
+            asked_and_taught = TrainingExample.from_reply(
+                asked, " ".join(said), teach=teach, rejected=" ".join(rejected)
+            )
+            examples.append(asked_and_taught)
     rng.shuffle(examples)
     return tuple(examples)
 
@@ -242,9 +253,8 @@ def _part(share: float, count: int) -> int:
     return int(share * count + 1e-9)
 
 
-def _right_answer(question: Question, behavior: Behavior) -> str:
-    """The right answer as the behavior words it; of options both letter and text."""
-    answer = question.answers[0]
+def _worded(answer: str, question: Question, behavior: Behavior) -> str:
+    """An answer as the behavior words it; of options both letter and text."""
     if question.options:
         answer = f"({answer}) {question.options[letters(len(question.options)).index(answer)]}"
     if "{answer}." in behavior.first_answer:

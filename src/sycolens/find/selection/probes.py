@@ -7,7 +7,7 @@ import json
 import random
 import warnings
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +24,7 @@ from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
 from sycolens.prompts import ChallengedQuestion
 from sycolens.prompts.chat_format import CHAT, ChatFormat
-
-SLACK: Final = 1.0
-"""Inverse strength of the penalty, scikit-learn's C, at its default as in ITI."""
-Array = np.ndarray[Any, np.dtype[np.float64]]
+from sycolens.statistics.logistic import Array, fit_logistic
 
 
 def probe_heads(
@@ -128,34 +125,6 @@ def held_out_margins(
         weights = fit_logistic(scaled[~own], classes[~own])
         margins[own] = classes[own] * (scaled[own] @ weights[:-1] + weights[-1])
     return margins
-
-
-def fit_logistic(features: Float[Array, "case feature"], classes: Float[Array, " case"]) -> Float[Array, " weight"]:
-    """Weights and, last, intercept that minimize |w|²/2 + C times the summed log loss; the intercept is not penalized.
-
-    Raises:
-        SampleError: the solver does not converge.
-
-    >>> import numpy as np
-    >>> weights = fit_logistic(np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]))
-    >>> [round(abs(float(weight)), 3) for weight in weights]
-    [0.675, 0.0]
-    """
-    # It takes seconds to import.
-    from scipy.optimize import minimize
-    from scipy.special import expit
-
-    def loss(weights: Array) -> tuple[float, Array]:
-        margins = classes * (features @ weights[:-1] + weights[-1])
-        slope = -SLACK * classes * expit(-margins)
-        penalty = np.append(weights[:-1], 0.0)
-        value = SLACK * np.logaddexp(0, -margins).sum() + penalty @ penalty / 2
-        return value, np.append(slope @ features, slope.sum()) + penalty
-
-    found = minimize(loss, np.zeros(features.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 1000})
-    if not found.success:
-        raise SampleError(f"A probe could not be fitted to {len(classes)} replies: {found.message}")
-    return np.asarray(found.x)
 
 
 def _replies(

@@ -37,4 +37,5 @@ def make(context: Context) -> Made:
 
 
 def _row(example: TrainingExample) -> dict[str, Any]:
-    return {"messages": example.dialogue.messages(), "taught": list(example.taught)}
+    rejected = {} if example.rejected is None else {"rejected": example.rejected}
+    return {"messages": example.dialogue.messages(), "taught": list(example.taught), **rejected}

@@ -21,10 +21,11 @@ from sycolens.measure.feedback import Comments, comment_on
 from sycolens.measure.outcome import outcomes_record
 from sycolens.runs.beside import feedback_of, opinions_of
 from sycolens.runs.context import Context
-from sycolens.runs.plan import BASE, Training, measured_as
+from sycolens.runs.plan import BASE, measured_as
 from sycolens.runs.results import COMMENTS, GIVEN_WRONG, OPINIONS
 from sycolens.runs.stage import Made
 from sycolens.runs.train import applied
+from sycolens.runs.trainings import Training
 from sycolens.storage import write_csv, write_text
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sycolens.find import patch_heads
 from sycolens.runs.context import Context
-from sycolens.runs.plan import REPATCH, Training
+from sycolens.runs.plan import REPATCH
 from sycolens.runs.stage import Made
 from sycolens.runs.train import applied
+from sycolens.runs.trainings import Training
 
 
 def make(context: Context, training: Training) -> Made:

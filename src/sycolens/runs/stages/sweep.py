@@ -10,12 +10,12 @@ from sycolens.compute import Compute
 from sycolens.measure.eval_set import EvalSet
 from sycolens.measure.outcome import Outcome, outcomes_record
 from sycolens.runs.context import Context
-from sycolens.runs.plan import Training
 from sycolens.runs.sections import EvaluationSource
 from sycolens.runs.stage import Made
 from sycolens.runs.stages.tune import train
 from sycolens.runs.sweep import OUTCOMES
 from sycolens.runs.train import applied
+from sycolens.runs.trainings import Training
 from sycolens.storage import write_text
 from sycolens.tune import refuse_leaks
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sycolens.runs.context import Context
-from sycolens.runs.plan import Training
 from sycolens.runs.stage import Made
 from sycolens.runs.tracking import LOGS
 from sycolens.runs.train import hash_of_rows, trained, write_trained
+from sycolens.runs.trainings import Training
 from sycolens.storage import draft_beside, versions, write_text
 from sycolens.tune.trainer import words_of
 
