@@ -188,4 +188,5 @@ def _probe(wanted: Float[Tensor, "example d"], rejected: Float[Tensor, "example 
         return float(numpy.logaddexp(0, -margins).sum() + weights[:-1] @ weights[:-1] / 2), gradient
 
     found = minimize(loss, numpy.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 2000})
-    return torch.tensor(found.x[:-1])
+    weights: Tensor = torch.tensor(found.x[:-1])
+    return weights
