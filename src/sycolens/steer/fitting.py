@@ -179,4 +179,5 @@ def _probe(wanted: Float[Tensor, "example d"], rejected: Float[Tensor, "example 
     """Weights of a logistic regression that tells the two apart."""
     features = torch.cat([wanted, rejected]).double().numpy()
     weights = fit_logistic(features, numpy.repeat([1.0, -1.0], [len(wanted), len(rejected)]))
-    return torch.as_tensor(weights[:-1])
+    direction: Tensor = torch.as_tensor(weights[:-1])
+    return direction
