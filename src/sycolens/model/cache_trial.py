@@ -100,7 +100,7 @@ def _failure(model: HookedModel) -> str:
                 return not differ(run(model, tokens[:, half:length], cache=cache)[:, 0], due)
 
         def in_rows() -> bool:
-            reference, counterfactual = capture_suffixes(model, geometry, ends, ends, 2)
+            reference, counterfactual = capture_suffixes(model, geometry, ends, ends, [2, 2])
             rows = run_rows(model, geometry, reference, [0], {}, grow=False)
             return not any(differ(each, due) for each in (reference.logits, counterfactual.logits, *rows))
 
