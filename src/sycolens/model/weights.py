@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sycolens.errors import HeadError, ModelError
@@ -140,6 +141,20 @@ def require_raw_weights(model: Any) -> None:
             "centered), so that what is tuned could not go back into the checkpoint. Load it with sycolens.load_model, "
             "which leaves them raw."
         )
+
+
+def writing_matrices(model: Any, layer: int) -> Float[Tensor, "head d_head d_model"]:
+    """W_O of a layer's heads, in float32 on the CPU; read in first where accelerate keeps it on disk.
+
+    >>> writing_matrices(model, 0).shape
+    torch.Size([8, 16, 128])
+    """
+    from accelerate.utils import align_module_device
+
+    attention = model.blocks[layer].attn
+    with align_module_device(_innermost(getattr(attention, "o", attention))):
+        written: Tensor = attention.W_O.detach().float().cpu()
+    return written
 
 
 def _writing_is_centered(model: Any) -> bool:
