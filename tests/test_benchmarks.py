@@ -165,7 +165,7 @@ def knockout() -> Iterator[ModuleType]:
 @pytest.fixture(scope="module")
 def curve(knockout: ModuleType) -> Any:
     """The tiny task, and what every way to its replies did."""
-    task = knockout.make_task("tiny", knockout.SIZES["tiny"])
+    task = knockout.make_task("tiny", knockout.SIZES["tiny"], "cpu")
     with torch.no_grad():
         return task, knockout.measure(task, turns=1, sampled=1000)
 
