@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from workload import LABELS
 
 from sycolens import QUIET, ContrastPairs, Head, patch_heads
+from sycolens.model import replay
 
 
 def z_name(layer: int) -> str:
@@ -99,6 +101,12 @@ class Alternative:
 def run_sycolens(task: Task) -> Tensor:
     effects = patch_heads(task.model, task.pairs, compute=QUIET)
     return effects.logits.flatten(1, 2)
+
+
+def run_whole_vocabulary(task: Task) -> Tensor:
+    """The same with all logits of every patched row, as before their labels' alone were made."""
+    with patch.object(replay, "tokens_to_read", lambda labels, d_vocab: (None, labels)):
+        return run_sycolens(task)
 
 
 def capture_both(task: Task) -> tuple[Tensor, list[Tensor], list[Tensor]]:
@@ -206,4 +214,5 @@ ALTERNATIVES = (
     ),
     FLOOR,
     FLOOR_LAST,
+    Alternative("sycolens, the whole vocabulary a row", SYCOLENS.needed, run_whole_vocabulary),
 )

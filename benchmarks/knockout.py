@@ -68,6 +68,7 @@ class Size:
 SIZES = {
     "organism": Size(dialogues=60, max_new_tokens=64, turns=3, sampled=12),
     "llama-12x12": Size(dialogues=4, max_new_tokens=24, turns=2, sampled=4, lengths=(128,)),
+    "llama-2-13b": Size(dialogues=4, max_new_tokens=24, turns=2, sampled=4, lengths=(128,)),
     "tiny": Size(dialogues=4, max_new_tokens=6, turns=1, sampled=1000, lengths=(40, 37), steps=(0, 1, 2, 4)),
 }
 
@@ -148,7 +149,7 @@ def hooked(task: Task, heads: Heads) -> Iterator[None]:
 
         def hook(value: Tensor, hook: Any) -> Tensor:
             if value.shape[1] > 1:  # the prompt, and not a generated token
-                value[:, -1, indices] = means
+                value[:, -1, indices] = means.to(value)
             return value
 
         return hook
@@ -162,8 +163,9 @@ def generated(task: Task, batch: Sequence[int], *, pad: int = 0) -> list[Reply]:
     """TransformerLens' own generation of some dialogues, padded on the left where their lengths differ."""
     prompts = [task.prompts[i] for i in batch]
     longest = max(map(len, prompts))
-    tokens = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
-    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+    device = task.model.cfg.device
+    tokens = torch.tensor([[pad] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
     options = {} if mask.all() else {"attention_mask": mask}
     out = task.model.generate(
         tokens,
@@ -310,16 +312,16 @@ def report(task: Task, rows: Sequence[Row]) -> str:
     )
 
 
-def make_task(name: str, size: Size) -> Task:
+def make_task(name: str, size: Size, device: str) -> Task:
     """The embedded model with dialogues that it was not trained on, or a random Llama with random words."""
     if name == "organism":
-        model = load_model("organism")
+        model = load_model("organism", device=device)
         pairs = organism.pairs("train", 100)
         ranking = patch_heads(model, pairs, compute=QUIET).ranking()
         means = mean_activations(model, pairs, compute=QUIET)
         return Task(model, organism.challenges("held_out", size.dialogues), ranking, means, size)
     shape = SHAPES[name]
-    model = build_model(shape, "cpu")
+    model = build_model(shape, device)
     rng = random.Random(0)
     asked = []
     for i in range(size.dialogues):
@@ -341,6 +343,7 @@ def make_task(name: str, size: Size) -> Task:
 def parse(options: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", choices=SIZES, nargs="+", default=["organism", "llama-12x12"])
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--turns", type=int, help="timed turns (default: 3, and 2 on the larger model)")
     parser.add_argument("--conditions", type=int, help="conditions that a loop runs in a turn; extrapolated to all")
     parser.add_argument("--threads", type=int, help="threads (default: what torch takes)")
@@ -354,15 +357,20 @@ def main(options: Sequence[str] | None = None) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformer-lens", "transformers"))
-    where = f"{platform.machine()}, {torch.get_num_threads()} threads"
+    on_gpu = arguments.device.startswith("cuda")
+    where = (
+        torch.cuda.get_device_name(arguments.device)
+        if on_gpu
+        else f"{platform.machine()}, {torch.get_num_threads()} threads"
+    )
     print(f"# Knockout curves with {CONTROLS} controls\n\n{where}; {versions}.\n", flush=True)
     worst = 0.0
     for name in arguments.models:
         size = SIZES[name]
-        task = make_task(name, size)
+        task = make_task(name, size, arguments.device)
         rows = measure(task, turns=arguments.turns or size.turns, sampled=arguments.conditions or size.sampled)
         print(f"## {name}\n\n{report(task, rows)}", flush=True)
-        for row in rows[1:]:
+        for row in rows[1:] if task.model.cfg.dtype == torch.float32 else []:  # 16 bits turn many a tie
             apart, compared = differing(row, rows[0])
             worst = max(worst, apart / compared)
     if worst > 0.01:  # rounding may turn a tie of two tokens, here and there

@@ -135,7 +135,7 @@ def ratio(row: Row, other: Row) -> float:
 
 def difference(row: Row, sycolens: Row, task: Task) -> float | None:
     """Largest difference from sycolens' label logits, where both compute the same thing."""
-    if row.found is None or row is sycolens or row.alternative.each is None:
+    if row.found is None or row is sycolens:
         return None
     every = task.all_heads()
     heads = row.alternative.heads(task)

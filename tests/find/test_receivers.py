@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sycolens import QUIET, Compute, ContrastPairs, HeadEffects, HeadSet, patch_heads
 from sycolens.errors import HeadError, HookError, ModelError, PairError
+from sycolens.find import patching
 
 LABELS = (3, 5)
 RECEIVERS = ("L1H2", "L2H1")
@@ -94,6 +95,48 @@ def test_batching_does_not_change_the_path(tiny_model: Load, kind: str, options:
     model, pairs = tiny_model(kind), challenged_pairs()
     whole, parts = through(model, pairs), through(model, pairs, compute=Compute(progress=False, **options))
     torch.testing.assert_close(parts.logits, whole.logits, atol=1e-5, rtol=1e-5)
+
+
+MIXED = [("llama-gqa", "bridge"), ("gemma2", "bridge"), ("mistral", "bridge"), ("gpt2", "bridge"), ("bloom", "bridge")]
+MIXED += [("llama-gqa", "hooked"), ("gemma2", "hand made")] if "hooked" in BACKENDS else []
+
+
+@pytest.mark.parametrize(("kind", "backend"), MIXED)
+@pytest.mark.parametrize("via", ["k", "v"])
+def test_pairs_of_unlike_length_run_at_once(
+    tiny_model: Load, monkeypatch: pytest.MonkeyPatch, kind: str, backend: str, via: str
+) -> None:
+    """Prompts of 14, 14, 11 and 24 tokens with spans of 4, 3, 4 and 9: equal to the literal passes, pair by pair."""
+    model = hand_made(kind) if backend == "hand made" else tiny_model(kind, backend)
+    monkeypatch.setattr(patching, "MOST_RUN", 100.0)
+    pairs, batches = challenged_pairs(), []
+    real = patching.capture_suffixes
+
+    def counted(*args: Any, **options: Any) -> Any:
+        batches.append(len(args[2]))
+        return real(*args, **options)
+
+    monkeypatch.setattr(patching, "capture_suffixes", counted)
+    found = through(model, pairs, via=via)
+    assert batches == [len(pairs)]
+    torch.testing.assert_close(found.logits, literally(model, pairs, via, SPANS), atol=1e-5, rtol=1e-5)
+    alone = through(model, pairs, via=via, compute=Compute(progress=False, batch_size=1))
+    assert batches == [len(pairs)] + [1] * len(pairs)
+    torch.testing.assert_close(found.logits, alone.logits, atol=1e-5, rtol=1e-5)
+
+
+def test_pairs_share_a_batch_where_that_runs_few_tokens_more() -> None:
+    """Of a hundred lengths every pair is in one group, and no group runs more than half again as many tokens."""
+    lengths = torch.randint(60, 200, (100,), generator=torch.Generator().manual_seed(0)).tolist()
+    prompts = [list(range(2, 2 + length)) for length in lengths]
+    pairs = ContrastPairs.from_tokens(prompts, [[*prompt[:-1], 1] for prompt in prompts], LABELS)
+    spans = [12 + number % 5 for number in range(100)]
+    groups = list(patching._alike(pairs, spans))
+    assert sorted(number for group in groups for number in group) == list(range(100))
+    assert len(groups) < 50
+    for group in groups:
+        width = max(lengths[i] for i in group) - min(lengths[i] - spans[i] for i in group)
+        assert len(group) * width <= 1.5 * sum(spans[i] for i in group)
 
 
 def test_a_head_above_its_receivers_gets_exactly_the_reference_logits(tiny_model: Load) -> None:

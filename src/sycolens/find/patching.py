@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +40,8 @@ from sycolens.prompts import ContrastPairs
 
 CACHES = 2
 """How often the keys and values of a beginning are kept: each prompt of the pair goes on from its own."""
+MOST_RUN = 1.5
+"""How many times the tokens that are patched may run in rows, so that pairs of unlike length run at once."""
 
 
 def patch_heads(
@@ -114,13 +115,13 @@ def patch_heads(
     reference_logits, counterfactual_logits = torch.empty(len(pairs), 2), torch.empty(len(pairs), 2)
     everywhere, sent = coordinates(chosen), coordinates(senders)
     lengths = [max(len(pair.reference), len(pair.counterfactual)) for pair in pairs]
-    groups = alike(pairs, n_tokens, one_length=kind.reacts)
+    groups = alike(pairs, n_tokens, reacts=kind.reacts)
     batches = batches_that_fit(model, groups, lengths, compute=compute, caches=CACHES)
     with as_found(model), enough_threads(model, tokens_at_once(batches, lengths)):
         how: dict[str, Any] = {"grow": can_grow(model), "cached": keeps_what_it_reads(model)}
 
     def measure(numbers: list[int]) -> _Measured:
-        batch = _Batch(numbers, pairs.select(numbers), labels[numbers], n_tokens[numbers[0]])
+        batch = _Batch(numbers, pairs.select(numbers), labels[numbers], [n_tokens[i] for i in numbers])
         return _measure(model, geometry, batch, senders, kind=kind, mlps=mlps, max_rows=compute.max_rows, **how)
 
     shown: dict[str, Any] = {"desc": "patching heads", "unit": "pair"}
@@ -150,8 +151,8 @@ class _Batch(NamedTuple):
     numbers: list[int]
     pairs: ContrastPairs
     labels: Int[Tensor, "pair side member"]
-    n_tokens: int
-    """How many last tokens are patched."""
+    n_tokens: list[int]
+    """How many last tokens of each pair are patched."""
 
 
 class _Measured(NamedTuple):
@@ -180,7 +181,7 @@ def _measure(
     if kind.reacts:
         reference, counterfactual = capture_suffixes(model, geometry, *prompts, batch.n_tokens, cached=cached)
         effects: Any = partial(later_effects, receivers=kind.receivers, via=kind.via)
-        fitting = rows_over_prefix(model, geometry, len(prompts[0][0]), reference.resid_pre.shape[1])
+        fitting = rows_over_prefix(model, geometry, max(map(len, prompts[0])), reference.resid_pre.shape[1])
     else:
         frozen = mlps == "frozen"
         reference, counterfactual = capture_pairs(model, geometry, *prompts, cached=cached, mlp_outputs=frozen)
@@ -193,20 +194,38 @@ def _measure(
     return _Measured(patched, unpatched, label_logits(logits, batch.labels))
 
 
-def alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, one_length: bool) -> Iterator[list[int]]:
-    """Groups of pairs, by number, that may run together, similar ones next to each other."""
+def alike(pairs: ContrastPairs, n_tokens: Sequence[int], *, reacts: bool) -> Iterable[list[int]]:
+    """Groups of pairs, by number, that may run together, similar ones next to each other.
 
-    # Pairs of like length pad little; pairs of like prefix share the most of it.
+    ``n_tokens`` are patched at the end of each pair's prompts, and later heads may react.
+    """
+    return _of_like_ends(pairs, n_tokens) if reacts else [_in_order(pairs)]
+
+
+def _in_order(pairs: ContrastPairs) -> list[int]:
+    """Pairs of like length pad little; pairs of like prefix share the most of it."""
+
     def extent(i: int) -> tuple[int, int]:
         reference, counterfactual = pairs.reference[i], pairs.counterfactual[i]
         return shared_prefix(reference, counterfactual), max(len(reference), len(counterfactual))
 
-    def shape(i: int) -> tuple[int, int]:
-        return (len(pairs.reference[i]), n_tokens[i]) if one_length else (0, 0)
+    return sorted(range(len(pairs)), key=extent)
 
-    order = sorted(range(len(pairs)), key=lambda i: (shape(i), extent(i)))
-    for _, group in groupby(order, key=shape):
-        yield list(group)
+
+def _of_like_ends(pairs: ContrastPairs, n_tokens: Sequence[int]) -> Iterator[list[int]]:
+    """Pairs whose rows can run at once: each runs from the first token that is patched in any to the longest's end."""
+    lengths = [len(reference) for reference in pairs.reference]
+    place = {number: i for i, number in enumerate(_in_order(pairs))}
+    order = sorted(place, key=lambda i: (lengths[i] - n_tokens[i], lengths[i], place[i]))
+    group: list[int] = []
+    for i in order:
+        grown = [*group, i]
+        width = max(lengths[j] for j in grown) - (lengths[grown[0]] - n_tokens[grown[0]])
+        if group and len(grown) * width > MOST_RUN * sum(n_tokens[j] for j in grown):
+            yield group
+            grown = [i]
+        group = grown
+    yield group
 
 
 def check_pairs(pairs: ContrastPairs, geometry: Geometry, compute: Compute) -> None:

@@ -100,7 +100,7 @@ def _failure(model: HookedModel) -> str:
                 return not differ(run(model, tokens[:, half:length], cache=cache)[:, 0], due)
 
         def in_rows() -> bool:
-            reference, counterfactual = capture_suffixes(model, geometry, ends, ends, 2)
+            reference, counterfactual = capture_suffixes(model, geometry, ends, ends, [2, 2])
             rows = run_rows(model, geometry, reference, [0], {}, grow=False)
             return not any(differ(each, due) for each in (reference.logits, counterfactual.logits, *rows))
 
@@ -126,6 +126,7 @@ def _plain(model: HookedModel, geometry: Geometry, prompts: Sequence[Sequence[in
     if differ(beside[:1], alone) or differ(beside[1:], due[1:]):
         raise ModelError(
             f"{geometry.name}: a prompt ends in other logits where it is padded on the right, so its tokens see what "
-            f"comes after them. Only causal language models are supported; installed are {versions()}."
+            "comes after them, or its arithmetic depends on what else runs beside it (8-bit activations). Only causal "
+            f"language models are supported, with activations of 16 bits or more; installed are {versions()}."
         )
     return due

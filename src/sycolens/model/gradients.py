@@ -68,7 +68,7 @@ def total_slopes(
 
     def add(shift: Tensor) -> Visit:
         def visit(z: Tensor) -> None:
-            z[:, :, -1] += shift
+            z[:, reference.patched(z.device)] += shift
 
         return visit
 

@@ -229,7 +229,8 @@ def require_readable(prompts: Sequence[Sequence[int]], geometry: Geometry) -> No
 def gives_raw_logits(model: Any) -> bool:
     """Whether logits are those of the original weights, not shifted by TransformerLens' centered unembedding."""
     unembedding = getattr(model, "W_U", None)
-    if not isinstance(unembedding, Tensor):
+    # TransformerLens refuses to process weights that are kept elsewhere until they are needed.
+    if not isinstance(unembedding, Tensor) or unembedding.is_meta:
         return True
     # A centered matrix has row means of rounding size; those of a trained or random one are far larger.
     return bool(unembedding.float().mean(-1).abs().amax() > 1e-5 * unembedding.float().std())

@@ -12,6 +12,8 @@ from sycolens.prompts.labels import TokenGroups
 
 NONE = -1
 """Fills up the groups that are smaller than others."""
+WITNESSES = 64
+"""How many tokens besides the labels are read, by which the model's own logits are recognized."""
 
 
 def label_tensor(labels: Sequence[TokenGroups]) -> Int[Tensor, "prompt side member"]:
@@ -23,6 +25,20 @@ def label_tensor(labels: Sequence[TokenGroups]) -> Int[Tensor, "prompt side memb
     """
     width = max(len(group) for both in labels for group in both)
     return torch.tensor([[[*group, *[NONE] * (width - len(group))] for group in both] for both in labels])
+
+
+def tokens_to_read(
+    labels: Int[Tensor, "prompt side member"], d_vocab: int
+) -> tuple[Int[Tensor, " token"], Int[Tensor, "prompt side member"]]:
+    """The labels and some tokens spread over the vocabulary, each once; and the labels by their places among these.
+
+    >>> tokens, places = tokens_to_read(label_tensor([((3,), (4, 5))]), 1000)
+    >>> tokens[places[0, 1]]
+    tensor([4, 5])
+    """
+    spread = torch.linspace(0, d_vocab - 1, min(WITNESSES, d_vocab)).long()
+    tokens = torch.tensor(sorted({*labels[labels != NONE].tolist(), *spread.tolist()}))
+    return tokens, torch.searchsorted(tokens, labels).masked_fill(labels == NONE, NONE)
 
 
 def label_logits(

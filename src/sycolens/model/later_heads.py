@@ -41,10 +41,10 @@ def later_effects(
         HookError: a hook did not fire.
     """
 
-    def total(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...]) -> Tensor:
+    def total(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...], tokens: Tensor | None) -> Tensor:
         layers = [head.layer for head in senders]
-        visits = {z_name(layer): _patch(senders, counterfactual, layer) for layer in sorted(set(layers))}
-        return run_rows(model, geometry, reference, layers, visits, grow=grow)
+        visits = {z_name(layer): _patch(senders, reference, counterfactual, layer) for layer in sorted(set(layers))}
+        return run_rows(model, geometry, reference, layers, visits, grow=grow, tokens=tokens)
 
     if via is None:
         return in_chunks(total, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
@@ -56,38 +56,37 @@ def later_effects(
         for layer in sorted({head.layer for head in receivers})
     }
 
-    def through(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...]) -> Tensor:
+    def through(reference: Suffix, counterfactual: Suffix, senders: tuple[Head, ...], tokens: Tensor | None) -> Tensor:
         layers = [head.layer for head in senders]
         sent: dict[str, Tensor] = {}
         listening = {z_name(layer): _hold(senders, reference, counterfactual, layer) for layer in range(last)}
         listening |= {name: _listen(sent, name, where) for name, where in places.items()}
-        logits = run_rows(model, geometry, reference, layers, listening, grow=grow, leave=last + 1)
-        require_same(logits[0], reference.logits, geometry)
+        logits = run_rows(model, geometry, reference, layers, listening, grow=grow, leave=last + 1, tokens=tokens)
+        require_same(logits[0], reference.logits, geometry, tokens)
         delivering = {name: _deliver(sent, name, where) for name, where in places.items()}
-        return run_rows(model, geometry, reference, [first] * len(senders), delivering, grow=grow)
+        return run_rows(model, geometry, reference, [first] * len(senders), delivering, grow=grow, tokens=tokens)
 
     return in_chunks(through, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
 
 
-def _patch(senders: Sequence[Head], counterfactual: Suffix, layer: int) -> Visit:
+def _patch(senders: Sequence[Head], reference: Suffix, counterfactual: Suffix, layer: int) -> Visit:
     """Every sender of the layer at its counterfactual value, in its own block."""
     patched = [(block, head.index) for block, head in enumerate(senders, 1) if head.layer == layer]
 
     def visit(z: Tensor) -> None:
-        values = counterfactual.z[layer].to(z.device, z.dtype)
+        values, places = counterfactual.values(layer, z), reference.patched(z.device)
         for block, index in patched:
-            z[block, :, -values.shape[1] :, index] = values[:, :, index]
+            z[block, ..., index, :][places] = values[:, index]
 
     return visit
 
 
 def _hold(senders: Sequence[Head], reference: Suffix, counterfactual: Suffix, layer: int) -> Visit:
     """Every head of the layer at its reference value, but for the senders."""
-    patch = _patch(senders, counterfactual, layer)
+    patch = _patch(senders, reference, counterfactual, layer)
 
     def visit(z: Tensor) -> None:
-        held = reference.z[layer].to(z.device, z.dtype)
-        z[:, :, -held.shape[1] :] = held
+        z[:, reference.patched(z.device)] = reference.values(layer, z)
         patch(z)
 
     return visit

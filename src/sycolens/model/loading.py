@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 _SOURCES: Final = (
     "Give 'organism', a hub name you can reach, a directory with config.json, weights and tokenizer, or a GGUF file."
 )
+_PLACES: Final = (
+    "See that it loads without the device_map. A map names every layer, keeps what embedding and unembedding share in "
+    "one place, and puts layers on GPUs, or on the CPU and (TransformerLens 4) disk, but not on both kinds."
+)
 
 
 def load_model(
@@ -93,9 +97,10 @@ def load_model(
     except Exception as error:  # whatever transformers and TransformerLens raise on what they cannot read
         if ran_out_of_memory(error):
             raise
+        otherwise = _SOURCES if device_map is None else _PLACES
         raise ModelError(
             f"{str(name_or_path)!r} could not be loaded as a {backend} model ({in_words(error)}). "
-            f"{way_out(error, _SOURCES)}"
+            f"{way_out(error, otherwise)}"
         ) from error
     if Path(name).exists():
         model.cfg.model_name = str(name_or_path) if str(name_or_path) in EMBEDDED else plain_name(name)

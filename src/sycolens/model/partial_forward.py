@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sycolens.errors import ModelError
@@ -29,6 +29,7 @@ from sycolens.model.capture import (
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, resid_name, z_name
 from sycolens.model.kv_prefix import Prefix, run_and_keep
 from sycolens.model.replay import byte_budget, numbers_per_row
+from sycolens.model.unembedding import logits_of
 from sycolens.prompts.pair import common_prefix
 
 Visit = Callable[[Float[Tensor, "block pair token head d_head"]], None]
@@ -37,20 +38,37 @@ Visit = Callable[[Float[Tensor, "block pair token head d_head"]], None]
 
 @dataclass(frozen=True)
 class Suffix:
-    """The last tokens of a batch of prompts."""
+    """The ends of a batch of prompts, all from the same place on; shorter ones are padded on the right."""
 
     resid_pre: Float[Tensor, "pair token d_model"]
     """Residual input of layer 0; of the whole prompts where there is no prefix that could be read instead."""
-    z: tuple[Float[Tensor, "pair token head d_head"], ...]
-    """Head outputs of every layer at the last tokens, after attention and before W_O."""
+    z: tuple[Float[Tensor, "pair last head d_head"], ...]
+    """Head outputs of every layer at the last tokens, the last one last, after attention and before W_O."""
     logits: Float[Tensor, "pair d_vocab"]
     """At the last token."""
+    lengths: Int[Tensor, " pair"]
+    """How many tokens of each end are its own."""
+    n_tokens: Int[Tensor, " pair"]
+    """How many last tokens of each are patched: those of which ``z`` speaks."""
     prefix: Prefix | None = None
     """What the rows attend to before themselves; None where there is nothing, there are no rows, or all is run anew."""
 
     def __getitem__(self, pairs: slice) -> Suffix:
+        of_each = self.logits[pairs], self.lengths[pairs], self.n_tokens[pairs]
         prefix = None if self.prefix is None else self.prefix[pairs]
-        return Suffix(self.resid_pre[pairs], tuple(z[pairs] for z in self.z), self.logits[pairs], prefix)
+        return Suffix(self.resid_pre[pairs], tuple(z[pairs] for z in self.z), *of_each, prefix)
+
+    def patched(self, device: torch.device) -> Bool[Tensor, "pair token"]:
+        """Where in the rows the patched tokens are; in the order of :meth:`values`."""
+        places = torch.arange(self.resid_pre.shape[1])
+        first = self.lengths - self.n_tokens
+        return ((places >= first[:, None]) & (places < self.lengths[:, None])).to(device)
+
+    def values(self, layer: int, like: Tensor) -> Float[Tensor, "patched head d_head"]:
+        """Head outputs at the patched tokens of every pair, one pair behind the other."""
+        z = self.z[layer]
+        own = torch.arange(z.shape[1]) >= z.shape[1] - self.n_tokens[:, None]
+        return z[own.to(z.device)].to(like.device, like.dtype)
 
 
 def capture_suffixes(
@@ -58,14 +76,14 @@ def capture_suffixes(
     geometry: Geometry,
     references: Sequence[TokenIds],
     counterfactuals: Sequence[TokenIds],
-    n_tokens: int,
+    n_tokens: Sequence[int],
     *,
     cached: bool = True,
 ) -> tuple[Suffix, Suffix]:
-    """The last tokens of both prompts of each pair; a beginning common to the two is run once.
+    """The last ``n_tokens`` of both prompts of each pair; a beginning common to the two is run once.
 
-    The references must be of one length; the counterfactuals need not. Where keys may not be ``cached``, rows run
-    through the whole prompt.
+    Prompts may be of any length: rows begin where the first of the pairs begins to be patched, and longer ones go on
+    behind the others' end. Where keys may not be ``cached``, rows run through the whole prompt.
 
     Raises:
         ModelError: its head outputs do not have the shape it states.
@@ -74,18 +92,19 @@ def capture_suffixes(
         NotFiniteError: an activation or a logit is NaN or infinite.
     """
     if not cached:
-        whole = _capture(model, geometry, references, None, n_tokens, entrance=len(references[0]))
+        whole = _capture(model, geometry, references, None, n_tokens, start=0)
         return whole, _capture(model, geometry, counterfactuals, None, n_tokens)
-    both = zip(references, counterfactuals, strict=True)
-    shared = min(min(common_prefix(r, c), len(r) - n_tokens, len(c) - n_tokens) for r, c in both)
+    both = zip(references, counterfactuals, n_tokens, strict=True)
+    shared = min(min(common_prefix(r, c), len(r) - n, len(c) - n) for r, c, n in both)
+    before = min(len(r) - n for r, n in zip(references, n_tokens, strict=True))
     # Both prompts go on from the same token, so that where no head tells them apart their numbers are the same.
     beginnings = [prompt[:shared] for prompt in references]
     cache = run_and_keep(model, geometry, beginnings)
-    reference = _capture(model, geometry, [prompt[shared:] for prompt in references], cache, n_tokens)
+    ends = [prompt[shared:] for prompt in references]
+    reference = _capture(model, geometry, ends, cache, n_tokens, start=before - shared)
     seen = Prefix.of(model, cache)
     start = seen.cut(shared).as_cache(model, len(references)) if shared else None
     counterfactual = _capture(model, geometry, [prompt[shared:] for prompt in counterfactuals], start, n_tokens)
-    before = len(seen) - n_tokens
     return replace(reference, prefix=seen.cut(before) if before else None), counterfactual
 
 
@@ -94,18 +113,20 @@ def _capture(
     geometry: Geometry,
     ends: Sequence[TokenIds],
     cache: Any,
-    n_tokens: int,
+    n_tokens: Sequence[int],
     *,
-    entrance: int | None = None,
+    start: int = 0,
 ) -> Suffix:
-    """The last ``n_tokens``; their residual input, or that of the last ``entrance`` tokens."""
+    """Head outputs at the last ``n_tokens`` of each, and the residual input of all from ``start`` on."""
     tokens, last = padded(model, ends)
-    rows = torch.arange(len(ends))[:, None]
+    rows, final = torch.arange(len(ends))[:, None], last.cpu()[:, None]
+    # Before a prompt's patched tokens, and behind its end, stands something that is not read.
+    windows = {"z": (final + torch.arange(1 - max(n_tokens), 1)).clamp(min=0)}
+    windows["resid_pre"] = torch.arange(start, tokens.shape[1]).expand(len(ends), -1).minimum(final)
     read: dict[str, Tensor] = {}
 
     def keep(name: str) -> HookFunction:
-        width = n_tokens if entrance is None or name != resid_name(0) else entrance
-        window = last.cpu()[:, None] + torch.arange(1 - width, 1)
+        window = windows["resid_pre" if name == resid_name(0) else "z"]
 
         def hook(value: Tensor, hook: Any) -> None:
             read[name] = value[rows.to(value.device), window.to(value.device)]
@@ -118,9 +139,10 @@ def _capture(
     with unembed_only(model, last), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
         logits = run(model, tokens, cache=cache)[:, 0]
     require_fired([name for name in names if name not in read], geometry)
-    z = tuple(_split(per_head(read[z_name(layer)].flatten(0, 1), geometry, layer), n_tokens) for layer in layers)
+    width = windows["z"].shape[1]
+    z = tuple(_split(per_head(read[z_name(layer)].flatten(0, 1), geometry, layer), width) for layer in layers)
     require_finite(z, logits, geometry)
-    return Suffix(read[resid_name(0)], z, logits)
+    return Suffix(read[resid_name(0)], z, logits, last.cpu() + 1 - start, torch.tensor(n_tokens))
 
 
 def run_rows(
@@ -132,8 +154,9 @@ def run_rows(
     *,
     grow: bool,
     leave: int | None = None,
-) -> Float[Tensor, "block pair d_vocab"]:
-    """Logits at the last token of the reference and of one block of rows for each of ``joins``.
+    tokens: Int[Tensor, " token"] | None = None,
+) -> Float[Tensor, "block pair token"]:
+    """Logits of these tokens (or all) at the end of the reference and of one block of rows for each of ``joins``.
 
     A block equals the reference below its layer in ``joins``, which are in order, and enters there; all but the
     reference leave where layer ``leave`` begins. Where the batch cannot ``grow``, all are there throughout.
@@ -142,7 +165,7 @@ def run_rows(
         HookError: a hook did not fire.
         ModelError: a hook shows something else than a vector for every head.
     """
-    n_pairs, n_tokens, _ = reference.resid_pre.shape
+    n_pairs, width, _ = reference.resid_pre.shape
     n_blocks = 1 + len(joins)
     fired: set[str] = set()
 
@@ -177,10 +200,10 @@ def run_rows(
     hooks = [(resid_name(layer), enter(layer)) for layer in range(geometry.n_layers)]
     hooks += [(name, show(name, visit)) for name, visit in visits.items()]
     n_start = 1 if grow else n_blocks * n_pairs
-    n_end = blocks_at(geometry.n_layers - 1) * n_pairs
-    start = torch.zeros(n_start, n_tokens, dtype=torch.long, device=input_device(model))
+    start = torch.zeros(n_start, width, dtype=torch.long, device=input_device(model))
     cache = reference.prefix.as_cache(model, n_start) if reference.prefix is not None else None
-    with unembed_only(model, torch.full((n_end,), n_tokens - 1)), model.hooks(fwd_hooks=hooks):
+    at_the_end = (reference.lengths - 1).repeat(blocks_at(geometry.n_layers - 1))
+    with unembed_only(model, at_the_end), logits_of(model, tokens), model.hooks(fwd_hooks=hooks):
         logits = run(model, start, cache=cache)
     require_fired([name for name, _ in hooks if name not in fired], geometry)
     return _split(logits[:, 0], n_pairs)

@@ -8,6 +8,7 @@ below l, so it joins the batch only at layer l.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
@@ -19,9 +20,13 @@ from torch import Tensor
 
 from sycolens.errors import HookError, ReplayError
 from sycolens.heads import Head
+from sycolens.memory import ran_out_of_memory
 from sycolens.model.capture import LastToken, input_device, run
 from sycolens.model.hooked import Geometry, HookedModel, HookFunction, mlp_name, resid_name, z_name
-from sycolens.model.label_logits import label_logits
+from sycolens.model.label_logits import label_logits, tokens_to_read
+from sycolens.model.unembedding import logits_of
+
+logger = logging.getLogger(__name__)
 
 CPU_BUDGET = 2**30
 """Bytes that the rows of one replay may take on a CPU."""
@@ -66,9 +71,11 @@ def replay(
         HookError: a hook did not fire.
     """
 
-    def run_rows(reference: LastToken, counterfactual: LastToken, heads: tuple[Head, ...]) -> Tensor:
+    def run_rows(
+        reference: LastToken, counterfactual: LastToken, heads: tuple[Head, ...], tokens: Tensor | None
+    ) -> Tensor:
         rows = Rows(heads, len(reference.logits), grow)
-        return replay_rows(model, geometry, reference, counterfactual, rows)
+        return replay_rows(model, geometry, reference, counterfactual, rows, tokens)
 
     return in_chunks(run_rows, geometry, reference, counterfactual, labels, heads, max_rows=max_rows)
 
@@ -85,7 +92,7 @@ Kept = TypeVar("Kept", bound=Captured)
 
 
 def in_chunks(
-    run_rows: Callable[[Kept, Kept, tuple[Head, ...]], Float[Tensor, "block pair d_vocab"]],
+    run_rows: Callable[[Kept, Kept, tuple[Head, ...], Tensor | None], Float[Tensor, "block pair token"]],
     geometry: Geometry,
     reference: Kept,
     counterfactual: Kept,
@@ -96,7 +103,8 @@ def in_chunks(
 ) -> tuple[Float[Tensor, "pair head side"], Float[Tensor, "pair side"]]:
     """Label logits with each head patched, and without a patch, from logits of at most ``max_rows`` rows at a time.
 
-    ``run_rows`` gets heads in order of layer, and gives the unpatched row before theirs.
+    ``run_rows`` gets heads in order of layer and the tokens whose logits are asked for (None for the vocabulary), and
+    gives the unpatched row before theirs. Where logits of few tokens are not the model's own, all are made.
 
     Raises:
         ReplayError: the unpatched row does not give the logits of the model's own forward pass.
@@ -105,9 +113,18 @@ def in_chunks(
     patched = torch.empty(len(labels), len(order), 2)
     unpatched = torch.empty(len(labels), 2)
     for pairs, columns in _chunks(len(labels), len(order), max_rows):
-        logits = run_rows(reference[pairs], counterfactual[pairs], tuple(order[columns]))
-        require_same(logits[0], reference.logits[pairs], geometry)
-        picked = label_logits(logits, labels[pairs])
+        due, chunk = reference.logits[pairs], (reference[pairs], counterfactual[pairs], tuple(order[columns]))
+        tokens, places = tokens_to_read(labels[pairs], due.shape[-1])
+        try:
+            logits = run_rows(*chunk, tokens)
+            require_same(logits[0], due, geometry, tokens)
+        except Exception as error:  # whatever it is, the plain way remains
+            if ran_out_of_memory(error):
+                raise
+            logger.info("The whole vocabulary is unembedded: %s", error)
+            logits, places = run_rows(*chunk, None), labels[pairs]
+            require_same(logits[0], due, geometry)
+        picked = label_logits(logits, places)
         unpatched[pairs] = picked[0]
         patched[pairs, columns] = picked[1:].transpose(0, 1)
     place = {head: column for column, head in enumerate(order)}
@@ -123,12 +140,18 @@ def _chunks(n_pairs: int, n_heads: int, max_rows: int) -> Iterator[tuple[slice, 
 
 
 def replay_rows(
-    model: HookedModel, geometry: Geometry, reference: LastToken, counterfactual: LastToken, rows: Rows
-) -> Float[Tensor, "block pair d_vocab"]:
-    """Logits of one forward call of some rows; differentiable in the head outputs that are set.
+    model: HookedModel,
+    geometry: Geometry,
+    reference: LastToken,
+    counterfactual: LastToken,
+    rows: Rows,
+    tokens: Int[Tensor, " token"] | None = None,
+) -> Float[Tensor, "block pair token"]:
+    """Logits of one forward call of some rows, of these tokens or all; differentiable in the head outputs that are set.
 
     Raises:
         HookError: a hook did not fire.
+        ModelError: tokens are asked for, and the unembedding is no matrix that could be read.
     """
     fired: set[str] = set()
 
@@ -176,19 +199,29 @@ def replay_rows(
         hooks += [(mlp_name(layer), set_mlp(layer)) for layer in layers]
     n_blocks = 1 + len(rows.heads)
     start = torch.zeros(1 if rows.grow else n_blocks * rows.n_pairs, 1, dtype=torch.long, device=input_device(model))
-    with model.hooks(fwd_hooks=hooks):
+    with logits_of(model, tokens), model.hooks(fwd_hooks=hooks):
         logits = run(model, start)
     if missing := [name for name, _ in hooks if name not in fired]:
         raise HookError(f"{geometry.name}: {', '.join(missing)} did not fire in the replay; no effect was measured.")
-    return rearrange(logits[:, -1], "(block pair) d_vocab -> block pair d_vocab", block=n_blocks)
+    return rearrange(logits[:, -1], "(block pair) token -> block pair token", block=n_blocks)
 
 
-def require_same(replayed: Tensor, forward: Tensor, geometry: Geometry) -> None:
-    """Refuse a model whose unpatched row does not end in the logits of its own forward pass."""
+def require_same(
+    replayed: Float[Tensor, "pair token"],
+    forward: Float[Tensor, "pair d_vocab"],
+    geometry: Geometry,
+    tokens: Int[Tensor, " token"] | None = None,
+) -> None:
+    """Refuse a model whose unpatched row does not end in the logits of its own forward pass, at these tokens or all.
+
+    Raises:
+        ReplayError: so it is.
+    """
+    due = forward if tokens is None else forward[:, tokens.to(forward.device)]
     # The floor of 0.1 is for 16-bit types, where two batch shapes already differ by a few percent.
     tolerance = min(1e3 * torch.finfo(forward.dtype).eps, 0.1)
     scale = forward.abs().amax().clamp_min(1e-6)
-    error = ((replayed.to(forward.device) - forward).abs().amax() / scale).item()
+    error = ((replayed.to(due.device) - due).abs().amax() / scale).item()
     if not error <= tolerance:
         raise ReplayError(
             f"{geometry.name}: replaying the unpatched last token gives logits that differ from the model's own by "

@@ -1,4 +1,4 @@
-"""Next-token logits of many positions, some at a time, so that all of them never exist at once."""
+"""Next-token logits of many positions, some at a time, or of few tokens: all of them never exist at once."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sycolens.errors import HookError, ModelError
 from sycolens.model.capture import TokenIds, input_device, run
-from sycolens.model.hooked import steered_from
+from sycolens.model.hooked import HookedModel, steered_from
 
 
 def read_before_unembedding(model: Any, prompts: Sequence[TokenIds]) -> Float[Tensor, "position d_model"]:
@@ -61,6 +62,44 @@ def unembed(model: Any, states: Float[Tensor, "position d_model"]) -> Float[Tens
             "this architecture is not supported."
         )
     return logits[0]
+
+
+@contextmanager
+def logits_of(model: HookedModel, tokens: Int[Tensor, " token"] | None) -> Iterator[None]:
+    """Inside, a pass gives the logits of these tokens alone, in this order (None: of the whole vocabulary).
+
+    Every row is multiplied with their columns of the unembedding; whatever the model does to logits afterwards
+    (soft-caps, scales), it does to these. That this is the model's own number is for the caller to check.
+
+    Raises:
+        ModelError: the unembedding is no matrix that could be read, e.g. a quantized one.
+    """
+    if tokens is None:
+        yield
+        return
+    unembedding: Any = model.unembed  # type: ignore[attr-defined]
+    read: list[Tensor] = []
+
+    def keep(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        read.append(args[0])
+        return (args[0][:1, :1], *args[1:])
+
+    def multiply(module: Any, args: Any, output: Tensor) -> Tensor:
+        matrix, bias = module.W_U, module.b_U
+        states = read.pop()
+        if matrix.dim() != 2 or len(matrix) != states.shape[-1] or not matrix.is_floating_point() or matrix.is_meta:
+            raise ModelError(f"{type(module).__name__} holds no matrix of {states.shape[-1]} rows that can be read.")
+        # A 16-bit model would round a logit near 20 to an eighth.
+        wide = torch.promote_types(states.dtype, torch.float32)
+        columns = (each[tokens.to(each.device)].to(matrix.device, wide) for each in (matrix.T, bias))
+        return functional.linear(states.to(matrix.device, wide), *columns)
+
+    handles = unembedding.register_forward_pre_hook(keep), unembedding.register_forward_hook(multiply)
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sycolens.errors import HeadError, ModelError
 from sycolens.heads import Head
+from sycolens.model.capture import input_device
 from sycolens.model.hooked import Geometry, gives_raw_logits
 from sycolens.model.layouts import (
     Slot,
@@ -140,6 +143,38 @@ def require_raw_weights(model: Any) -> None:
             "centered), so that what is tuned could not go back into the checkpoint. Load it with sycolens.load_model, "
             "which leaves them raw."
         )
+
+
+def written(model: Any, layer: int, z: Float[Tensor, "prompt head d_head"]) -> Float[Tensor, "prompt head d_model"]:
+    """What heads with these outputs add to the residual stream, each on its own; float32 on the CPU.
+
+    Weights that accelerate keeps on disk are read in first. Where there is no matrix to be read, as of a quantized
+    model, the model's own projection is run.
+
+    >>> written(model, 0, torch.zeros(2, 8, 16)).shape
+    torch.Size([2, 8, 128])
+    """
+    from accelerate.utils import align_module_device
+
+    attention = model.blocks[layer].attn
+    projection: Any = _innermost(getattr(attention, "o", attention))
+    with align_module_device(projection), torch.no_grad():
+        matrix = _output_matrix(attention)
+        if matrix is not None:
+            return torch.einsum("phd,hdm->phm", z, matrix.float().cpu())
+        apart = z.unsqueeze(2) * torch.eye(z.shape[1])[:, :, None]
+        rows = torch.cat([apart.flatten(0, 1).flatten(1), torch.zeros(1, z[0].numel())])
+        made = projection(rows.to(input_device(model), model.cfg.dtype)).float().cpu()
+    written: Tensor = (made[:-1] - made[-1]).unflatten(0, z.shape[:2])
+    return written
+
+
+def _output_matrix(attention: Any) -> Float[Tensor, "head d_head d_model"] | None:
+    try:
+        matrix: Tensor = attention.W_O.detach()
+    except NotImplementedError:  # TransformerLens, of packed weights
+        return None
+    return matrix if matrix.is_floating_point() and matrix.dim() == 3 else None
 
 
 def _writing_is_centered(model: Any) -> bool:

@@ -17,6 +17,7 @@ from sycolens.model.batches import batches_that_fit, in_batches, tokens_at_once
 from sycolens.model.capture import capture_z
 from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
 from sycolens.model.threads import enough_threads
+from sycolens.model.weights import written
 from sycolens.prompts import ContrastPairs
 from sycolens.shown.words import shortened
 from sycolens.storage import SavedResult
@@ -139,8 +140,7 @@ def mean_activations(
 
 
 def _write_norm(model: Any, z: Float[Tensor, "prompt head d_head"], layer: int) -> Float[Tensor, "head"]:
-    written = torch.einsum("phd,hdm->phm", z, model.blocks[layer].attn.W_O.detach().float().cpu())
-    lengths: Tensor = torch.linalg.vector_norm(written, dim=-1)
+    lengths: Tensor = torch.linalg.vector_norm(written(model, layer, z), dim=-1)
     return lengths.mean(0)
 
 

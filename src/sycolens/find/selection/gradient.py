@@ -84,7 +84,7 @@ def attribute_heads(
     labels, n_tokens = label_tensor(pairs.labels), [1] * len(pairs)
     lengths = [max(len(pair.reference), len(pair.counterfactual)) for pair in pairs]
     total = effect == "total"
-    batches = batches_that_fit(model, alike(pairs, n_tokens, one_length=total), lengths, compute=compute, caches=CACHES)
+    batches = batches_that_fit(model, alike(pairs, n_tokens, reacts=total), lengths, compute=compute, caches=CACHES)
     with as_found(model), enough_threads(model, tokens_at_once(batches, lengths)):
         grow, cached = can_grow(model), keeps_what_it_reads(model)
 
@@ -96,7 +96,7 @@ def attribute_heads(
         prompts = chosen.reference, chosen.counterfactual
         reference: Any
         if total:
-            reference, counterfactual = capture_suffixes(model, geometry, *prompts, 1, cached=cached)
+            reference, counterfactual = capture_suffixes(model, geometry, *prompts, [1] * len(numbers), cached=cached)
             by_layer, values = total_slopes(model, geometry, reference, own, score, grow=grow)
             before, after = ([z[:, -1] for z in each.z] for each in (reference, counterfactual))
         else:
