@@ -322,10 +322,10 @@ def row_of(method: str, comparison: str) -> str:
     base = method == "base"
     cells = [
         method,
+        "0" if base else drift(),
+        *map(percent, SHOWN),
         "" if base else f"{int(first.parameters):,}",
         "" if base else f"{int(first.runs)} of {int(first.runs_in_all)}",
-        *map(percent, SHOWN),
-        "0" if base else drift(),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -351,7 +351,7 @@ def test_the_readme_quotes_the_table_of_controls(controls: Any) -> None:
         seen = module.compare(found, drifts)
         p = f"{seen.p:.3f} " if name.endswith("matched") else ""
         runs = f"{sum(drift is not None for drift in drifts)} of {len(drifts)}"
-        assert f"| {quoted} | {runs} | {seen.ratio:.1f} [{seen.low:.1f}, {seen.high:.1f}] | {p}|" in page
+        assert f"| {quoted} | {seen.ratio:.1f} [{seen.low:.1f}, {seen.high:.1f}] | {p}| {runs} |" in page
 
 
 def test_no_table_has_more_than_seven_columns() -> None:
@@ -422,7 +422,7 @@ def test_concepts_quotes_the_table_of_controls(controls: Any) -> None:
         "full fine-tuning": "all weights",
     }.items():
         drifts = [1000 * each.drift_at(0.8) for each in tried if each.training.kind.name == name]
-        cells = f"{len(drifts)} | {median(drifts):.1f} ({min(drifts):.1f} to {max(drifts):.1f})"
+        cells = f"{median(drifts):.1f} ({min(drifts):.1f} to {max(drifts):.1f}) | {len(drifts)}"
         assert f"| {quoted} | {cells} |" in page
 
 
