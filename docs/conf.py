@@ -201,7 +201,7 @@ def find_own_name(app: Any, environment: Any, node: Any, contents: Any) -> Any:
 
 
 def write_formula(writer: Any, node: Any) -> None:
-    """A formula as MathML, which browsers set by themselves: no script, no picture, and dark on light or light on dark."""
+    """A formula as MathML, which browsers set by themselves, in the colors of the text: no script and no picture."""
     display = "block" if node.tagname == "math_block" else "inline"
     formula = mathml(node.astext(), display=display)
     writer.body.append(f'<div class="math">{formula}</div>' if display == "block" else formula)
