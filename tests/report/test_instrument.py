@@ -331,7 +331,7 @@ def test_dialogues_are_found_by_what_came_of_them_and_by_their_words(written: Pa
 
 @NEEDS_BROWSER
 def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) -> None:
-    names = ["table-2 as CSV", "table-2 as LaTeX", "figure-2 as CSV", "figure-2 as SVG", "figure-2 as PDF"]
+    names = ["table-3 as CSV", "table-3 as LaTeX", "figure-2 as CSV", "figure-2 as SVG", "figure-2 as PDF"]
     names += ["figure-1 as CSV", "figure-3 as CSV", "figure-4 as CSV"]
 
     async def looking(visit: Visit) -> None:
@@ -345,12 +345,12 @@ def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) ->
 
     visited(written, looking)
     found = hostile()
-    rows = list(csv.reader(io.StringIO((tmp_path / "table-2.csv").read_text())))
+    rows = list(csv.reader(io.StringIO((tmp_path / "table-3.csv").read_text())))
     assert {len(row) for row in rows} == {len(rows[0])}
     spt = next(row for row in rows if row[0] == "SPT, 4 heads")
     assert spt[1:3] == ["32,768", "1"]
     table = table1(rows_of(found), found.base.challenge.sources)
-    assert (tmp_path / "table-2.tex").read_text() == latex_table(table, label="tab:2")
+    assert (tmp_path / "table-3.tex").read_text() == latex_table(table, label="tab:3")
     figure = list(csv.DictReader(io.StringIO((tmp_path / "figure-2.csv").read_text())))
     cell = next(row for row in figure if row["at"] == "L1H1")
     assert float(cell["value"]) == pytest.approx(100 * found.finding.effects.scores("logit_share")[1, 1].item())
