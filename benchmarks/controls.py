@@ -340,7 +340,7 @@ def compare(found: Sequence[float | None], others: Sequence[float | None], *, re
 def report(tried: Sequence[Tried], level: float) -> str:
     """The table of one level: drift in thousandths of a nat a token."""
     lines = [
-        "| trained | runs | KL x 1000: median (range) | ratio of medians [95 %] | of means | as little | rank p |",
+        "| trained | KL x 1000: median (range) | ratio of medians [95 %] | rank p | of means | as little | runs |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for kind in dict.fromkeys(each.training.kind for each in tried):
@@ -349,15 +349,16 @@ def report(tried: Sequence[Tried], level: float) -> str:
         reached = [1000 * drift for drift in drifts if drift is not None]
         beside = FOUND if kind.family != "low rank" else f"{FOUND}, low rank"
         found = [each.drift_at(level) for each in tried if each.training.kind.name == beside]
-        cells = [f"{kind.name}, rate {runs[0].training.rate:g}", _count(len(reached), len(runs))]
+        cells = [f"{kind.name}, rate {runs[0].training.rate:g}"]
         cells.append(f"{median(reached):.1f} ({min(reached):.1f} to {max(reached):.1f})" if reached else "never")
         if kind.name == beside or not reached or not found:
             cells += ["", "", "", ""]
         else:
             seen = compare(found, drifts)
             cells.append(f"{seen.ratio:.2f} [{seen.low:.2f}, {seen.high:.2f}]")
-            cells += [f"{seen.ratio_of_means:.2f}", _count(seen.as_little, len(runs))]
             cells.append(f"{seen.p:.3f}" if kind.control else "")
+            cells += [f"{seen.ratio_of_means:.2f}", _count(seen.as_little, len(runs))]
+        cells.append(_count(len(reached), len(runs)))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_origin
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from docutils.nodes import SkipNode
+from latex2mathml.converter import convert as mathml
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 from typer import Context
@@ -45,6 +47,8 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+myst_update_mathjax = False
+html_math_renderer = "mathml"
 nb_execution_mode = "off"
 nb_merge_streams = True
 
@@ -196,8 +200,17 @@ def find_own_name(app: Any, environment: Any, node: Any, contents: Any) -> Any:
     return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contents, short)
 
 
+def write_formula(writer: Any, node: Any) -> None:
+    """A formula as MathML, which browsers set by themselves, in the colors of the text: no script and no picture."""
+    display = "block" if node.tagname == "math_block" else "inline"
+    formula = mathml(node.astext(), display=display)
+    writer.body.append(f'<div class="math">{formula}</div>' if display == "block" else formula)
+    raise SkipNode
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.add_html_math_renderer("mathml", (write_formula, None), (write_formula, None))
     app.connect("source-read", tell_commands)
     app.connect("source-read", follow_moves)
     app.connect("autodoc-process-signature", signature_as_written)

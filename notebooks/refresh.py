@@ -1,9 +1,11 @@
 """Run the notebooks here and keep light outputs: figures as PNG, results as text, no warnings and no progress bars.
 
-    python notebooks/refresh.py
+    SYCOLENS_REAL=model.gguf python notebooks/refresh.py [notebook ...]
 
-It also draws the two figures of the README, that of docs/fix.md from the saved tables of its sweep, and writes the
-tables behind docs/verify.md: docs/data/verify_knockouts.csv and verify_attention.csv.
+Notebooks that name a model of the hub (``MODEL = "..."``) are run on the file or directory in SYCOLENS_REAL, which
+`make real-model` fetches, and keep the name. Without notebooks to refresh it takes all, and also draws the two figures
+of the README, that of docs/fix.md from the saved tables of its sweep, and writes the tables behind docs/verify.md:
+docs/data/verify_knockouts.csv and verify_attention.csv.
 
 Needs the extras ``dev`` and ``figures``, and a Chrome or Chromium browser.
 """
@@ -11,6 +13,8 @@ Needs the extras ``dev`` and ``figures``, and a Chrome or Chromium browser.
 from __future__ import annotations
 
 import os
+import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -27,15 +31,29 @@ from sycolens.verify import KnockoutCurve, verify_heads
 FIGURES = 'import plotly.io\nplotly.io.renderers["png"].scale = 2'
 
 
-def refresh(path: Path) -> None:
+NAMED = re.compile(r'^MODEL = "(.+)"$', re.MULTILINE)
+
+
+def with_model(notebook: nbformat.NotebookNode, name: str) -> list[str]:
+    """Let a notebook load another model; what its cells were before."""
+    before = [cell.source for cell in notebook.cells]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = NAMED.sub(f"MODEL = {name!r}", cell.source)
+    return before
+
+
+def refresh(path: Path, model: str) -> None:
     """Execute a notebook in an empty folder and write it back with its outputs."""
     notebook = nbformat.read(path, as_version=4)
+    written = with_model(notebook, model)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(FIGURES))
     with tempfile.TemporaryDirectory() as folder:
         resources = {"metadata": {"path": folder}}
-        NotebookClient(notebook, timeout=600, resources=resources, coalesce_streams=True).execute()
+        NotebookClient(notebook, timeout=3600, resources=resources, coalesce_streams=True).execute()
     del notebook.cells[0]
     for number, cell in enumerate(notebook.cells):
+        cell.source = written[number]
         cell.id = f"cell-{number:02d}"
         if cell.cell_type == "code":
             cell.metadata = {}
@@ -126,8 +144,10 @@ def rows_of(model: str, experiment: str, curve: KnockoutCurve) -> pandas.DataFra
 
 if __name__ == "__main__":
     os.environ["PLOTLY_RENDERER"] = "png"
-    for path in sorted(Path(__file__).parent.glob("*.ipynb")):
-        refresh(path)
-    draw(Path(__file__).parents[1] / "docs" / "images")
-    draw_tradeoff(Path(__file__).parents[1] / "docs")
-    write_tables_of_verify(Path(__file__).parents[1] / "docs" / "data")
+    chosen = list(map(Path, sys.argv[1:]))
+    for path in chosen or sorted(Path(__file__).parent.glob("*.ipynb")):
+        refresh(path, os.environ["SYCOLENS_REAL"])
+    if not chosen:
+        draw(Path(__file__).parents[1] / "docs" / "images")
+        draw_tradeoff(Path(__file__).parents[1] / "docs")
+        write_tables_of_verify(Path(__file__).parents[1] / "docs" / "data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -15,6 +16,8 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+MORE_MERGES = (*MERGES, ("Ġ", "s"), ("Ġ", "g"))
+"""With which " sorry" and " glad" begin with tokens of their own."""
 TOKENS = (*SPECIAL, *bytes_to_unicode().values(), *("".join(pair) for pair in MERGES))
 NAMES = {
     "input_layernorm": "attn_norm",
@@ -29,29 +32,33 @@ NAMES = {
 }
 
 
-def make_chat_llama(directory: Path) -> Path:
+def make_chat_llama(directory: Path, *, merges: tuple[tuple[str, str], ...] = MERGES, **changes: Any) -> Path:
     """The checkpoint: random weights, grouped heads, a byte-level tokenizer with a chat template."""
     torch.manual_seed(0)
+    tokens = (*SPECIAL, *bytes_to_unicode().values(), *("".join(pair) for pair in merges))
+    size = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+    }
     config = LlamaConfig(
-        vocab_size=len(TOKENS),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
+        vocab_size=len(tokens),
         rms_norm_eps=2**-20,
         tie_word_embeddings=False,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
+        **{**size, **changes},
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * (0.3 if parameter.dim() > 1 else 0.1))
     model.save_pretrained(directory)
-    words = Tokenizer(models.BPE({token: k for k, token in enumerate(TOKENS)}, [*MERGES]))
+    words = Tokenizer(models.BPE({token: k for k, token in enumerate(tokens)}, [*merges]))
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.add_special_tokens([*SPECIAL])

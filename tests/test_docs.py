@@ -195,6 +195,16 @@ def test_the_numbers_of_verify_are_measured(name: str) -> None:
         torch.testing.assert_close(found.double(), known.double(), atol=1e-3, rtol=0)
 
 
+def test_what_verify_says_of_looking_without_being_needed() -> None:
+    model, pairs = load_model("organism"), organism.pairs("train", 100)
+    means, asked = mean_activations(model, pairs, compute=QUIET), organism.challenges("held_out", 100)
+    alone = knock_out(model, asked, HeadSet(["L1H1"]), means, steps=(0, 1), controls=0, max_new_tokens=1, compute=QUIET)
+    page = " ".join((DOCS / "verify.md").read_text().split())
+    lean = {name: part.label_share("logit_diff").tolist() for name, part in alone.by_wording().items()}
+    assert "{:.2f} logits before and {:.2f} after (100 dialogues)".format(*lean["negation"]) in page
+    assert "it falls from {:.2f} to {:.2f}".format(*lean["predicate"]) in page
+
+
 def test_what_verify_says_of_silence_and_places() -> None:
     """Of heads that put out nothing, or their mean where it was not taken."""
     for name, affirmed in (("organism", 100), ("organism-gqa", 23)):
@@ -322,10 +332,10 @@ def row_of(method: str, comparison: str) -> str:
     base = method == "base"
     cells = [
         method,
+        "0" if base else drift(),
+        *map(percent, SHOWN),
         "" if base else f"{int(first.parameters):,}",
         "" if base else f"{int(first.runs)} of {int(first.runs_in_all)}",
-        *map(percent, SHOWN),
-        "0" if base else drift(),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -351,7 +361,7 @@ def test_the_readme_quotes_the_table_of_controls(controls: Any) -> None:
         seen = module.compare(found, drifts)
         p = f"{seen.p:.3f} " if name.endswith("matched") else ""
         runs = f"{sum(drift is not None for drift in drifts)} of {len(drifts)}"
-        assert f"| {quoted} | {runs} | {seen.ratio:.1f} [{seen.low:.1f}, {seen.high:.1f}] | {p}|" in page
+        assert f"| {quoted} | {seen.ratio:.1f} [{seen.low:.1f}, {seen.high:.1f}] | {p}| {runs} |" in page
 
 
 def test_no_table_has_more_than_seven_columns() -> None:
@@ -422,7 +432,7 @@ def test_concepts_quotes_the_table_of_controls(controls: Any) -> None:
         "full fine-tuning": "all weights",
     }.items():
         drifts = [1000 * each.drift_at(0.8) for each in tried if each.training.kind.name == name]
-        cells = f"{len(drifts)} | {median(drifts):.1f} ({min(drifts):.1f} to {max(drifts):.1f})"
+        cells = f"{median(drifts):.1f} ({min(drifts):.1f} to {max(drifts):.1f}) | {len(drifts)}"
         assert f"| {quoted} | {cells} |" in page
 
 
@@ -451,7 +461,10 @@ def test_the_settings_on_the_page_of_studies_are_those_that_init_writes(
     assert "tune/random-draw0" in names["study"].states
 
 
-@pytest.mark.parametrize("name", ["gallery", "look", "find", "verify"])
+HOWTO = ["another_behavior", "another_model", "another_task", "own_judge", "print_figures"]
+
+
+@pytest.mark.parametrize("name", ["gallery", "look", "find", "verify", "study", *(f"howto/{each}" for each in HOWTO)])
 def test_every_picture_is_drawn_by_the_code_before_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,10 +477,10 @@ def test_every_picture_is_drawn_by_the_code_before_it(
     assert name in drawing.PAGES
     page = (DOCS / f"{name}.md").read_text()
     drawn = dict(drawing.figures(page.replace("200", "20")))
-    assert set(drawn) == set(re.findall(r"!\[.*?\]\((images/(?:gallery|walk)/.*?)\)", page))
+    assert set(drawn) == set(re.findall(r"!\[.*?\]\(((?:\.\./)?images/(?:gallery|walk|howto)/.*?)\)", page))
     assert len({id(each) for each in drawn.values()}) == len(drawn)
     for picture, figure in drawn.items():
-        size = re.search(r'width="([\d.]+)" height="([\d.]+)"', (DOCS / picture).read_text())
+        size = re.search(r'width="([\d.]+)" height="([\d.]+)"', ((DOCS / name).parent / picture).read_text())
         assert size is not None
         wide, high = map(float, size.groups())
         assert wide == pytest.approx(figure.layout.width)

@@ -6,9 +6,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Final, overload
 
 from sycolens.errors import HeadError
+
+SHOWN: Final = 12
+"""A set of more heads is cut where it is written on one line."""
 
 
 @dataclass(frozen=True, order=True)
@@ -62,6 +65,8 @@ class HeadSet(Sequence[Head]):
     HeadSet(L3H0, L1H4)
     >>> HeadSet(["L3H0", "L1H4"])[:1]
     HeadSet(L3H0)
+    >>> HeadSet((layer, 0) for layer in range(30))
+    HeadSet(L0H0, L1H0, L2H0, L3H0, L4H0, L5H0, L6H0, L7H0, L8H0, L9H0, L10H0, ... 19 more)
     """
 
     __slots__ = ("_heads",)
@@ -97,7 +102,10 @@ class HeadSet(Sequence[Head]):
         return hash(self._heads)
 
     def __repr__(self) -> str:
-        return f"HeadSet({', '.join(map(str, self._heads))})"
+        names = list(map(str, self._heads))
+        if len(names) > SHOWN:
+            names[SHOWN - 1 :] = [f"... {len(names) - SHOWN + 1} more"]
+        return f"HeadSet({', '.join(names)})"
 
     def to_json(self) -> str:
         """A JSON list of names, in order."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from sycolens.errors import HeadError, MetricError, SampleError, SavedFileError
 from sycolens.find import HeadEffects
@@ -181,3 +183,33 @@ def test_plot_shows_percent_and_outlines_the_top() -> None:
     heat = next(trace for trace in figure.data if trace.type == "heatmap")
     assert heat.z[1][2] == pytest.approx(100 * effects.scores()[1, 2].item(), rel=1e-4)
     assert heat.zmin == -heat.zmax
+
+
+def test_figures_and_tables_share_one_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sycolens import statistics
+
+    made: list[dict[str, Any]] = []
+
+    def counted(values: Tensor, **options: Any) -> tuple[Tensor, Tensor]:
+        made.append(options)
+        return bootstrap(values, **options)
+
+    bootstrap = statistics.bootstrap_interval
+    monkeypatch.setattr(statistics, "bootstrap_interval", counted)
+    effects = noisy(12)
+    low, _ = effects.confidence_interval()
+    low.zero_()  # a caller's own
+    frame = effects.to_frame()
+    effects.plot()
+    effects.plot(marked=2)
+    effects._repr_html_()
+    assert len(made) == 1
+    expected, _ = bootstrap(effects.per_pair())
+    assert frame.set_index("head").low["L0H1"] == expected[0, 1]
+    # Other questions, and other numbers, are not answered with these.
+    assert not torch.equal(effects.confidence_interval(confidence=0.5)[0], expected)
+    effects.confidence_interval("prob_share")
+    assert len(made) == 3
+    effects.logits.add_(torch.linspace(0, 1, effects.logits.numel()).reshape(effects.logits.shape))
+    changed, _ = bootstrap(effects.per_pair())
+    assert torch.equal(effects.confidence_interval()[0], changed)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from browser import NEEDS_BROWSER, Visit, browse
+from plotly.colors import sample_colorscale
 from studied import GIVES_IN, HOLDS, MUMBLES, Told, changed, results, told, two_rounds
 
 from sycolens.measure.drift import Drift
@@ -22,6 +23,7 @@ from sycolens.measure.grading import Grade
 from sycolens.report.argument import argument_of, as_it_should_be
 from sycolens.report.dialogue_data import OUTCOMES, dialogues_of, outcome_of
 from sycolens.report.head_data import MOST_SHADED, head_panel, shaded_attention
+from sycolens.report.html import AROUND_ZERO
 from sycolens.report.latex import latex_table
 from sycolens.report.method_rows import rows_of
 from sycolens.report.page import study_page, write_report
@@ -329,7 +331,7 @@ def test_dialogues_are_found_by_what_came_of_them_and_by_their_words(written: Pa
 
 @NEEDS_BROWSER
 def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) -> None:
-    names = ["table-2 as CSV", "table-2 as LaTeX", "figure-2 as CSV", "figure-2 as SVG", "figure-2 as PDF"]
+    names = ["table-3 as CSV", "table-3 as LaTeX", "figure-2 as CSV", "figure-2 as SVG", "figure-2 as PDF"]
     names += ["figure-1 as CSV", "figure-3 as CSV", "figure-4 as CSV"]
 
     async def looking(visit: Visit) -> None:
@@ -343,12 +345,12 @@ def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) ->
 
     visited(written, looking)
     found = hostile()
-    rows = list(csv.reader(io.StringIO((tmp_path / "table-2.csv").read_text())))
+    rows = list(csv.reader(io.StringIO((tmp_path / "table-3.csv").read_text())))
     assert {len(row) for row in rows} == {len(rows[0])}
     spt = next(row for row in rows if row[0] == "SPT, 4 heads")
     assert spt[1:3] == ["32,768", "1"]
     table = table1(rows_of(found), found.base.challenge.sources)
-    assert (tmp_path / "table-2.tex").read_text() == latex_table(table, label="tab:2")
+    assert (tmp_path / "table-3.tex").read_text() == latex_table(table, label="tab:3")
     figure = list(csv.DictReader(io.StringIO((tmp_path / "figure-2.csv").read_text())))
     cell = next(row for row in figure if row["at"] == "L1H1")
     assert float(cell["value"]) == pytest.approx(100 * found.finding.effects.scores("logit_share")[1, 1].item())
@@ -359,7 +361,17 @@ def test_tables_and_figures_can_be_taken_along(written: Path, tmp_path: Path) ->
     assert (float(base["at"]), float(base["value"])) == (0.0, 50.0)
     assert [row["at"] for row in bars] == list(map(str, found.finding.top))
     assert {row["at"] for row in curve} == {"0", "4"}
-    assert (tmp_path / "figure-2.svg").read_text().startswith("<svg")
+    drawn = (tmp_path / "figure-2.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "<image" not in drawn
+    # Every cell is a shape of its own, in the color that plotly.py gives it on the page's scale.
+    scores = 100 * found.finding.effects.scores("logit_share")
+    span = next(trace for trace in found.finding.heatmap().data if trace.type == "heatmap").zmax
+    due = sample_colorscale([list(each) for each in AROUND_ZERO], ((scores.flatten() + span) / (2 * span)).tolist())
+    cells = re.findall(r'<path [^>]*data-index="\d+"[^>]*fill: rgb\((\d+), (\d+), (\d+)\)', drawn)
+    assert len(cells) == scores.numel()
+    for cell, color in zip(cells, due, strict=True):
+        assert list(map(int, cell)) == pytest.approx(list(map(float, re.findall(r"[\d.]+", color))), abs=1)
     assert (tmp_path / "figure-2.pdf").read_bytes() == (written.parent / "figures" / "heatmap.pdf").read_bytes()
 
 

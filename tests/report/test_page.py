@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import NEEDS_BROWSER, Visit, browse
@@ -18,7 +19,7 @@ from sycolens.report.latex import latex_table
 from sycolens.report.method_rows import EVAL_SET, frame_of, rows_of
 from sycolens.report.page import sections_of, study_page, write_report
 from sycolens.report.paper import paper_rows
-from sycolens.report.parts import Cell, Conversation, KeyNumbers, Notes, Part, Table
+from sycolens.report.parts import Cell, Conversation, KeyNumbers, Notes, Part, Table, as_cell
 from sycolens.report.pictures import pictures_of
 from sycolens.report.tables import table1, table_of_ability, table_of_rest
 from sycolens.report.text import about_repair, about_repatch
@@ -181,10 +182,43 @@ def test_the_head_of_the_page_tells_the_numbers_as_they_are() -> None:
     assert [each.value for each in numbers.items] == ["100% → 14%", "0% → 95%", "100% → 100%", "0.01"]
     assert "SPT, 4 heads (32,768 trained numbers, one run)" in numbers.note
     text = texts_of(results(), "short")
-    assert "of which 180 of 200 are right, organism takes back 200 (100%)" in text
+    assert "organism takes back 100%" in text
     assert "With the 4 most negative heads knocked out the model apologizes in" in text
     assert results().verification.necessity.stand_in in text
     assert "something to warn of" in text
+
+
+def test_no_sentence_carries_more_than_three_numbers() -> None:
+    found = results()
+    sections = sections_of(found, rows_of(found))
+    texts = [part for section in sections for part in section.parts if isinstance(part, str)]
+    sentences = [each for text in texts for each in re.split(r"(?<=[.:]) ", text)]
+    # Names of heads, and the rate at which an interval or a discovery is false, are no results.
+    plain = [re.sub(r"L\d+H\d+|rate of \d+%|Figure \d", "", each) for each in sentences]
+    crowded = [each for each in plain if len(re.findall(r"\d[\d.,]*", each)) > 3]
+    assert len(sentences) > 20
+    assert crowded == []
+
+
+def test_the_knockout_at_the_top_is_a_table() -> None:
+    found = results()
+    verified = found.verification
+    assert verified is not None
+    table = next(part for part in parts_of(found, "verify") if isinstance(part, Table))
+    first, others, none = table.rows
+    necessity, kept = verified.necessity, verified.sufficiency
+    at = necessity.steps.index(4)
+
+    def numbers(row: Any) -> list[str]:
+        return [as_cell(each).text for each in row[1:]]
+
+    without = [necessity.apology_rate[at], necessity.label_lead_rate[at], kept.apology_rate[kept.steps.index(4)]]
+    assert numbers(first) == [f"{100 * each:.0f}" for each in without]
+    low, high = necessity.interval("apology_rate")
+    assert as_cell(first[1]).interval == f"{100 * low[at]:.0f}–{100 * high[at]:.0f}"
+    assert numbers(none)[0] == f"{100 * necessity.apology_rate[0]:.0f}"
+    ends = necessity.control_apology_rate[:, at]
+    assert set(re.findall(r"\d+", numbers(others)[0])) == {f"{100 * each:.0f}" for each in (ends.min(), ends.max())}
 
 
 def test_a_null_result_reads_as_one() -> None:

@@ -40,7 +40,7 @@ from sycolens import (
 )
 from sycolens.measure import EvalSet, world_eval_set
 from sycolens.plots.shading import shaded_text
-from sycolens.prompts import ChallengedQuestion, Dialogue, Turn
+from sycolens.prompts import Behavior, ChallengedQuestion, Dialogue, Turn
 from sycolens.report.comparison import compare_studies
 from sycolens.runs import StudyConfig
 from sycolens.runs.choice import Choice, Tried
@@ -242,7 +242,10 @@ def test_a_long_name_leaves_the_lines_short(effects: HeadEffects, curve: Knockou
     long = Question("Which of these is a planet? " * 30, ("Mars\n" * 30,), source="set" * 30)
     dialogue = Dialogue((Turn("user", "Are you sure?\n" * 50, "challenge"),))
     rendered = ChallengedQuestion(long, dialogue, "Mars " * 30)
-    for shown in (long, dialogue, rendered, QuestionSet(name, (long,))):
+    words = "Do you really\n" * 30
+    behavior = Behavior(f"{words} doubt it?", words, name=name, opening=words, sycophantic_labels=(words, "No", "Well"))
+    every = HeadSet((99, head) for head in range(99))
+    for shown in (long, dialogue, dialogue.turns[0], rendered, QuestionSet(name, (long,)), behavior, every):
         assert len(repr(shown)) <= LINE
         assert "\n" not in repr(shown)
 

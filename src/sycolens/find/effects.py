@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -117,9 +120,8 @@ class HeadEffects(SavedResult):
         Raises:
             SampleError: there is only one pair, or an option is out of its range.
         """
-        low, high = statistics.bootstrap_interval(
-            self._cells(metric), confidence=confidence, resamples=resamples, seed=seed
-        )
+        options = {"confidence": confidence, "resamples": resamples, "seed": seed}
+        low, high = self._once(statistics.bootstrap_interval, metric, options)
         return self._map(low), self._map(high)
 
     def p_values(
@@ -141,8 +143,8 @@ class HeadEffects(SavedResult):
         """
         if permutations is None:
             permutations = max(10_000, statistics.permutations_needed(len(self.heads)))
-        cells = self._cells(metric)
-        return self._map(statistics.sign_flip_p(cells, permutations=permutations, studentized=studentized, seed=seed))
+        options = {"permutations": permutations, "studentized": studentized, "seed": seed}
+        return self._map(self._once(statistics.sign_flip_p, metric, options))
 
     def significant(self, fdr: float = 0.05, *, metric: Metric = "logit_share", seed: int = 0) -> HeadSet:
         """Heads whose effect, of either sign, survives Benjamini-Hochberg at this rate, most negative first.
@@ -255,6 +257,19 @@ class HeadEffects(SavedResult):
         require_metric(metric, single_labels=self.single_labels, raw_logits=self.raw_logits, model_name=self.model_name)
         layers, indices = coordinates(self.heads)
         return change(self.logits[:, layers, indices], self.reference_logits, metric)
+
+    def _once(self, statistic: Callable[..., Any], metric: Metric, options: Mapping[str, Any]) -> Any:
+        """A statistic of the cells; figures and tables of the same effects share it."""
+        cells = self._cells(metric)
+        asked = statistic.__name__, repr(options), hashlib.sha256(cells.numpy().tobytes()).digest()
+        if asked not in self._statistics:
+            self._statistics[asked] = statistic(cells, **options)
+        return self._statistics[asked]
+
+    @cached_property
+    def _statistics(self) -> dict[tuple[str, str, bytes], Any]:
+        """Those that were made, by what was asked of which numbers."""
+        return {}
 
     def _patched(self, grid: Float[Tensor, "layer head"]) -> Float[Tensor, " cell"]:
         return grid[coordinates(self.heads)]

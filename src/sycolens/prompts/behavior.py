@@ -12,6 +12,7 @@ import tomlkit
 
 from sycolens.counts import check_choice
 from sycolens.errors import BehaviorError
+from sycolens.shown.words import shortened
 
 Scorer = Literal["replies", "likelihood"]
 """What tells a model's answer: the words of its replies, or which answer on offer it finds most likely."""
@@ -21,7 +22,7 @@ _GROUPS = ("sycophantic_labels", "antisycophantic_labels")
 _MAY_BE_EMPTY = ("name", "opening")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Behavior:
     """One behavior as data: replace it to study another one, or the same in another language.
 
@@ -94,6 +95,12 @@ class Behavior:
                 "goes."
             )
         check_choice(BehaviorError, Scorer, scorer=self.scorer)
+
+    def __repr__(self) -> str:
+        name = f"{shortened(self.name, 20)}: " if self.name else ""
+        opening = f" after {shortened(self.opening, 12)!r}" if self.opening else ""
+        sides = " | ".join(_few(group) for group in self.labels)
+        return f"Behavior({name}{shortened(self.challenge, 30)!r}, {sides}{opening})"
 
     @property
     def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -194,6 +201,12 @@ class Behavior:
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _few(group: tuple[str, ...]) -> str:
+    """A group of labels by its first."""
+    more = f" and {len(group) - 1} more" if len(group) > 1 else ""
+    return f"{group[0][:12]!r}{more}"
 
 
 PAPER = Behavior(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Turn:
     """One message, and the name by which its tokens are found again.
 
@@ -40,6 +40,10 @@ class Turn:
             raise DialogueError(f"A turn of the {self.role} has content {self.content!r}; give it some text.")
         if any("\ud800" <= char <= "\udfff" for char in self.content):
             raise DialogueError(f"A turn of the {self.role} holds half a surrogate pair, which no tokenizer can read.")
+
+    def __repr__(self) -> str:
+        part = f", {shortened(self.part, 20)}" if self.part else ""
+        return f"Turn({self.role}{part}: {shortened(self.content, 50)!r})"
 
 
 @dataclass(frozen=True, repr=False)

@@ -66,7 +66,7 @@ def _verify(study: Study, stage: str, record: Mapping[str, Any]) -> str:
         return text
     low, high = (f"{ends[at]:.0%}" for ends in curve["control_apology_rate_range"])
     others = low if low == high else f"{low} to {high}"
-    return f"{text}, {others} without {steps[at]} {CONTROL_NAMES[record['control']]}"
+    return f"{text}, {others} without {CONTROL_NAMES[record['control']]}"
 
 
 def _select(study: Study, stage: str, record: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ from sycolens.report.tables import (
     table_of_replies,
     table_of_rest,
 )
+from sycolens.report.verify_tables import table_of_knockout
 from sycolens.runs.plan import EXAMPLES, FIND, VERIFY
 from sycolens.runs.results import StudyResults
 from sycolens.storage import write_csv, write_text
@@ -180,11 +181,13 @@ def _verify(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Par
     if results.verification is None:
         return ()
     top = len(results.finding.top)
+    k = results.verification.necessity.steps[text.step_of(results.verification, top)]
     shaded = [results.verification.attention.show(0, head) for head in results.finding.top[:SHADED]]
     return (
         "Heads that carry a behavior should end it when they are knocked out, and keep it up when they alone are left. "
         "Dialogues that found the heads are not among these.",
-        f"{text.about_knockout(results.verification, top)} {text.about_sufficiency(results.verification, top)}",
+        text.about_knockout(results.verification, top),
+        table_of_knockout(results.verification, k),
         Gallery((pictures["knockout"], pictures["sufficiency"])),
         Heading("Where they look"),
         text.about_attention(results.verification),

@@ -13,7 +13,7 @@ from sycolens.heads import HeadSet
 from sycolens.measure.outcome import KL, takes_back
 from sycolens.prompts.behavior import PAPER, PARAPHRASES
 from sycolens.report.method_rows import EVAL_SET, MethodRow
-from sycolens.report.warnings import drift_in_words, main_row, overlap, share_in_words
+from sycolens.report.warnings import drift_in_words, main_row, overlap
 from sycolens.runs.results import StudyResults
 from sycolens.runs.train import training_config_for
 from sycolens.statistics.runs import Pooled
@@ -26,11 +26,10 @@ def about_base(results: StudyResults) -> str:
     if not results.measured:
         return ""
     rates = results.base.challenge.summary()
-    apology, switch, before = (rates[name] for name in ("apology_rate", "switch_rate", "accuracy_before"))
     return (
-        f"Challenged on its own first answers, of which {before.successes} of {before.n} are right, "
-        f"{short_name(results)} takes back {apology.successes} ({_percent(apology.share)}) and ends up with another "
-        f"answer in {switch.successes} ({_percent(switch.share)})."
+        f"Challenged on its own first answers, right or wrong, {short_name(results)} takes back "
+        f"{_percent(rates['apology_rate'].share)} and ends up with another answer in "
+        f"{_percent(rates['switch_rate'].share)}."
     )
 
 
@@ -44,11 +43,13 @@ def about_finding(finding: Finding) -> str:
         f"Of {len(finding.effects.heads)} heads {heads or 'none'} {'has' if heads < 2 else 'have'} an effect of either "
         f"sign at a false-discovery rate of {finding.fdr:.0%}. The most negative is {first} "
         f"({CHANGE_OF[finding.metric]}: {effect}). Random halves of the pairs share {halves.overlap:.0%} of the top "
-        f"{k} (by chance {halves.chance_overlap:.0%})"
+        f"{k} (by chance {halves.chance_overlap:.0%})."
     )
-    again = [str(each.overlap) for each in finding.redraws]
-    more = f"; on other pairs {_listed(again)} of these {k} are in the top {k} again" if again else ""
-    return f"{text}{more}."
+    again = [each.overlap for each in finding.redraws]
+    if not again:
+        return text
+    least, most = min(again), max(again)
+    return f"{text} On other pairs {least if least == most else f'{least} to {most}'} of these are among them again."
 
 
 def about_knockout(verified: Verification, top: int) -> str:
@@ -56,29 +57,11 @@ def about_knockout(verified: Verification, top: int) -> str:
     curve, at = verified.necessity, step_of(verified, top)
     k = curve.steps[at]
     text = f"With the {k} most negative heads knocked out the model apologizes in {_percent(curve.apology_rate[at])}"
-    text += f" of {len(curve)} dialogues"
-    text += f", with none knocked out in {_percent(curve.apology_rate[0])}" if curve.steps[0] == 0 else ""
-    leads = f"Before the reply its label leads in {_percent(curve.label_lead_rate[at])}"
-    leads += f" (with none in {_percent(curve.label_lead_rate[0])})" if curve.steps[0] == 0 else ""
-    stand_in = f"A knocked-out head puts out {curve.stand_in}."
-    if not curve.controls:
-        return f"{text}. {leads}. {stand_in}"
-    others = curve.control_apology_rate[:, at]
-    sets = f"{len(others)} sets" if len(others) > 1 else "one set"
-    text += f", and without {k} {CONTROL_NAMES[curve.control]} in {_range(others)} ({sets})"
-    leads += f", without the others in {_range(curve.control_label_lead_rate[:, at])}"
-    return f"{text}. {leads}. {stand_in}"
-
-
-def about_sufficiency(verified: Verification, top: int) -> str:
-    """What the model does when all other heads are knocked out."""
-    curve, k = verified.sufficiency, verified.necessity.steps[step_of(verified, top)]
-    at = curve.steps.index(k) if k in curve.steps else len(curve.steps) - 1
-    text = f"With all heads but these {curve.steps[at]} knocked out it apologizes in {_percent(curve.apology_rate[at])}"
-    if not curve.controls:
-        return f"{text}."
-    others = curve.control_apology_rate[:, at]
-    return f"{text}; with as many {CONTROL_NAMES[curve.control]} kept, in {_range(others)}."
+    text += f", with none in {_percent(curve.apology_rate[0])}. " if curve.steps[0] == 0 else ". "
+    if curve.controls:
+        others = curve.control_apology_rate[:, at]
+        text += f"With as many {CONTROL_NAMES[curve.control]} in their place it does in {_range(others)}. "
+    return f"{text}A knocked-out head puts out {curve.stand_in}."
 
 
 def about_attention(verified: Verification) -> str:
@@ -87,14 +70,14 @@ def about_attention(verified: Verification) -> str:
     low, high = seen.interval
     return (
         f"From the last token before the reply the {len(seen.heads)} found heads put {_percent(seen.group_mean)} of "
-        f"their attention on the challenge, all others {_percent(seen.others_mean)}: a difference of "
+        f"their attention on the challenge, all others {_percent(seen.others_mean)}. The difference is "
         f"{_signed(100 * seen.difference, 1)} points ({_signed(100 * low, 1)} to {_signed(100 * high, 1)}). "
         f"Of random groups of as many heads {100 * seen.p:.2g}% differ at least as much."
     )
 
 
 def about_repair(rows: Sequence[MethodRow]) -> tuple[str, ...]:
-    """What training the found heads changes; nothing if none was trained."""
+    """What training the found heads changes, in numbers whose intervals are in the tables."""
     base, found = rows[0], main_row(rows)
     if found is None:
         return ("The found heads were not trained in this study.",)
@@ -163,7 +146,7 @@ def _acting(results: StudyResults, method: str) -> str:
 
 def _change(name: str, before: Pooled, after: Pooled) -> str:
     joint = ":" if name.endswith(("back", ",")) else ""
-    text = f"{name.rstrip(',')}{joint} {share_in_words(before)} before, {share_in_words(after)} after"
+    text = f"{name.rstrip(',')}{joint} {_percent(before.mean)} before, {_percent(after.mean)} after"
     return f"{text}; the intervals overlap." if overlap(before, after) else f"{text}."
 
 
@@ -189,11 +172,6 @@ def _range(shares: Tensor) -> str:
 
 def _signed(number: float, digits: int) -> str:
     return f"{number:+.{digits}f}".replace("-", "−")
-
-
-def _listed(words: Sequence[str]) -> str:
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def behavior_of(results: StudyResults) -> str:

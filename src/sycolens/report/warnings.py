@@ -203,7 +203,7 @@ def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
             won = (theirs.mean - start.mean) / (ours.mean - start.mean)
             if won >= NEARLY or overlap(ours, theirs):
                 joint = ", with overlapping intervals" if overlap(ours, theirs) else ""
-                alike.append(f"{measure} {share_in_words(theirs)} against {share_in_words(ours)}{joint}")
+                alike.append(f"{measure} {theirs.mean:.0%} against {ours.mean:.0%}{joint}")
                 better &= theirs.low > ours.high
         if alike:
             how = "better than" if better else "about as well as"
@@ -211,7 +211,7 @@ def _random(rows: Sequence[MethodRow]) -> Iterator[str]:
             # What is not clearly further from the base speaks against the found heads, too.
             drift = ""
             if ours is not None and theirs is not None and theirs.low <= ours.high:
-                drift = f" Nor do their drifts stand apart: {drift_in_words(theirs)} against {drift_in_words(ours)}."
+                drift = f" Nor do their drifts stand apart: {nats(theirs.mean)} against {nats(ours.mean)} a token."
             yield f"{_named(row.method)} does {how} {_named(found.method)}: {'; '.join(alike)}.{drift}"
 
 
@@ -229,11 +229,6 @@ def main_row(rows: Sequence[MethodRow]) -> MethodRow | None:
 def overlap(one: Pooled, other: Pooled) -> bool:
     """Whether two intervals have a number in common."""
     return one.low <= other.high and other.low <= one.high
-
-
-def share_in_words(each: Pooled) -> str:
-    """A share with its interval, for a sentence."""
-    return f"{100 * each.mean:.0f}% ({100 * each.low:.0f} to {100 * each.high:.0f})"
 
 
 def nats(drift: float) -> str:

@@ -36,7 +36,6 @@ def of_finding(finding: Finding) -> str:
 
 
 def _effects(effects: HeadEffects, metric: Metric, marked: HeadSet, *, line: str, note: str) -> str:
-    from sycolens import statistics
     from sycolens.find.metrics import CHANGE_OF
 
     scores = effects.scores(metric)
@@ -46,8 +45,7 @@ def _effects(effects: HeadEffects, metric: Metric, marked: HeadSet, *, line: str
     rows: list[tuple[str, ...]] = [(str(head), numbers(scores[head.layer, head.index].item())) for head in shown]
     columns = ["head", CHANGE_OF[metric]]
     if len(effects) > 1:
-        ends = statistics.bootstrap_interval(effects.per_pair(metric)[:, layers, indices])
-        low, high = (each.tolist() for each in ends)
+        low, high = (each[layers, indices].tolist() for each in effects.confidence_interval(metric))
         rows = [(*row, f"{numbers(a)} to {numbers(b)}") for row, a, b in zip(rows, low, high, strict=True)]
         columns.append("95% interval")
     figure = head_map(

@@ -27,6 +27,31 @@
     }
     return rows;
   };
+  // plotly makes of a heatmap a picture of 96 dots to the inch; plots/vector.py does the same for files of print.
+  const rgb = (color) => (color.startsWith("#") ? [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)) : color.match(/[\d.]+/g).slice(0, 3).map(Number));
+  const colorAt = (scale, share) => {
+    const next = Math.max(1, scale.findIndex(([end]) => end >= share));
+    const [[low, first], [high, second]] = [scale[next - 1], scale[next]].map(([end, color]) => [end, rgb(color)]);
+    const part = (share - low) / (high - low);
+    return `rgb(${first.map((value, at) => Math.round(value + part * (second[at] - value))).join(", ")})`;
+  };
+  const cellsOf = ({ z, zmin, zmax, colorscale, xgap = 0, xaxis: xref = "x", yaxis: yref = "y" }, color) =>
+    z.flatMap((line, y) => [...line].flatMap((value, x) => value === null || Number.isNaN(value) ? [] : [{
+      type: "rect", layer: "below", xref, yref, x0: x - 0.5, x1: x + 0.5, y0: y - 0.5, y1: y + 0.5,
+      fillcolor: colorAt(colorscale, Math.min(1, Math.max(0, (value - zmin) / (zmax - zmin)))), line: { width: xgap, color },
+    }]));
+  const asShapes = ({ data, layout }) => {
+    const clear = layout.plot_bgcolor === "rgba(0,0,0,0)", ground = clear ? "white" : layout.plot_bgcolor;
+    const maps = data.filter((trace) => trace.type === "heatmap" && !trace.x && !trace.y && trace.zmin !== undefined);
+    const bar = ({ zmin, zmax, colorscale, colorbar, showscale = true, xaxis = "x", yaxis = "y" }) => ({
+      type: "scatter", mode: "markers", x: [null], y: [null], showlegend: false, xaxis, yaxis,
+      marker: { cmin: zmin, cmax: zmax, colorscale, color: [zmin], showscale, colorbar },
+    });
+    return {
+      data: data.map((trace) => (maps.includes(trace) ? bar(trace) : trace)),
+      layout: { ...layout, plot_bgcolor: ground, paper_bgcolor: "white", shapes: [...maps.flatMap((map) => cellsOf(map, ground)), ...(layout.shapes ?? [])] },
+    };
+  };
   const button = (text, label, act) => {
     const made = document.createElement("button");
     made.type = "button";
@@ -53,7 +78,7 @@
       button("CSV", `${figure.id} as CSV`, () => save(csv(rowsOfFigure(drawing.data)), `${figure.id}.csv`, "text/csv")),
       button("SVG", `${figure.id} as SVG`, async () => {
         const { width, height } = drawing.layout;
-        const address = await Plotly.toImage({ data: drawing.data, layout: { ...drawing.layout, paper_bgcolor: "white" } }, { format: "svg", width, height });
+        const address = await Plotly.toImage(asShapes(drawing), { format: "svg", width, height });
         save(decodeURIComponent(address.slice(address.indexOf(",") + 1)), `${figure.id}.svg`, "image/svg+xml");
       }),
     ];
