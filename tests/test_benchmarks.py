@@ -465,3 +465,14 @@ def test_a_comparison_of_controls_goes_on_where_it_was_cut_off(
     other.write_text(other.read_text().replace('"heads": "', '"heads": "L0H0 '))
     with pytest.raises(SystemExit, match="a training of other heads"):
         controls.main(quick)
+
+
+def test_attribution_counts_one_token_back_and_agrees_with_the_usual_way(
+    benchmark: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attribution = importlib.import_module("attribution")
+    assert attribution.main(["--models", "tiny", "--repeats", "1"]) == 0
+    unrelated, shared = re.findall(r"`attribute_heads`, path \| ([\d.]+) \| ([\d.]+)", capsys.readouterr().out)
+    tried = 0.5  # a token for every batch of two pairs or more, to see whether the batch may grow
+    assert (float(unrelated[0]), float(unrelated[1])) == pytest.approx((2 * LENGTH + 1 + tried, 1.0), abs=0.5)
+    assert (float(shared[0]), float(shared[1])) == pytest.approx((LENGTH + TAIL + 1 + tried, 1.0), abs=0.5)

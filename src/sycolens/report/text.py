@@ -140,7 +140,7 @@ def _acting(results: StudyResults, method: str) -> str:
     """What an intervention adds, with which strengths, and where."""
     runs = [record for record in results.records.values() if record.get("method") == method]
     strengths = sorted({record["intervention"]["strength"] for record in runs} - {None})
-    strong = f", strength {_listed([f'{each:g}' for each in strengths])}" if strengths else ""
+    strong = f", strength {' and '.join(f'{each:g}' for each in strengths)}" if strengths else ""
     return f"nothing is trained{strong}; acts on the last token of the prompt and every token of the reply"
 
 
