@@ -131,7 +131,7 @@ class Lora(Pinpoint):
                 hook.remove()
         if len(called) < len(layers):
             raise ModelError(
-                f"{shape_of(self.model).name} calls {len(called)} of the {len(layers)} modules that hold Q, K, V and O, "
+                f"{shape_of(self.model).name} calls {len(called)} of the {len(layers)} modules that hold Q, K, V, O, "
                 "so that PEFT's LoRA would change nothing in the others; tune its heads, or all parameters."
             )
 
