@@ -1,4 +1,4 @@
-"""The attention projections of a model, by their names in the plain Hugging Face model, also where a bridge splits them."""
+"""The attention projections of a model, by their names in the plain Hugging Face model, split by a bridge or not."""
 
 from __future__ import annotations
 
