@@ -66,6 +66,7 @@ def ask(code: str, address: str, home: Path) -> Any:
     """What a fresh process prints as its last line, as JSON; it knows no hub but this one."""
     known = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
     known |= {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    known |= {"HF_HUB_DISABLE_XET": "1"}  # large files go the way of Git LFS
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=known, timeout=300)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.strip().split("\n")[-1])
@@ -116,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
             asked = [each | {"actions": {"upload": {"href": href + each["oid"]}}} for each in self._asked()["objects"]]
             return self._say({"transfer": "basic", "objects": asked})
         if path[4:5] in (["preupload"], ["commit"]):
-            return self._commit(self.hub["/".join(path[1:4])], path[4], self._body())
+            return self._commit("/".join(path[2:4]), path[4], self._body())
         self.do_GET()
 
     def do_PUT(self) -> None:
@@ -133,13 +134,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.setdefault(f"models/{name}", Repository({"main": {}}, private=bool(asked.get("private"))))
         self._say({"url": f"http://{self.headers['Host']}/{name}"}, 409 if known else 200)
 
-    def _commit(self, repository: Repository, step: str, body: bytes) -> None:
+    def _commit(self, name: str, step: str, body: bytes) -> None:
+        repository = self.hub[f"models/{name}"]
         if step == "preupload":
-            named = [each["path"] for each in json.loads(body)["files"]]
-            mode = {name: "lfs" if name.endswith(".safetensors") else "regular" for name in named}
-            return self._say(
-                {"files": [{"path": name, "uploadMode": mode[name], "shouldIgnore": False} for name in named]}
-            )
+            files = [each["path"] for each in json.loads(body)["files"]]
+            modes = ["lfs" if file.endswith(".safetensors") else "regular" for file in files]
+            told = [{"path": file, "uploadMode": mode} for file, mode in zip(files, modes, strict=True)]
+            return self._say({"files": [each | {"shouldIgnore": False} for each in told]})
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
                 repository.revisions["main"][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
@@ -148,7 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
                 assert hashlib.sha256(content).hexdigest() == line["value"]["oid"]
                 repository.revisions["main"][line["value"]["path"]] = content
         commit = repository.commit("main")
-        self._say({"success": True, "commitOid": commit, "commitUrl": f"http://{self.headers['Host']}/commit/{commit}"})
+        address = f"http://{self.headers['Host']}/{name}/commit/{commit}"
+        self._say({"success": True, "commitOid": commit, "commitUrl": address})
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers["Content-Length"] or 0))

@@ -84,6 +84,21 @@ def test_what_cannot_be_read_or_written_is_named(adapter: HeadAdapter, tmp_path:
         assert words in message_of(done)
 
 
+def test_an_adapter_goes_to_one_place(adapter: HeadAdapter, tmp_path: Path) -> None:
+    for options, error in (
+        ((), "TuningError"),
+        (("--out", tmp_path / "tuned", "--push", "owner/name"), "TuningError"),
+        (("--push", "owner/name", "--dtype", "bfloat16"), "TuningError"),
+        (("--out", tmp_path / "tuned", "--private"), "TuningError"),
+        (("--out", tmp_path / "tuned", "--license", "mit"), "TuningError"),
+        (("--push", "owner/name"), "HubError"),  # tests run offline
+    ):
+        done = run("export", tmp_path / "adapter", *options)
+        assert done.exit_code == 2
+        assert error in message_of(done)
+        assert not (tmp_path / "tuned").exists()
+
+
 def test_the_help_comes_without_torch() -> None:
     code = (
         "import sys; from sycolens.cli import app; from typer.testing import CliRunner\n"

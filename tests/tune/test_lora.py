@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, pinpoint
 from sycolens.errors import ModelError, SavedFileError, TuningError
 from sycolens.tune import Lora, LoraScope, attach, pad_examples
-from sycolens.tune.lora import projections_of
+from sycolens.tune.projections import projections_of
 
 peft = pytest.importorskip("peft")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import warnings
 from collections.abc import Iterator
@@ -18,15 +17,13 @@ from torch import Tensor, nn
 
 from sycolens.counts import check_counts
 from sycolens.errors import ModelError, SavedFileError, TuningError
-from sycolens.heads import Head
-from sycolens.model.layouts import hugging_face_slots
-from sycolens.model.weights import head_slots, require_raw_weights, shape_of
+from sycolens.model.weights import require_raw_weights, shape_of
 from sycolens.randomness import random_state_kept
 from sycolens.storage import read_json
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.peft_format import Factors, require_peft, save_lora
 from sycolens.tune.pinpoint import Pinpoint, parameters_of, require_trainable
-from sycolens.tune.slices import ends_of
+from sycolens.tune.projections import plain_of, projections_of
 from sycolens.tune.whole import core_of
 
 ADAPTER: Final = "default"
@@ -64,9 +61,6 @@ class LoraScope:
 
 Scope = PinpointConfig | LoraScope | Literal["all"]
 """What is trained: heads, an update of every attention projection, or all parameters."""
-Projections = dict[str, dict[nn.Module, list[int]]]
-"""By the name of a projection in the plain Hugging Face model: the modules that compute it here, one or one each for Q,
-K and V, and which of its outputs each of them makes."""
 
 
 class Lora(Pinpoint):
@@ -99,16 +93,17 @@ class Lora(Pinpoint):
         config = peft.LoraConfig(
             r=scope.rank, lora_alpha=scope.scale * scope.rank, target_modules=list(self._found.values())
         )
-        with warnings.catch_warnings(), random_state_kept():
-            warnings.filterwarnings("ignore", message="fan_in_fan_out")  # of bridges over GPT-2, which have both kinds
-            torch.manual_seed(seed)
-            peft.LoraModel(core, config, ADAPTER)
-        self._layers = {name: [self._layer(module) for module in parts] for name, parts in self.projections.items()}
-        for first, *others in self._layers.values():
-            for layer in (first, *others):
-                layer.lora_A[ADAPTER] = first.lora_A[ADAPTER].float()
-                layer.lora_B[ADAPTER].float()
         try:
+            with warnings.catch_warnings(), random_state_kept():
+                # Bridges over GPT-2 have both kinds of modules that this is about.
+                warnings.filterwarnings("ignore", message="fan_in_fan_out")
+                torch.manual_seed(seed)
+                peft.LoraModel(core, config, ADAPTER)
+            self._layers = {name: [self._layer(module) for module in parts] for name, parts in self.projections.items()}
+            for first, *others in self._layers.values():
+                for layer in (first, *others):
+                    layer.lora_A[ADAPTER] = first.lora_A[ADAPTER].float()
+                    layer.lora_B[ADAPTER].float()
             self._require_called()
         except BaseException:
             self.detach()
@@ -173,9 +168,10 @@ class Lora(Pinpoint):
         config = read_json(place / "adapter_config.json")
         try:
             saved = load_file(place / "adapter_model.safetensors")
-            lora = cls(model, LoraScope(config["r"], config["lora_alpha"]))
+            scope = LoraScope(config["r"], config["lora_alpha"])
         except (OSError, SafetensorError, KeyError, TypeError) as error:
             raise SavedFileError(f"{place} cannot be read as a LoRA ({type(error).__name__}: {error}).") from error
+        lora = cls(model, scope)
         try:
             lora._take(saved)
         except BaseException:
@@ -248,52 +244,3 @@ def require_lora(*, hooked: bool) -> None:
             "PEFT's LoRA wraps linear modules, of which a HookedTransformer has none: load the model as a bridge "
             "(backend='bridge'), or leave 'lora' out of the methods."
         )
-
-
-def plain_of(model: Any) -> Any:
-    """The Hugging Face model behind a model as it is without TransformerLens, with names and shapes but no data."""
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(copy.deepcopy(core_of(model).config))
-
-
-def projections_of(model: Any) -> Projections:
-    """The attention projections of a TransformerBridge or a plain Hugging Face model.
-
-    Raises:
-        ModelError: the layout of the weights is not known.
-    """
-    shape, plain = shape_of(model), plain_of(model)
-    names = {module: name for name, module in plain.named_modules()}
-    found: dict[str, dict[nn.Module, dict[int, int]]] = {}
-    for head in (Head(layer, index) for layer in range(shape.n_layers) for index in range(shape.n_heads)):
-        ours, theirs = head_slots(model, head), hugging_face_slots(plain, head, shape)
-        for letter in "QKVO":
-            here, there = ours[letter], theirs[letter]
-            parts = found.setdefault(names[there.module], {})
-            outputs = zip(_outputs(here), _outputs(there), strict=True)
-            parts.setdefault(here.module, {}).update(outputs)
-    for name, parts in found.items():
-        made = sorted(output for outputs in parts.values() for output in outputs.values())
-        complete = all(sorted(outputs) == list(range(_width(module))) for module, outputs in parts.items())
-        if not complete or made != list(range(_width(plain.get_submodule(name)))):
-            raise ModelError(
-                f"{shape.name}: {name} makes more than Q, K, V or O of the heads; this layout of weights is not known "
-                "to sycolens."
-            )
-    return {
-        name: {module: [outputs[k] for k in sorted(outputs)] for module, outputs in parts.items()}
-        for name, parts in found.items()
-    }
-
-
-def _outputs(slot: Any) -> range:
-    """Which outputs of its module a slice of a weight makes."""
-    return range(_width(slot.module))[ends_of(slot)[1]]
-
-
-def _width(module: Any) -> int:
-    """How many outputs a linear module makes."""
-    width: int = module.weight.shape[0 if isinstance(module, nn.Linear) else 1]
-    return width

@@ -34,7 +34,7 @@ def push_adapter(
     token: str | None,
 ) -> str:
     """Upload an adapter with its card in one commit, and give the commit's address; see ``HeadAdapter.push_to_hub``."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     with hub_errors(repo_id, HubError):
         require_token(token)
@@ -50,7 +50,8 @@ def push_adapter(
         card = card_of(adapter, repo_id, has_lora=peft_base is not None, **options)
         write_text(place / CARD, str(card))
         with hub_errors(repo_id, HubError):
-            done = api.upload_folder(repo_id=repo_id, folder_path=place, commit_message="Tuned attention heads")
+            files = [CommitOperationAdd(path.name, path) for path in sorted(place.iterdir())]
+            done = api.create_commit(repo_id, files, commit_message="Tuned attention heads")
     return str(done.commit_url)
 
 
