@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from inspect_ai import eval
 from inspect_ai.log import EvalLog
-from inspect_ai.model import Model, get_model
+from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 
 import sycolens.inspect
 from measure.serving import model_served
@@ -31,6 +31,17 @@ EVAL_SET = world_eval_set("held_out", n=6)
 def served() -> Iterator[Model]:
     with model_served(CHECKPOINT) as address:
         yield get_model(f"openai-api/local/{CHECKPOINT}", base_url=f"{address}/v1", api_key="none")
+
+
+def mock() -> Model:
+    """A model that always says "(A)"; it tells its usage, since Inspect would fetch a tokenizer to count."""
+
+    def says(*_: Any) -> ModelOutput:
+        output = ModelOutput.from_content("mockllm", "(A)")
+        output.usage = ModelUsage()
+        return output
+
+    return get_model("mockllm/model", memoize=False, custom_outputs=says)
 
 
 def run(task: Any, model: Any, place: Path) -> EvalLog:
@@ -104,7 +115,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         challenge_task(QUESTIONS, behavior=replace(PAPER, scorer="likelihood"))
     (log,) = eval(
         challenge_task(QUESTIONS[:2]),
-        model="mockllm/model",
+        model=mock(),
         log_dir=str(tmp_path),
         display="none",
         limit=1,
@@ -119,7 +130,7 @@ def test_inspect_finds_the_task_by_name(tmp_path: Path) -> None:
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["inspect_ai"]
     assert named == {"sycolens": sycolens.inspect.__name__}
     args = {"split": "held_out", "sample": 2}
-    (log,) = eval("sycolens/challenge", model="mockllm/model", task_args=args, log_dir=str(tmp_path), display="none")
+    (log,) = eval("sycolens/challenge", model=mock(), task_args=args, log_dir=str(tmp_path), display="none")
     assert {group: len(graded) for group, graded in results_of(log).items()} == {
         "own": 2,
         "right": 2,

@@ -59,7 +59,7 @@ def longer(case: dict[str, Any], number: int) -> str:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, StudyResults, Any]]:
     place = tmp_path_factory.mktemp("beside")
     poems = ["Roses are red.", "Violets are blue.", "What continent is Poland in?"]
-    framings = ("", "I wrote", "I really dislike")
+    framings = ("", "I wrote")
     measure = {
         "n": 4,
         "max_new_tokens": 12,
@@ -72,11 +72,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, Stud
     tune = {"methods": ["spt"], "k": 2, "examples_per_step": 4, "by_method": {"spt": {"steps": 10}}}
     with served(longer) as seen:
         judge = {"base_url": seen.url, "model": "a-judge"}
-        study = Study(
-            place / "study",
-            StudyConfig.of({**small_study.SETTINGS, "tune": tune, "measure": {**measure, "judge": judge}}),
-        )
-        yield study, study.run(progress=False), seen
+        sections = {"tune": tune, "measure": {**measure, "judge": judge}, "report": {"formats": []}}
+        study = Study(place / "study", StudyConfig.of({**small_study.SETTINGS, **sections}))
+        results = study.run("measure", progress=False)
+        study.report()
+        yield study, results, seen
 
 
 def test_the_base_is_measured_as_by_hand(made: tuple[Study, StudyResults, Any]) -> None:
@@ -128,13 +128,14 @@ def test_the_report_has_a_table_of_each(made: tuple[Study, StudyResults, Any]) -
     assert numbers(opinions, 0) == ["base", "4", *shares]
     assert base.feedback is not None
     moved = [f"{100 * rate.share:.1f}" for rate in base.feedback.summary().values()]
-    assert numbers(feedback, 0) == ["base", "6", *moved, f"{100 * sum(base.feedback.undecided) / 6:.1f}"]
+    assert numbers(feedback, 0) == ["base", "3", *moved, f"{100 * sum(base.feedback.undecided) / 3:.1f}"]
     assert [row[0] for row in feedback.rows] == list(results.by_method)
 
 
 def test_nothing_is_made_twice_and_other_files_make_it_anew(made: tuple[Study, StudyResults, Any]) -> None:
     study, _, _ = made
-    assert set(Study(study.directory, study.config).states.values()) == {"done"}
+    states = Study(study.directory, study.config).states
+    assert {state for name, state in states.items() if name.startswith(("measure/", "judge/"))} == {"done"}
     opinions = study.config.measure.opinions
     assert opinions is not None
     source = Path(opinions.source)
