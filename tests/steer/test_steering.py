@@ -284,3 +284,14 @@ def test_what_runs_prompts_in_pieces_is_refused_while_steered(tiny_model: Load) 
         ):
             with pytest.raises(HookError, match="steered"):
                 refused()
+
+
+def test_a_prompt_in_pieces_is_refused_while_steered(tiny_model: Load) -> None:
+    model, tokens = tiny_model("llama"), torch.tensor(prompts_of()[:1])
+    with intervention(model).attach(model), torch.no_grad():
+        from sycolens.model.hooked import Geometry
+        from sycolens.model.kv_prefix import run_and_keep
+
+        cache = run_and_keep(model, Geometry.of(model), tokens[:, :5].tolist())
+        with pytest.raises(HookError, match="pieces"):
+            model(tokens[:, 5:8], past_key_values=cache)
