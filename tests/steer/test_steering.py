@@ -20,6 +20,8 @@ from sycolens.errors import HeadError, HookError, ModelError, SavedFileError
 from sycolens.measure import kl_drift
 from sycolens.model.batched_generation import generate
 from sycolens.model.continuations import continuation_log_likelihoods
+from sycolens.model.hooked import Geometry
+from sycolens.model.kv_prefix import run_and_keep
 from sycolens.prompts.tokens import encode, start_tokens
 from sycolens.steer import Intervention, mean_ablation
 from sycolens.verify import ablate_heads, mean_activations
@@ -284,3 +286,11 @@ def test_what_runs_prompts_in_pieces_is_refused_while_steered(tiny_model: Load) 
         ):
             with pytest.raises(HookError, match="steered"):
                 refused()
+
+
+def test_a_prompt_in_pieces_is_refused_while_steered(tiny_model: Load) -> None:
+    model, tokens = tiny_model("llama"), torch.tensor(prompts_of()[:1])
+    with intervention(model).attach(model), torch.no_grad():
+        cache = run_and_keep(model, Geometry.of(model), tokens[:, :5].tolist())
+        with pytest.raises(HookError, match="pieces"):
+            model(tokens[:, 5:8], past_key_values=cache)

@@ -166,8 +166,8 @@ def _directions(contrast: HeadContrast, direction: Direction) -> Float[Tensor, "
     difference = contrast.difference.double()
     if still := [str(head) for head, each in zip(contrast.heads, difference, strict=True) if not each.any()]:
         raise ExampleError(
-            f"{', '.join(still)} put out the same where the model should be and where it should not, so that there is "
-            "no direction between them; give other examples, or leave these heads out."
+            f"{', '.join(still)} put out the same where the model should be and where it should not, so that "
+            "there is no direction between them; give other examples, or leave these heads out."
         )
     if direction == "probe":
         sides = contrast.wanted, contrast.rejected
