@@ -91,7 +91,7 @@ def _checked(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if len(places) > 1 and name != "copy_":
         raise RuntimeError(f"Expected all tensors on the same device, but {name} found {sorted(map(str, places))}.")
     made = func(*args, **kwargs)
-    if args and made is args[0]:  # changed in place
+    if name.endswith("_") and args and made is args[0]:  # changed in place
         return made
     if asked is None and found:
         asked = place_of(found[0]) if name == "copy_" else next(iter(places or {place_of(each) for each in found}))

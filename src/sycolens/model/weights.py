@@ -164,9 +164,8 @@ def written(model: Any, layer: int, z: Float[Tensor, "prompt head d_head"]) -> F
             return torch.einsum("phd,hdm->phm", z, matrix.float().cpu())
         apart = z.unsqueeze(2) * torch.eye(z.shape[1])[:, :, None]
         rows = torch.cat([apart.flatten(0, 1).flatten(1), torch.zeros(1, z[0].numel())])
-        made = projection(rows.to(input_device(model), model.cfg.dtype)).float().cpu()
-    written: Tensor = (made[:-1] - made[-1]).unflatten(0, z.shape[:2])
-    return written
+        made: Tensor = projection(rows.to(input_device(model), model.cfg.dtype)).float().cpu()
+    return (made[:-1] - made[-1]).view(*z.shape[:2], made.shape[-1])
 
 
 def _output_matrix(attention: Any) -> Float[Tensor, "head d_head d_model"] | None:
