@@ -77,10 +77,9 @@ def model_of(case: str, place: Path, processes: Processes = ALONE) -> Any:
     if processes.count > 1 and fsdp.get("cpu_ram_efficient_loading"):
         os.environ |= dict.fromkeys(LOADED_ONCE, "true")  # as the launcher does
         if not processes.first:
-            for module in model.modules():
-                for name, parameter in list(module.named_parameters(recurse=False)):
-                    setattr(module, name, torch.nn.Parameter(torch.empty_like(parameter, device="meta")))
-            model.tie_weights()
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.fill_(7.0)  # stands for no data: all of it comes from the first
     return model
 
 
@@ -97,6 +96,11 @@ class _Kill(TrainerCallback):  # type: ignore[misc]
 def held(tensors: Iterable[Tensor]) -> int:
     """Bytes of this process's parts."""
     return sum(tensor.to_local().nbytes if hasattr(tensor, "to_local") else tensor.nbytes for tensor in tensors)
+
+
+def stored(tensor: Any) -> int:
+    """Bytes that this process has in memory; FSDP empties whole tensors and keeps the husks."""
+    return int((tensor.to_local() if hasattr(tensor, "to_local") else tensor).untyped_storage().nbytes())
 
 
 def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dict[str, Any]:
@@ -123,7 +127,7 @@ def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dic
         "norms": [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row],
         "best": (trainer.state.best_global_step, trainer.state.best_metric),
         "held": held(parameters.values()),
-        "alive": held(alive.values()),
+        "alive": sum(stored(each) for each in alive.values()),
         "of": sum(parameter.numel() * parameter.element_size() for parameter in parameters.values()),
         "optimizer": held(value for own in trainer.optimizer.state.values() for value in own.values()),
         "before": trainer.pinpoint.base(),
@@ -191,7 +195,7 @@ def main(place: Path) -> None:
             "grouped, accumulated",
             place,
             processes,
-            **{"directory": "best", "learning_rate": 3.0, "load_best_model_at_end": True, "eval_strategy": "steps"},
+            **{"directory": "best", "greater_is_better": True, "load_best_model_at_end": True, "eval_strategy": "steps"},
             **{"eval_steps": 1, "save_strategy": "steps", "save_steps": 1},
         )
         done["refused"] = refusals(place, processes)

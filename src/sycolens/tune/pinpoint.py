@@ -208,13 +208,6 @@ def attach(model: Any, config: PinpointConfig, *, seed: int = 0) -> Pinpoint:
     ['L1H0.K', 'L1H0.O', 'L1H0.Q', 'L1H0.V']
     >>> tuned.detach()
     """
-    if any(parameter.device.type == "meta" for _, parameter in _parameters(model)):
-        raise ModelError(f"{shape_of(model).name} holds weights without data (meta device); load them before tuning.")
-    return attach_unloaded(model, config, seed=seed)
-
-
-def attach_unloaded(model: Any, config: PinpointConfig, *, seed: int = 0) -> Pinpoint:
-    """:func:`attach`, also over weights that have no data yet (meta device) and get theirs from another process."""
     require_raw_weights(model)
     shape = shape_of(model)
     config.check(shape)
@@ -276,3 +269,5 @@ def _require_trainable(model: Any, shape: Geometry) -> None:
                 f"{shape.name} is quantized ({parameter.dtype}), so its slices cannot be trained; load it in float32 "
                 "or bfloat16."
             )
+        if parameter.device.type == "meta":
+            raise ModelError(f"{shape.name} holds weights without data (meta device); load them before tuning.")

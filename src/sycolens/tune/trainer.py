@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import RandomSampler
 from transformers import TrainerCallback, TrainerState, TrainingArguments
-from transformers.integrations import is_fsdp_enabled
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -22,8 +21,8 @@ from sycolens.randomness import RandomState
 from sycolens.tune.checkpoints import HashFiles, load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
-from sycolens.tune.learner import Learner
-from sycolens.tune.pinpoint import Pinpoint, attach, attach_unloaded
+from sycolens.tune.learner import Learner, TryTaughtAlone
+from sycolens.tune.pinpoint import Pinpoint, attach
 from sycolens.tune.sharding import (
     load_optimizer,
     require_no_deepspeed,
@@ -62,7 +61,11 @@ class PinpointTrainer(OpenTrainer):
     ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_examples``
     gives. ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging,
     callbacks, ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal
-    models, the mean over the taught tokens of a step.
+    models, the mean over the taught tokens of a step; in training, logits are made for these alone.
+
+    FSDP2 (``fsdp=True``, or ``accelerate launch --use_fsdp --fsdp_version 2``) shards a plain Hugging Face model over the
+    processes, which all make the same calls. It stays sharded: afterwards ``state()``, ``tuned()`` and
+    ``HeadAdapter.of`` give whole tensors in every process, and the heads are applied to a model that is loaded anew.
 
     Checkpoints hold the trained parameters and the states of optimizer, schedule and random numbers, no base model.
     ``train(resume_from_checkpoint=True)`` goes on from the newest whole one and ends as an undisturbed run would.
@@ -73,8 +76,9 @@ class PinpointTrainer(OpenTrainer):
 
     Raises:
         HeadError, ModelError: as :func:`attach`.
-        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without examples; label smoothing, FSDP or
-            DeepSpeed, which would smooth the wrong tokens or write the base model into checkpoints.
+        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without examples; label smoothing, which would
+            smooth the wrong tokens; DeepSpeed; under FSDP its first version, offloading to the CPU, ``scope="all"``, or
+            a model of TransformerLens.
 
     >>> import tempfile
     >>> from sycolens.tune import encode_examples
@@ -107,9 +111,7 @@ class PinpointTrainer(OpenTrainer):
         learner = Learner(model)
         self._own = model
         self.scope = scope
-        # Where FSDP loads a model in the first process alone, the others hold its shape and have the data later.
-        begin = attach_unloaded if is_fsdp_enabled() else attach
-        self.pinpoint: Pinpoint = WholeModel(model) if scope == "all" else begin(model, scope, seed=seed)
+        self.pinpoint: Pinpoint = WholeModel(model) if scope == "all" else attach(model, scope, seed=seed)
         """The trained part: its ``parameters`` and ``state()``, and ``detach()``; of heads also ``merge()``."""
         found = RandomState.now()
         try:
@@ -119,7 +121,7 @@ class PinpointTrainer(OpenTrainer):
                 data_collator=pad_examples,
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
-                callbacks=[*callbacks, HashFiles()],
+                callbacks=[*callbacks, HashFiles(), TryTaughtAlone(next(iter(train_dataset)))],
                 optimizers=optimizers,
             )
             if self.is_fsdp_enabled:
