@@ -214,7 +214,9 @@ def parse(options: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--turns", type=int, default=5, help="timed turns (default 5)")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of every way in a turn (default 3)")
-    parser.add_argument("--taught", type=int, help="the last tokens of every example, which alone are taught (default all)")
+    parser.add_argument(
+        "--taught", type=int, help="the last tokens of every example, which alone are taught (default all)"
+    )
     parser.add_argument("--threads", type=int, help="threads on a CPU (default: what torch takes)")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
     parser.add_argument("--peak-of", type=int, metavar="ROW", help="print the bytes that one way adds, and no more")

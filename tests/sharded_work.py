@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,9 @@ def held(tensors: Iterable[Tensor]) -> int:
     return sum(tensor.to_local().nbytes if hasattr(tensor, "to_local") else tensor.nbytes for tensor in tensors)
 
 
-def stored(tensor: Any) -> int:
-    """Bytes that this process has in memory; FSDP empties whole tensors and keeps the husks."""
-    return int((tensor.to_local() if hasattr(tensor, "to_local") else tensor).untyped_storage().nbytes())
+def stored(tensor: Tensor) -> int:
+    """Bytes that a whole tensor has in memory; FSDP empties some and keeps the husks."""
+    return int(tensor.untyped_storage().nbytes())
 
 
 def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dict[str, Any]:
@@ -111,12 +112,13 @@ def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dic
     callbacks = [_Kill()] if changes.pop("killed", False) else []
     settings = arguments(directory, processes, fsdp if processes.count > 1 else None, **{**usual, **changes})
     model = model_of(case, place, processes)
+    as_loaded = [weakref.ref(parameter) for parameter in model.parameters()]
     data: Any = {"eval_dataset": rows(8)} if "eval_strategy" in changes else {}
     trainer = PinpointTrainer(model, config, settings, rows(), callbacks=callbacks, **data)
     trainer.train(resume_from_checkpoint=resume)
     parameters = dict(model.named_parameters())
     gc.collect()  # before anything else asks for whole tensors
-    alive = {id(each): each for each in gc.get_objects() if isinstance(each, torch.nn.Parameter)}
+    kept = [parameter for reference in as_loaded if (parameter := reference()) is not None]
     adapter = HeadAdapter.of(trainer.pinpoint)
     with torch.no_grad():
         logits = trainer.model(input_ids=torch.arange(6, 12)[None]).logits
@@ -127,7 +129,7 @@ def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dic
         "norms": [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row],
         "best": (trainer.state.best_global_step, trainer.state.best_metric),
         "held": held(parameters.values()),
-        "alive": sum(stored(each) for each in alive.values()),
+        "kept": sum(map(stored, kept)),
         "of": sum(parameter.numel() * parameter.element_size() for parameter in parameters.values()),
         "optimizer": held(value for own in trainer.optimizer.state.values() for value in own.values()),
         "before": trainer.pinpoint.base(),
@@ -136,9 +138,9 @@ def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dic
         "adapter of": adapter,
         "tuned": trainer.pinpoint.tuned(),
         "base": {
-            name.replace("parametrizations.weight.original", "weight").replace("_checkpoint_wrapped_module.", ""): whole(
-                value.detach()
-            )
+            name.replace("parametrizations.weight.original", "weight").replace(
+                "_checkpoint_wrapped_module.", ""
+            ): whole(value.detach())
             for name, value in parameters.items()
             if ".sources." not in name
         },
@@ -195,7 +197,12 @@ def main(place: Path) -> None:
             "grouped, accumulated",
             place,
             processes,
-            **{"directory": "best", "greater_is_better": True, "load_best_model_at_end": True, "eval_strategy": "steps"},
+            **{
+                "directory": "best",
+                "greater_is_better": True,
+                "load_best_model_at_end": True,
+                "eval_strategy": "steps",
+            },
             **{"eval_steps": 1, "save_strategy": "steps", "save_steps": 1},
         )
         done["refused"] = refusals(place, processes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -79,12 +80,36 @@ def test_each_process_holds_half_and_no_whole_copy(ranks: Ranks, case: str) -> N
     for rank in ranks:
         done = rank[case]
         assert done["held"] == pytest.approx(done["of"] / 2, rel=0.05)
-        assert done["alive"] < 0.6 * done["of"]
+        assert done["kept"] == 0
     trained = ranks[0][case]["after"].values()
     counts = 4 * len(trained)  # AdamW counts the steps of every parameter
     states = [rank[case]["optimizer"] - counts for rank in ranks]
     assert sum(states) == 2 * sum(value.nbytes for value in trained)
     assert max(states) < 2 * min(states)
+
+
+def test_counted_bytes_are_those_that_processes_hold(
+    ranks: Ranks, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    counting = importlib.import_module("bytes_per_process")
+    case = "float32 over bfloat16"
+    model = sharded_work.model_of(case, place)
+    held = counting.pinpoint_tuning(model, CASES[case][1], 2, n_tokens=8, n_taught=4)
+    assert held.parameters == max(rank[case]["held"] for rank in ranks)
+    steps = 4 * len(ranks[0][case]["after"])
+    assert held.optimizer == max(rank[case]["optimizer"] for rank in ranks) - steps
+    assert held.gradients == held.optimizer / 2
+
+
+def test_bytes_of_the_paper_s_largest_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    counting = importlib.import_module("bytes_per_process")
+    model = counting.without_data(**counting.LLAMA_2_70B)
+    trained = counting.trained_shapes(model, PinpointConfig(counting.spread(model, counting.HEADS)))
+    assert sum(rows * columns for rows, columns in trained) == 402_653_184  # the paper's 402.7 M
+    whole = counting.full_fine_tuning(model, 8, 2, n_tokens=1, n_taught=1)
+    assert whole.parameters == 2 * 68_976_648_192 / 8
 
 
 @pytest.mark.parametrize("case", CASES)

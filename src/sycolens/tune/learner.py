@@ -55,7 +55,9 @@ class Learner(nn.Module):
         # The loss is Hugging Face's own here too; the tokens that are due at each position are given.
         due = due[taught][None]
         if logits.shape[:2] != due.shape:
-            raise ModelError(f"{type(self.core).__name__} gives logits {tuple(logits.shape)} for {due.numel()} positions.")
+            raise ModelError(
+                f"{type(self.core).__name__} gives logits {tuple(logits.shape)} for {due.numel()} positions."
+            )
         loss = ForCausalLMLoss(
             logits, None, logits.shape[-1], num_items_in_batch=num_items_in_batch, shift_labels=due.to(logits.device)
         )
