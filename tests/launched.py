@@ -12,7 +12,7 @@ import torch
 
 
 def launched(script: str, place: Path) -> list[dict[str, Any]]:
-    """What either of two processes has left in ``rank0.pt`` and ``rank1.pt`` of a directory, which the script is given."""
+    """What either of two processes leaves in ``rank0.pt`` and ``rank1.pt`` of a directory that the script is given."""
     # "--multi_gpu" is what makes it start two; without a GPU they are on the CPU.
     options = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
     options += ["--mixed_precision", "no", "--dynamo_backend", "no"]

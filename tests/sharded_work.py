@@ -33,6 +33,7 @@ CASES: dict[str, tuple[str, PinpointConfig, dict[str, Any], dict[str, Any]]] = {
 }
 """Model, what is trained, changed arguments of the training, and of FSDP."""
 
+USUAL = PinpointConfig(HEADS)
 RESUMED = "low rank, checkpointing"
 LOADED_ONCE = ("ACCELERATE_USE_FSDP", "FSDP_CPU_RAM_EFFICIENT_LOADING")
 
@@ -106,7 +107,7 @@ def stored(tensor: Tensor) -> int:
 
 def trained(case: str, place: Path, processes: Processes, **changes: Any) -> dict[str, Any]:
     """Losses, trained heads and all weights of the base after a training, whole in every process."""
-    kind, config, usual, fsdp = CASES[case]
+    _, config, usual, fsdp = CASES[case]
     resume = changes.pop("resume", None)
     directory = place / f"{case}-{changes.pop('directory', 'plain')}-{processes.count}"
     callbacks = [_Kill()] if changes.pop("killed", False) else []
@@ -167,7 +168,7 @@ def refusals(place: Path, processes: Processes) -> dict[str, str]:
     def plain() -> Any:
         return model_of("grouped, accumulated", place)
 
-    def trainer(scope: Any = PinpointConfig(HEADS), model: Any = None, **fsdp: Any) -> None:
+    def trainer(scope: Any = USUAL, model: Any = None, **fsdp: Any) -> None:
         settings = arguments(place / "refused", processes, fsdp)
         PinpointTrainer(model or plain(), scope, settings, rows())
 
@@ -197,13 +198,13 @@ def main(place: Path) -> None:
             "grouped, accumulated",
             place,
             processes,
-            **{
-                "directory": "best",
-                "greater_is_better": True,
-                "load_best_model_at_end": True,
-                "eval_strategy": "steps",
-            },
-            **{"eval_steps": 1, "save_strategy": "steps", "save_steps": 1},
+            directory="best",
+            greater_is_better=True,
+            load_best_model_at_end=True,
+            eval_strategy="steps",
+            eval_steps=1,
+            save_strategy="steps",
+            save_steps=1,
         )
         done["refused"] = refusals(place, processes)
         torch.save(done, place / f"rank{processes.rank}.pt")

@@ -51,7 +51,7 @@ def test_loss_and_gradients_are_those_of_all_logits(
     learner, given = Learner(model).requires_grad_(True), batch()
     count = None if items is None else torch.tensor(items)
     found: dict[str, tuple[Tensor, dict[str, Tensor]]] = {}
-    for learner.unembedded in ("all", "taught"):  # noqa: B020
+    for learner.unembedded in ("all", "taught"):
         learner.zero_grad()
         loss = learner(**given, num_items_in_batch=count).loss
         loss.backward()

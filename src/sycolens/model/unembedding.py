@@ -76,8 +76,8 @@ def unembedded_at(model: Any, chosen: Bool[Tensor, "row position"]) -> Iterator[
         passes += 1
         if states.shape[:-1] != chosen.shape:
             raise HookError(
-                f"{type(model).__name__}: its unembedding reads {tuple(states.shape)} where {tuple(chosen.shape)} tokens "
-                "were given. This architecture is not supported."
+                f"{type(model).__name__}: its unembedding reads {tuple(states.shape)} where {tuple(chosen.shape)} "
+                "tokens were given. This architecture is not supported."
             )
         return states.flatten(0, 1).index_select(0, rows.to(states.device))[None]
 

@@ -126,7 +126,7 @@ class TryTaughtAlone(TrainerCallback):  # type: ignore[misc]
         losses: list[float] = []
         with model.as_found(), torch.no_grad():
             model.eval()
-            for model.unembedded in ("all", "taught"):  # noqa: B020
+            for model.unembedded in ("all", "taught"):
                 try:
                     losses.append(float(model(ids, labels).loss))
                 except (HookError, ModelError, RuntimeError):

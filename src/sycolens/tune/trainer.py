@@ -63,7 +63,7 @@ class PinpointTrainer(OpenTrainer):
     callbacks, ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal
     models, the mean over the taught tokens of a step; in training, logits are made for these alone.
 
-    FSDP2 (``fsdp=True``, or ``accelerate launch --use_fsdp --fsdp_version 2``) shards a plain Hugging Face model over the
+    FSDP2 (``fsdp=True``, or ``accelerate launch --use_fsdp --fsdp_version 2``) shards a plain Hugging Face model over
     processes, which all make the same calls. It stays sharded: afterwards ``state()``, ``tuned()`` and
     ``HeadAdapter.of`` give whole tensors in every process, and the heads are applied to a model that is loaded anew.
 
