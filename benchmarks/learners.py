@@ -29,6 +29,8 @@ class Size(Llama):
     n_examples: int
     """In a step, all of the same length."""
     n_tokens: int
+    n_taught: int | None = None
+    """The last tokens of every example, which alone are taught; all if not given."""
 
 
 SIZES = {
@@ -50,7 +52,8 @@ class Task:
     def examples(self) -> list[dict[str, list[int]]]:
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(6, self.size.d_vocab, (self.size.n_examples, self.size.n_tokens), generator=generator)
-        return [{"input_ids": row, "labels": row} for row in ids.tolist()]
+        untaught = 0 if self.size.n_taught is None else self.size.n_tokens - self.size.n_taught
+        return [{"input_ids": row, "labels": [-100] * untaught + row[untaught:]} for row in ids.tolist()]
 
     @cached_property
     def heads(self) -> HeadSet:
@@ -118,6 +121,16 @@ def by_sycolens(scope: Callable[[Task], Any]) -> Callable[[Task, TrainingArgumen
 
 
 @contextmanager
+def by_transformers(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
+    """Every parameter, as transformers' own Trainer does it: logits at every position."""
+    task.model.requires_grad_(True)
+    try:
+        yield Trainer(task.model, arguments, train_dataset=task.examples, data_collator=pad_examples)
+    finally:
+        task.model.requires_grad_(False).zero_grad()
+
+
+@contextmanager
 def by_peft(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
     from peft import LoraConfig, get_peft_model
 
@@ -150,6 +163,7 @@ def by_nothing(task: Task, arguments: TrainingArguments) -> Iterator[Trainer]:
 
 SPT = Way("SPT: `PinpointTrainer`, the heads' Q, K, V, O", by_sycolens(lambda task: PinpointConfig(task.heads)))
 SFT = Way('SFT: `PinpointTrainer`, `scope="all"`', by_sycolens(lambda task: "all"))
+PLAIN_SFT = Way("SFT, the ordinary way: transformers' `Trainer`", by_transformers)
 PEFT = Way("LoRA: PEFT, all attention projections", by_peft)
 FLOOR = Way("floor: nothing learns", by_nothing)
 WAYS = (
@@ -157,6 +171,7 @@ WAYS = (
     Way("SPT, as many heads in the upper half", by_sycolens(lambda task: PinpointConfig(task.upper_heads))),
     Way(f"SPT + LoRA: the same, rank {RANK}", by_sycolens(lambda task: PinpointConfig(task.heads, rank=RANK))),
     SFT,
+    PLAIN_SFT,
     PEFT,
     FLOOR,
 )

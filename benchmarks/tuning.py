@@ -2,6 +2,7 @@
 
     python benchmarks/tuning.py                                    # 12 layers x 8 heads, 29 M parameters, CPU
     python benchmarks/tuning.py --shape llama-2-13b --device cuda  # 40 layers x 40 heads, bfloat16, one GPU
+    python benchmarks/tuning.py --taught 32                        # only the last 32 tokens of every example are taught
     python benchmarks/tuning.py --shape tiny                       # some seconds, to see that it runs
 
 Prints Markdown. benchmarks/README.md says what the rows and the columns mean.
@@ -21,7 +22,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from learners import FLOOR, PEFT, SFT, SIZES, SPT, Task, Way, available, lowest, make_task
+from learners import FLOOR, PEFT, PLAIN_SFT, SFT, SIZES, SPT, Task, Way, available, lowest, make_task
 from memory import added_by, printed_in_fresh_process
 from path_patching import ratio, table
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
@@ -29,7 +30,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 TOLERANCE = 1e-5
 """Largest relative difference of the loss between ways, in float32."""
-AIMS = {"SFT": 0.6, "LoRA": 0.9}
+AIMS = {"SFT": (SFT, 0.6), "ordinary SFT": (PLAIN_SFT, 0.6), "LoRA": (PEFT, 0.9)}
 """At most this share of their step should SPT's take."""
 
 
@@ -67,12 +68,26 @@ class Row:
     """Of a step, in each turn."""
 
 
-def train(task: Task, way: Way, steps: int) -> tuple[Trainer, float, list[float]]:
+class Counting(TrainerCallback):  # type: ignore[misc]
+    """Counts the work of steps, and not what is done once before them."""
+
+    def __init__(self, counter: FlopCounterMode) -> None:
+        self.counter = counter
+
+    def on_step_begin(self, *args: Any, **rest: Any) -> None:
+        self.counter.__enter__()
+
+    def on_step_end(self, *args: Any, **rest: Any) -> None:
+        self.counter.__exit__(None, None, None)
+
+
+def train(task: Task, way: Way, steps: int, *callbacks: TrainerCallback) -> tuple[Trainer, float, list[float]]:
     """Train so many steps: the trainer, the mean loss and the seconds of each step."""
     clock = Clock(task.device)
     with tempfile.TemporaryDirectory() as directory, way.trainer(task, task.arguments(directory, steps)) as trainer:
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(clock)
+        for callback in (clock, *callbacks):
+            trainer.add_callback(callback)
         loss = trainer.train().training_loss
     return trainer, loss, clock.seconds
 
@@ -98,8 +113,8 @@ def counting() -> FlopCounterMode:
 
 def count(task: Task, way: Way) -> Row:
     """One untimed step: counts the work and warms up."""
-    with counting() as counter:
-        trainer, loss, _ = train(task, way, 1)
+    counter = counting()
+    trainer, loss, _ = train(task, way, 1, Counting(counter))
     trained = [parameter for group in trainer.optimizer.param_groups for parameter in group["params"]]
     states = [value for state in trainer.optimizer.state.values() for value in state.values()]
     return Row(
@@ -163,7 +178,7 @@ def beside_the_aims(rows: Sequence[Row]) -> str:
     said = [
         f"{share(spt, other)} of {name}'s (aim: {aim}; arithmetic: {spt.flops / other.flops:.2f}; "
         f"the floor: {share(floor, other)})"
-        for (name, aim), way in zip(AIMS.items(), (SFT, PEFT), strict=True)
+        for name, (way, aim) in AIMS.items()
         if (other := by_way.get(way))
     ]
     return f"SPT's step takes {', '.join(said)}, and {share(spt, floor)} of the floor's."
@@ -187,7 +202,7 @@ def heading(shape: str, task: Task, ways: Sequence[Way]) -> str:
         f"{task.model.num_parameters() / 1e6:,.4g} M random weights; {len(task.heads)} heads tuned "
         f"({len(task.heads) / n_heads:.1%}), the lowest in layer {lowest(task.heads)}, and in layer "
         f"{lowest(task.upper_heads)} where they are in the upper half; LoRA of rank {task.lora_rank}; "
-        f"{size.n_examples} examples of {size.n_tokens} tokens a step; "
+        f"{size.n_examples} examples of {size.n_tokens} tokens a step, {size.n_taught or 'all'} of them taught; "
         f"{torch.cuda.get_device_name(task.device) if on_gpu else threads}; "
         f"{', '.join(f'{name} {version(name)}' for name in names)}."
     )
@@ -199,6 +214,9 @@ def parse(options: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu (default) or cuda")
     parser.add_argument("--turns", type=int, default=5, help="timed turns (default 5)")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of every way in a turn (default 3)")
+    parser.add_argument(
+        "--taught", type=int, help="the last tokens of every example, which alone are taught (default all)"
+    )
     parser.add_argument("--threads", type=int, help="threads on a CPU (default: what torch takes)")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
     parser.add_argument("--peak-of", type=int, metavar="ROW", help="print the bytes that one way adds, and no more")
@@ -208,7 +226,7 @@ def parse(options: Sequence[str] | None) -> argparse.Namespace:
 def main(options: Sequence[str] | None = None) -> int:
     """Run, print, and return the exit code: 1 where the ways do not train the same model."""
     arguments = parse(options)
-    size, device = SIZES[arguments.shape], arguments.device
+    size, device = replace(SIZES[arguments.shape], n_taught=arguments.taught), arguments.device
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     ways = available()
@@ -218,7 +236,8 @@ def main(options: Sequence[str] | None = None) -> int:
     peaks: list[int] = []
     if not arguments.no_memory:
         # Before this process makes its own model: on a GPU the two share the memory.
-        script = (__file__, "--shape", arguments.shape, "--device", device, "--peak-of")
+        taught = () if arguments.taught is None else ("--taught", str(arguments.taught))
+        script = (__file__, "--shape", arguments.shape, "--device", device, *taught, "--peak-of")
         peaks = [printed_in_fresh_process(torch.get_num_threads(), *script, str(i)) for i in range(len(ways))]
     task = make_task(size, device)
     print(f"{heading(arguments.shape, task, ways)} Medians of {arguments.turns} turns of {arguments.steps} steps.\n")

@@ -261,6 +261,7 @@ def test_optimizers_keep_two_numbers_for_every_trained_one(tuning: ModuleType, t
         "SPT, as many heads in the upper half": (chosen, 12),
         "SPT + LoRA": (low_rank, 24),
         "SFT": (every, len(list(task.model.parameters()))),
+        "SFT, the ordinary way": (every, len(list(task.model.parameters()))),
         "LoRA": (chosen, 24),
         "floor": (0, 0),
     }
@@ -278,16 +279,29 @@ def test_the_counted_work_of_a_training_step_is_the_arithmetic(tuning: ModuleTyp
     attention = 2 * 2 * tokens * 16 * size.d_model  # scores and their use; two and a half times as much backward
     forward = 2 * tokens * (size.n_layers * block + size.d_vocab * size.d_model) + size.n_layers * attention
     every = 3 * forward + size.n_layers * attention / 2
-    assert rows["SFT"].flops == every
+    assert rows["SFT, the ordinary way"].flops == every
+    # Nothing follows the last token of an example, so sycolens makes no logits there.
+    unread = 2 * 2 * size.d_vocab * size.d_model
+    assert rows["SFT"].flops == every - 3 * unread
     # The lowest layer passes nothing on from its queries, keys and values; no weight has a gradient.
     backward = forward + 1.5 * size.n_layers * attention - 2 * tokens * 3 * size.d_model**2
     assert rows["floor"].flops == forward + backward
     slices = 2 * tokens * rows["SPT"].trained
+    slices -= 2 * unread
     assert rows["SPT"].flops == forward + backward + slices
     spared = 2 * tokens * block + 2.5 * attention  # one layer less on the way back
     assert rows["SPT, as many heads in the upper half"].flops == forward + backward + slices - spared
     assert tuning.lowest(task.heads) == 0
     assert tuning.lowest(task.upper_heads) == 1
+
+
+def test_only_taught_tokens_are_unembedded(tuning: ModuleType) -> None:
+    size = tuning.replace(tuning.SIZES["tiny"], n_taught=5)
+    task = tuning.make_task(size, "cpu")
+    rows = {way.name.split(":")[0]: tuning.count(task, way) for way in (tuning.SPT, tuning.SFT, tuning.PLAIN_SFT)}
+    assert len({round(row.loss, 5) for row in rows.values()}) == 1
+    spared = 3 * 2 * size.n_examples * (size.n_tokens - 5) * size.d_vocab * size.d_model
+    assert rows["SFT, the ordinary way"].flops - rows["SFT"].flops == spared
 
 
 def test_trainings_that_disagree_fail_the_run(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import shared_work
 import torch
+from launched import launched
 
 from sycolens.distributed import ALONE, Processes
 
@@ -26,19 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ranks(place: Path) -> Ranks:
     """What either process found."""
-    # "--multi_gpu" is what makes it start two; without a GPU they are on the CPU.
-    options = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
-    options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *options]
-    done = subprocess.run(
-        [*command, shared_work.__file__, str(place)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-20000:]
-    return [torch.load(place / f"rank{rank}.pt", weights_only=False) for rank in range(2)]
+    return launched(shared_work.__file__, place)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -37,11 +37,7 @@ def read_before_unembedding(model: Any, prompts: Sequence[TokenIds]) -> Float[Te
 
     with _unembedding_reads(model, keep):
         _run(model, tokens)
-    if len(read) != 1:
-        raise HookError(
-            f"{type(model).__name__}: its unembedding ran {len(read)} times in a forward pass instead of once, so its "
-            "logits cannot be taken in parts. This architecture is not supported."
-        )
+    _require_once(model, len(read))
     return read[0]
 
 
@@ -100,6 +96,42 @@ def logits_of(model: HookedModel, tokens: Int[Tensor, " token"] | None) -> Itera
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def unembedded_at(model: Any, chosen: Bool[Tensor, "row position"]) -> Iterator[None]:
+    """Let a model's forward pass inside give logits [1, chosen, d_vocab] at chosen positions alone, row by row.
+
+    Gradients pass as they would through all logits of which only these are read. ``model`` as for
+    :func:`read_before_unembedding`.
+
+    Raises:
+        HookError, ModelError: as there.
+    """
+    rows = chosen.flatten().nonzero()[:, 0]
+    passes = 0
+
+    def choose(states: Tensor) -> Tensor:
+        nonlocal passes
+        passes += 1
+        if states.shape[:-1] != chosen.shape:
+            raise HookError(
+                f"{type(model).__name__}: its unembedding reads {tuple(states.shape)} where {tuple(chosen.shape)} "
+                "tokens were given. This architecture is not supported."
+            )
+        return states.flatten(0, 1).index_select(0, rows.to(states.device))[None]
+
+    with _unembedding_reads(model, choose):
+        yield
+    _require_once(model, passes)
+
+
+def _require_once(model: Any, passes: int) -> None:
+    if passes != 1:
+        raise HookError(
+            f"{type(model).__name__}: its unembedding ran {passes} times in a forward pass instead of once, so its "
+            "logits cannot be taken in parts. This architecture is not supported."
+        )
 
 
 @contextmanager

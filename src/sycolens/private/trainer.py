@@ -10,7 +10,15 @@ from transformers import Trainer
 
 from sycolens.errors import TuningError
 
-STEPS: Final = ("_get_train_sampler", "_move_model_to_device", "_save", "_load_from_checkpoint", "_load_best_model")
+STEPS: Final = (
+    "_get_train_sampler",
+    "_move_model_to_device",
+    "_save",
+    "_load_from_checkpoint",
+    "_load_best_model",
+    "_save_optimizer_and_scheduler",
+    "_load_optimizer_and_scheduler",
+)
 
 
 class OpenTrainer(Trainer):  # type: ignore[misc]
@@ -44,6 +52,14 @@ class OpenTrainer(Trainer):  # type: ignore[misc]
         """Take back what a checkpoint holds."""
         super()._load_from_checkpoint(directory, model)
 
+    def write_optimizer(self, directory: str) -> None:
+        """Write the states of optimizer and schedule into a checkpoint."""
+        super()._save_optimizer_and_scheduler(directory)
+
+    def read_optimizer(self, directory: str) -> None:
+        """Take back the states of optimizer and schedule."""
+        super()._load_optimizer_and_scheduler(directory)
+
     def _get_train_sampler(self, *args: Any, **options: Any) -> Any:
         return self.train_sampler(super()._get_train_sampler(*args, **options))
 
@@ -58,3 +74,10 @@ class OpenTrainer(Trainer):  # type: ignore[misc]
 
     def _load_best_model(self) -> None:
         self.read_parameters(self.state.best_model_checkpoint, None)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        self.write_optimizer(output_dir)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.read_optimizer(checkpoint)

@@ -89,7 +89,7 @@ class Lora(Pinpoint):
             raise TuningError(f"{shape_of(model).name} has an adapter of PEFT already; detach or unload that first.")
         paths = {module: path for path, module in core.named_modules()}
         self._found = {module: paths[module] for parts in self.projections.values() for module in parts}
-        self._as_found = [(parameter, parameter.requires_grad) for parameter in parameters_of(model)]
+        self._as_found = [(*place, parameter.requires_grad) for place, parameter in parameters_of(model)]
         config = peft.LoraConfig(
             r=scope.rank, lora_alpha=scope.scale * scope.rank, target_modules=list(self._found.values())
         )
@@ -212,8 +212,8 @@ class Lora(Pinpoint):
             home, _, name = path.rpartition(".")
             setattr(core.get_submodule(home), name, module)
         vars(core).pop("peft_config", None)
-        for parameter, requires_grad in self._as_found:
-            parameter.requires_grad_(requires_grad)
+        for module, name, requires_grad in self._as_found:
+            getattr(module, name).requires_grad_(requires_grad)
         self._as_found = []
 
     def base(self) -> dict[str, Tensor]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from sycolens.errors import ModelError, TuningError
 from sycolens.model.hooked import Geometry, all_modules
 from sycolens.model.layouts import Slot
 from sycolens.model.weights import head_slots, mlp_slots, require_raw_weights, shape_of
 from sycolens.tune.config import PinpointConfig, map_name
+from sycolens.tune.sharding import is_sharded, like, whole
 from sycolens.tune.slices import Filled, LowRank, Source, Whole, base_of, register, unfilled, unregister
 
 
@@ -31,7 +33,8 @@ class Pinpoint:
         self._sources = {name: self._source(slot, generator) for name, slot in self.slots.items()}
         self._written: dict[str, Tensor] = {}
         self._off = False
-        self._as_found = [(parameter, parameter.requires_grad) for parameter in parameters_of(model)]
+        # By name, since FSDP puts others in their place and the whole ones must not be kept.
+        self._as_found = [(*place, parameter.requires_grad) for place, parameter in parameters_of(model)]
 
     def _source(self, slot: Slot, generator: torch.Generator) -> Source:
         base, config = slot.view, self.config
@@ -55,7 +58,7 @@ class Pinpoint:
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the trained parameters."""
-        return {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
+        return {name: whole(parameter.detach()).clone() for name, parameter in self.parameters.items()}
 
     def base(self) -> dict[str, Tensor]:
         """A copy of the chosen slices as the base model has them."""
@@ -69,7 +72,12 @@ class Pinpoint:
         """
         self._require(merged=False)
         with torch.no_grad():
-            return {name: source(base_of(self.slots[name])).clone() for name, source in self._sources.items()}
+            return {name: self._tuned(name, source).clone() for name, source in self._sources.items()}
+
+    def _tuned(self, name: str, source: Source) -> Tensor:
+        own = {part: whole(parameter) for part, parameter in source.named_parameters()}
+        filled: Tensor = functional_call(source, own, base_of(self.slots[name]))
+        return filled
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Set the trained parameters.
@@ -88,7 +96,7 @@ class Pinpoint:
                 raise TuningError(f"{name} has shape {tuple(state[name].shape)}, but {tuple(parameter.shape)} is due.")
         with torch.no_grad():
             for name, parameter in parameters.items():
-                parameter.copy_(state[name])
+                parameter.copy_(like(parameter, state[name]))
 
     def merge(self) -> None:
         """Write the slices into the base's own storage, so that it runs at its usual speed with nothing attached.
@@ -98,6 +106,7 @@ class Pinpoint:
         """
         self._require_on()
         self._require(merged=False)
+        self._require_here()
         tuned = {name: slot.view.clone() for name, slot in self.slots.items()}
         unregister(self.slots)
         self._written = {name: slot.view.clone() for name, slot in self.slots.items()}
@@ -130,6 +139,7 @@ class Pinpoint:
         ...         logits = model(torch.tensor([pairs.reference[0]]))
         """
         self._require(merged=self.merged)
+        self._require_here()
         was_off, self._off = self._off, True
         merged = {name: slot.view.clone() for name, slot in self.slots.items()} if self.merged else {}
         try:
@@ -146,14 +156,15 @@ class Pinpoint:
         if self.merged:
             self._write(self._written)
             self._written, self.merged = {}, False
+        self._require_here()
         unregister(self.slots)
-        for parameter, requires_grad in self._as_found:
-            parameter.requires_grad_(requires_grad)
+        for module, name, requires_grad in self._as_found:
+            getattr(module, name).requires_grad_(requires_grad)
         self._as_found = []
 
     def _attach(self) -> None:
-        for parameter, _ in self._as_found:
-            parameter.requires_grad_(False)
+        for module, name, _ in self._as_found:
+            getattr(module, name).requires_grad_(False)
         register(self.slots, self._sources)
 
     def _write(self, values: Mapping[str, Tensor]) -> None:
@@ -163,6 +174,13 @@ class Pinpoint:
     def _require_on(self) -> None:
         if self._off:
             raise TuningError("The heads are off at this moment; leave the block of off() first.")
+
+    def _require_here(self) -> None:
+        if any(map(is_sharded, self.parameters.values())):
+            raise TuningError(
+                "The model's weights are sharded over processes (FSDP), so its heads can be neither merged nor taken "
+                "out; save HeadAdapter.of(...) of them and apply it to the model loaded anew."
+            )
 
     def _require(self, *, merged: bool) -> None:
         if not self._as_found:
@@ -232,10 +250,14 @@ def pinpoint(model: Any, config: PinpointConfig, *, seed: int = 0) -> Iterator[P
         tuned.detach()
 
 
-def parameters_of(model: Any) -> list[nn.Parameter]:
-    """Every parameter of a model, each once."""
-    own = (parameter for module in all_modules(model) for parameter in module.parameters(recurse=False))
-    return list({id(parameter): parameter for parameter in own}.values())
+def parameters_of(model: Any) -> list[tuple[tuple[nn.Module, str], nn.Parameter]]:
+    """Every parameter once, and where it is."""
+    own = (
+        ((module, name), parameter)
+        for module in all_modules(model)
+        for name, parameter in module.named_parameters(recurse=False)
+    )
+    return list({id(parameter): (place, parameter) for place, parameter in own}.values())
 
 
 def require_trainable(model: Any, shape: Geometry) -> None:
@@ -247,7 +269,7 @@ def require_trainable(model: Any, shape: Geometry) -> None:
     """
     if any(isinstance(module, Filled) for module in all_modules(model)):
         raise TuningError(f"{shape.name} has tuned heads attached already; detach those first, or merge them.")
-    for parameter in parameters_of(model):
+    for _, parameter in parameters_of(model):
         if not parameter.is_floating_point() or parameter.dtype.itemsize < 2:
             raise ModelError(
                 f"{shape.name} is quantized ({parameter.dtype}), so its slices cannot be trained; load it in float32 "

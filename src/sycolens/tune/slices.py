@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 
 from sycolens.model.layouts import Slot
 from sycolens.private.modules import nothing_between
+from sycolens.tune.sharding import whole
 
 
 class Whole(nn.Module):
@@ -239,9 +240,8 @@ def filling(module: nn.Module, parameter: str) -> Filled | None:
 
 
 def base_of(slot: Slot) -> Tensor:
-    """A slice of the base model, also while it is filled with another; without gradient."""
+    """A slice of the base model, also while it is filled with another or sharded; without gradient."""
     if filling(slot.module, slot.name) is None:
         return slot.view
     lists: Any = slot.module.parametrizations
-    original: Tensor = lists[slot.name].original
-    return slot.of(original.detach())
+    return slot.of(whole(lists[slot.name].original.detach()))

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import RandomSampler
 from transformers import TrainerCallback, TrainerState, TrainingArguments
-from transformers.loss.loss_utils import ForCausalLMLoss
-from transformers.modeling_outputs import CausalLMOutput
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
 
@@ -23,9 +21,18 @@ from sycolens.randomness import RandomState
 from sycolens.tune.checkpoints import HashFiles, load_parameters, newest_checkpoint, save_parameters
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
+from sycolens.tune.learner import Learner, TryTaughtAlone
 from sycolens.tune.lora import Lora, LoraScope, Scope
 from sycolens.tune.pinpoint import Pinpoint, attach
-from sycolens.tune.whole import WholeModel, core_of
+from sycolens.tune.sharding import (
+    load_optimizer,
+    require_no_deepspeed,
+    require_supported,
+    save_optimizer,
+    shard_again,
+    whole,
+)
+from sycolens.tune.whole import WholeModel
 
 
 def pad_examples(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -54,7 +61,11 @@ class PinpointTrainer(OpenTrainer):
     ``train_dataset`` has rows of ``input_ids`` and ``labels`` (-100 where no loss is due), as ``encode_examples``
     gives. ``args`` and all that is not named here are the Trainer's own: schedules, accumulation, bf16, logging,
     callbacks, ``accelerate launch``. An epoch ends with its last whole step. The loss is that of Hugging Face's causal
-    models, the mean over the taught tokens of a step.
+    models, the mean over the taught tokens of a step; in training, logits are made for these alone.
+
+    FSDP2 (``fsdp=True``, or ``accelerate launch --use_fsdp --fsdp_version 2``) shards a plain Hugging Face model over
+    processes, which all make the same calls. It stays sharded: afterwards ``state()``, ``tuned()`` and
+    ``HeadAdapter.of`` give whole tensors in every process, and the heads are applied to a model that is loaded anew.
 
     Checkpoints hold the trained parameters and the states of optimizer, schedule and random numbers, no base model.
     ``train(resume_from_checkpoint=True)`` goes on from the newest whole one and ends as an undisturbed run would.
@@ -65,8 +76,9 @@ class PinpointTrainer(OpenTrainer):
 
     Raises:
         HeadError, ModelError: as :func:`attach`.
-        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without examples; label smoothing, FSDP or
-            DeepSpeed, which would smooth the wrong tokens or write the base model into checkpoints.
+        TuningError: as :func:`attach`; an unknown ``scope``; a dataset without examples; label smoothing, which would
+            smooth the wrong tokens; DeepSpeed; under FSDP its first version, offloading to the CPU, ``scope="all"``, or
+            a model of TransformerLens.
 
     >>> import tempfile
     >>> from sycolens.tune import encode_examples
@@ -96,8 +108,9 @@ class PinpointTrainer(OpenTrainer):
             )
         if args.label_smoothing_factor:
             raise TuningError("label_smoothing_factor is not supported; leave it at 0.")
+        require_no_deepspeed(args)
         _require_examples(train_dataset)
-        learner = _Learner(model)
+        learner = Learner(model)
         self._own = model
         self.scope = scope
         self.pinpoint = _attached(model, scope, seed)
@@ -110,11 +123,13 @@ class PinpointTrainer(OpenTrainer):
                 data_collator=pad_examples,
                 train_dataset=train_dataset,
                 eval_dataset=eval_dataset,
-                callbacks=[*callbacks, HashFiles()],
+                callbacks=[*callbacks, HashFiles(), TryTaughtAlone(next(iter(train_dataset)))],
                 optimizers=optimizers,
             )
-            if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-                raise TuningError("FSDP and DeepSpeed are not supported: their checkpoints would hold the base model.")
+            if self.is_fsdp_enabled:
+                require_supported(learner.core, scope, self.accelerator.state.fsdp_plugin)
+            elif args.fsdp and args.world_size > 1:
+                raise TuningError("FSDP was asked for, but accelerate shards on GPUs alone; leave fsdp out.")
             self._seeded = RandomState.now()
         except BaseException:
             self.pinpoint.detach()
@@ -139,7 +154,7 @@ class PinpointTrainer(OpenTrainer):
                     f"{self.args.output_dir} holds no whole checkpoint to resume from; start without resuming."
                 )
         with (
-            _as_found(self.model),
+            self.model.as_found(),
             self._unwrapped_afterwards(),
             self._seeded.inside(),
             enough_threads(self._own, self._tokens_at_once()),
@@ -150,8 +165,10 @@ class PinpointTrainer(OpenTrainer):
                 result: Any = TrainOutput(self.state.global_step, 0.0, {})
             else:
                 result = super().train(str(resume_from_checkpoint) if resume_from_checkpoint else None, **options)
+        if self.is_fsdp_enabled:
+            shard_again(self.model)
         for name, parameter in self.pinpoint.parameters.items():
-            if not parameter.isfinite().all():
+            if not whole(parameter.detach()).isfinite().all():
                 raise NotFiniteError(f"{name} is not finite after training; lower the learning rate.")
         return result
 
@@ -168,8 +185,10 @@ class PinpointTrainer(OpenTrainer):
             yield
         finally:
             # What several processes train together holds their connection, and follows every later backward pass.
-            self.model_wrapped = self.model
-            self.accelerator.free_memory()
+            # A model that FSDP has sharded stays so.
+            if not self.is_fsdp_enabled:
+                self.model_wrapped = self.model
+                self.accelerator.free_memory()
 
     def _is_done(self, checkpoint: Path) -> bool:
         """Whether a checkpoint is that of the last step; its state, which holds the losses, is ours then."""
@@ -194,73 +213,42 @@ class PinpointTrainer(OpenTrainer):
         if next(model.parameters()).device != device:
             self._own.to(device)
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the trained parameters, as in a checkpoint."""
+        if self.is_fsdp_enabled:  # where the Trainer would gather the base in one process
+            self.write_parameters(output_dir or self.args.output_dir, None)
+        else:
+            super().save_model(output_dir, _internal_call=_internal_call)
+
     def write_parameters(self, directory: str, state_dict: Any) -> None:
         """The trained parameters, and no base model."""
-        if self.args.should_save:
+        if self.is_fsdp_enabled:
+            shard_again(self.model)
+            state = self.pinpoint.state()  # in every process, since each holds a part
+            if self.args.should_save:
+                save_parameters(directory, state, scope=words_of(self.scope))
+        elif self.args.should_save:
             save_parameters(directory, self.pinpoint.state(), scope=words_of(self.scope))
 
     def read_parameters(self, directory: str, model: Any) -> None:
         """The trained parameters of a checkpoint of the same scope."""
+        if self.is_fsdp_enabled:
+            shard_again(self.model)
         self.pinpoint.load_state(load_parameters(directory, scope=words_of(self.scope)))
 
-
-class _Learner(nn.Module):
-    """What the Trainer sees: token ids and labels in, loss out, whatever the model; marks left here are not on it."""
-
-    loss_type = "ForCausalLM"
-    accepts_loss_kwargs = True
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.core = core_of(model)
-        self.hooked = hasattr(self.core, "cfg")
-        if hasattr(self.core, "hf_device_map"):  # a model dealt out over devices stays where it is
-            self.hf_device_map = self.core.hf_device_map
-
-    def forward(
-        self, input_ids: Tensor, labels: Tensor | None = None, num_items_in_batch: Tensor | None = None
-    ) -> CausalLMOutput:
-        if self.hooked:
-            # Given, lest rows that begin with a padding token be taken as padded on the left.
-            logits = self.core(input_ids, attention_mask=torch.ones_like(input_ids))
+    def write_optimizer(self, directory: str) -> None:
+        """Of sharded parameters as one process has it, so that any number of them can go on."""
+        if self.is_fsdp_enabled:
+            save_optimizer(directory, self.optimizer, self.lr_scheduler, write=self.args.should_save)
         else:
-            logits = self.core(input_ids=input_ids, use_cache=False).logits
-        if labels is None:
-            return CausalLMOutput(logits=logits)
-        loss = ForCausalLMLoss(logits, labels, logits.shape[-1], num_items_in_batch=num_items_in_batch)
-        return CausalLMOutput(loss=loss, logits=logits)
+            super().write_optimizer(directory)
 
-    @property
-    def checkpointing(self) -> bool:
-        return any(getattr(module, "gradient_checkpointing", False) for module in self.modules())
-
-    def gradient_checkpointing_enable(self, *args: Any, **options: Any) -> None:
-        self._checkpointing("gradient", *args, **options)
-
-    def activation_checkpointing_enable(self, *args: Any, **options: Any) -> None:
-        self._checkpointing("activation", *args, **options)
-
-    def _checkpointing(self, kind: str, *args: Any, **options: Any) -> None:
-        enable = getattr(self.core, f"{kind}_checkpointing_enable", None)
-        if enable is None or not getattr(self.core, "supports_gradient_checkpointing", False):
-            raise TuningError(f"{type(self.core).__name__} has no gradient checkpointing; train without.")
-        enable(*args, **options)
-
-
-@contextmanager
-def _as_found(learner: _Learner) -> Iterator[None]:
-    """Leave the model's modules as they were found: in training or not, with or without checkpointing."""
-    modes = [(module, module.training) for module in learner.modules()]
-    checkpointing = learner.checkpointing
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        if learner.checkpointing and not checkpointing:
-            core = learner.core
-            getattr(core, "activation_checkpointing_disable", core.gradient_checkpointing_disable)()
-            core.disable_input_require_grads()
+    def read_optimizer(self, directory: str) -> None:
+        """Its part of it for every process."""
+        if self.is_fsdp_enabled:
+            load_optimizer(directory, self.optimizer, self.lr_scheduler)
+        else:
+            super().read_optimizer(directory)
 
 
 def _require_examples(dataset: Any) -> None:
