@@ -198,7 +198,7 @@ def test_a_run_fills_the_card(shared: Shared) -> None:
             True,
         ]
     assert takes_back("right") in results.base.outcome.rates
-    for words in ("24 examples", "8 pairs", "SPT, 2 heads", "model.safetensors", "- One training; another seed"):
+    for words in ("26 examples", "8 pairs", "SPT, 2 heads", "model.safetensors", "- One training; another seed"):
         assert words in text
     assert str(shared.run.parent) not in text
     assert text.count("## Limits") == text.count("## Results") == 1
