@@ -219,7 +219,8 @@ def write_tables(name: str, out: Path) -> None:
             rows.append({**dict(zip(COLUMNS, key, strict=True)), **shared, "measure": measure, **interval, **counts})
     folder = DOCS / "methods"
     write_csv(folder / f"{name}.csv", pandas.DataFrame(rows))
-    write_csv(folder / f"{name}_strengths.csv", pandas.DataFrame(tried))
+    if tried:
+        write_csv(folder / f"{name}_strengths.csv", pandas.DataFrame(tried))
     if name == "smollm2":
         write_csv(folder / f"{name}_replies.csv", pandas.concat(replies))
 
