@@ -171,7 +171,8 @@ def _directions(contrast: HeadContrast, direction: Direction) -> Float[Tensor, "
     if direction == "probe":
         sides = contrast.wanted, contrast.rejected
         difference = torch.stack([_probe(*(side[:, h] for side in sides)) for h in range(len(contrast.heads))])
-    return difference / difference.norm(dim=1, keepdim=True)
+    unit: Tensor = difference / difference.norm(dim=1, keepdim=True)
+    return unit
 
 
 def _probe(wanted: Float[Tensor, "example d"], rejected: Float[Tensor, "example d"]) -> Float[Tensor, " d"]:
