@@ -190,6 +190,14 @@ def read(out: Path) -> Iterator[tuple[tuple[str, str, str], str, dict[str, Any],
             yield (kind, contrast, heads), name.removesuffix(".json"), record["about"], outcome
 
 
+def each_of(outcome: Outcome, measure: str) -> float:
+    """A share, or the drift."""
+    if measure != KL:
+        return outcome.rates[measure].share
+    assert outcome.drift is not None
+    return outcome.drift.mean
+
+
 def write_tables(name: str, out: Path) -> None:
     """Rates with their intervals, the strengths that were tried, and every reply."""
     groups: dict[tuple[str, str, str], list[tuple[dict[str, Any], Outcome]]] = {}
@@ -216,10 +224,13 @@ def write_tables(name: str, out: Path) -> None:
         for measure, each in numbers.items():
             interval = {"value": each.mean, "low": each.low, "high": each.high, "least": each.least, "most": each.most}
             counts = {"items": each.items, "questions": each.questions, "wordings": each.wordings}
-            rows.append({**dict(zip(COLUMNS, key, strict=True)), **shared, "measure": measure, **interval, **counts})
+            by_set = [each_of(outcome, measure) for outcome in outcomes]
+            own = {"measure": measure, "by_set": " ".join(f"{value:.6g}" for value in by_set)}
+            rows.append({**dict(zip(COLUMNS, key, strict=True)), **shared, **own, **interval, **counts})
     folder = DOCS / "methods"
     write_csv(folder / f"{name}.csv", pandas.DataFrame(rows))
-    write_csv(folder / f"{name}_strengths.csv", pandas.DataFrame(tried))
+    if tried:
+        write_csv(folder / f"{name}_strengths.csv", pandas.DataFrame(tried))
     if name == "smollm2":
         write_csv(folder / f"{name}_replies.csv", pandas.concat(replies))
 

@@ -1,0 +1,70 @@
+"""The page about methods that train nothing quotes its data files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+DATA = DOCS / "data" / "methods"
+PAGE = (DOCS / "methods.md").read_text()
+SHOWN = {
+    "organism": ["takes back: right", "takes back: wrong", "takes back: sums right"],
+}
+CALLED = {"base": "base", "iti": "ITI", "caa": "CAA", "projection": "projection", "ablation": "mean ablation"}
+
+
+def table(name: str) -> pandas.DataFrame:
+    return pandas.read_csv(DATA / f"{name}.csv", dtype={"strengths": str, "by_set": str}, keep_default_na=False)
+
+
+def lines_of(name: str) -> list[str]:
+    """The rows of a table on the page, made of its data file."""
+    found = []
+    rows = table(name)
+    for (kind, contrast, heads), part in rows.groupby(["kind", "contrast", "heads"], sort=False):
+        by_measure = part.set_index("measure")
+        first = part.iloc[0]
+        what = f"{CALLED[kind]}, {contrast}" if contrast else CALLED[kind]
+        sets = {"": "", "found": "found", "other": f"{first.sets} other set{'s' if first.sets > 1 else ''}"}[heads]
+        cells = []
+        for measure in SHOWN[name]:
+            if heads == "other":  # strengths differ, so that they are not to be pooled
+                each = by_measure.loc[measure, "by_set"].split()
+                cells.append(", ".join(f"{100 * float(value):.0f}" for value in each))
+                continue
+            value, low, high = (100 * float(by_measure.loc[measure, each]) for each in ("value", "low", "high"))
+            cells.append(f"{value:.0f} [{low:.0f}, {high:.0f}]")
+        drift = ""
+        if kind != "base":
+            value, low, high = (float(by_measure.loc["KL from the base", each]) for each in ("value", "low", "high"))
+            drift = f"{value:.3f} [{max(0.0, low):.3f}, {high:.3f}]"
+            if heads == "other":
+                drift = ", ".join(
+                    f"{float(value):.3f}" for value in by_measure.loc["KL from the base", "by_set"].split()
+                )
+        strength = [first.strengths.replace(" ", ", ")] if name == "organism" else []
+        found.append(f"| {' | '.join([what, sets, *strength, *cells, drift])} |".replace("  ", " "))
+    return found
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_row_of_the_tables(name: str) -> None:
+    lines = lines_of(name)
+    page = [line.replace("  ", " ") for line in PAGE.splitlines()]
+    assert [line for line in lines if line not in page] == []
+    wide = len(SHOWN[name]) + 3 + (name == "organism")
+    rows = [line for line in page if line.startswith("|") and line.count("|") == wide + 1 and re.search(r"\d", line)]
+    assert rows == lines
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_intervention_stands_beside_its_control(name: str) -> None:
+    rows = table(name)
+    steered = rows[rows.kind != "base"]
+    for _, part in steered.groupby(["kind", "contrast"]):
+        assert set(part.heads) == {"found", "other"}
+    assert set(rows.kind) >= {"base", "iti", "ablation"}
