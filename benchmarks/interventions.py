@@ -123,7 +123,8 @@ def smollm2(out: Path, model: str, texts: str) -> Setting:
     asked["tune"] |= {"draws": DRAWS, "methods": ["iti", "caa", "projection", "ablation"]}
     config, run = StudyConfig.of(asked), out / "run"
     study = Study(run, config)
-    study.run("find", progress=False)
+    if not (run / "find").exists():  # what the run reads again is find's own, not the examples made below
+        study.run("find", progress=False)
     context = Context(run, config, study.hashes, ALONE, False)
     if not (run / "examples").exists():
         draft = run / "examples.draft"

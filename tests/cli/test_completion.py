@@ -57,8 +57,14 @@ def test_every_setting_is_offered_and_can_be_set() -> None:
 
     # by_method is empty unless it is given.
     config = small_study.config().model_dump(exclude={"behavior": True, "model": {"template_options"}})
-    assert {f"{place}=" for place in places(config)} - {"measure.judge=", "examples.openings="} <= set(offered)
-    assert {"measure.judge.model=", "examples.openings.defend=", "tune.by_method.sft.steps="} <= set(offered)
+    tables = {"measure.judge=", "measure.opinions=", "measure.feedback=", "examples.openings="}
+    assert {f"{place}=" for place in places(config)} - tables <= set(offered)
+    assert {
+        "measure.judge.model=",
+        "measure.opinions.source=",
+        "examples.openings.defend=",
+        "tune.by_method.sft.steps=",
+    } <= set(offered)
     for each in offered:
         parse_settings([f"{each}1"])
 

@@ -131,7 +131,7 @@ def test_pairs_share_a_batch_where_that_runs_few_tokens_more() -> None:
     prompts = [list(range(2, 2 + length)) for length in lengths]
     pairs = ContrastPairs.from_tokens(prompts, [[*prompt[:-1], 1] for prompt in prompts], LABELS)
     spans = [12 + number % 5 for number in range(100)]
-    groups = list(patching._alike(pairs, spans))
+    groups = list(patching.alike(pairs, spans, reacts=True))
     assert sorted(number for group in groups for number in group) == list(range(100))
     assert len(groups) < 50
     for group in groups:

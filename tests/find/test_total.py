@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ def test_an_unpatched_row_unlike_the_model_is_an_error(tiny_model: Load, monkeyp
 
     def off(self: partial_forward.Suffix, pairs: slice) -> partial_forward.Suffix:
         some = real(self, pairs)
-        return partial_forward.Suffix(some.resid_pre * 1.05, some.z, some.logits, some.prefix)
+        return replace(some, resid_pre=some.resid_pre * 1.05)
 
     monkeypatch.setattr(partial_forward.Suffix, "__getitem__", off)
     with pytest.raises(ReplayError, match="differ from the model's own"):

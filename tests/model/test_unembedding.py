@@ -131,7 +131,7 @@ def test_running_out_of_memory_is_not_taken_for_another_way(tiny_model: Load, mo
     def full(*args: Any) -> Tensor:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(replay, "_replay_rows", full)
+    monkeypatch.setattr(replay, "replay_rows", full)
     pairs = ContrastPairs.from_tokens(*tiny.random_prompts(1), (3, 5))
     with pytest.raises(RuntimeError, match="allocate memory"):
         patch_heads(tiny_model("llama"), pairs, compute=QUIET)
