@@ -162,7 +162,12 @@ def test_what_cannot_be_done_is_refused(ranks: Ranks) -> None:
     for rank in ranks:
         for act, said in rank[RESUMED]["refused"].items():
             assert "sharded over processes" in said, act
-        for what, word in {"all": "All parameters", "bridge": "plain", "offload": "offloaded", "CPU": "GPUs"}.items():
+        for what, word in {
+            "all": "not all parameters",
+            "bridge": "plain",
+            "offload": "offloaded",
+            "CPU": "GPUs",
+        }.items():
             assert word in rank["refused"][what], what
 
 

@@ -22,6 +22,9 @@ tokenizer: Any
 questions: Any
 pairs: Any
 more_positive: Any
+heads: Any
+examples: Any
+base: Any
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, PinpointTrainer, evaluate_challenge, kl_drift, organism
 from sycolens.tune import EMBEDDED, Pinpoint, encode_examples

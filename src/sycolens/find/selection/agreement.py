@@ -31,7 +31,12 @@ MOST_CERTAIN: Final = 1 - 1e-9
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RankAgreement:
-    """Rank correlation and overlap of the tops, with chance levels and intervals over questions."""
+    """Rank correlation and overlap of the tops, with chance levels and intervals over questions.
+
+    >>> attributed = attribute_heads(model, pairs, metric="prob_share", compute=QUIET)
+    >>> rank_agreement(attributed, effects, k=4, metric="prob_share", pairs=pairs).heads
+    48
+    """
 
     selection: str
     k: int
