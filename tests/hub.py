@@ -131,7 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not name.startswith("owner/"):
             return self._refuse(403, "")
         known = f"models/{name}" in self.hub
-        self.hub.setdefault(f"models/{name}", Repository({"main": {}}, private=bool(asked.get("private"))))
+        # Older clients say "private", newer ones "visibility".
+        private = bool(asked.get("private")) or asked.get("visibility") == "private"
+        self.hub.setdefault(f"models/{name}", Repository({"main": {}}, private=private))
         self._say({"url": f"http://{self.headers['Host']}/{name}"}, 409 if known else 200)
 
     def _commit(self, name: str, step: str, body: bytes) -> None:
