@@ -23,7 +23,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pandas
 
-from sycolens import QUIET, Compute, HeadSet, load_model, mean_activations, organism, patch_heads
+from sycolens import QUIET, Compute, HeadSet, load_model, organism, patch_heads
 from sycolens.distributed import ALONE
 from sycolens.measure import EvalSet, world_eval_set
 from sycolens.measure.outcome import KL, Outcome, outcomes_from_record, outcomes_record
@@ -36,16 +36,7 @@ from sycolens.runs.context import Context
 from sycolens.runs.methods import steered_heads
 from sycolens.runs.stages import examples as examples_stage
 from sycolens.statistics.runs import Pooled
-from sycolens.steer import (
-    Intervention,
-    choose_strength,
-    contrast_prompts,
-    contrast_replies,
-    fit_caa,
-    fit_iti,
-    fit_projection,
-    mean_ablation,
-)
+from sycolens.steer import Intervention, fit_intervention
 from sycolens.storage import write_csv, write_text
 
 DOCS = Path(__file__).parents[1] / "docs" / "data"
@@ -75,20 +66,16 @@ class Setting:
     eval_set: EvalSet
     chat_format: ChatFormat = CHAT
 
-    def fit(self, kind: str, contrast: str, heads: HeadSet) -> Intervention:
+    def fit(self, kind: Any, contrast: Any, heads: HeadSet) -> Intervention:
         """As a study fits it."""
-        options: dict[str, Any] = {"chat_format": self.chat_format, "compute": QUIET}
-        if kind == "ablation":
-            return mean_ablation(mean_activations(self.model, self.pairs, compute=QUIET), heads)
-        if contrast == "prompts":
-            found = contrast_prompts(self.model, heads, self.pairs)
-        else:
-            at: Any = "parting" if kind == "caa" else "last"
-            found = contrast_replies(self.model, heads, self.examples, read_at=at, **options)
-        if kind == "projection":
-            return fit_projection(found)
-        return choose_strength(
-            self.model, fit_caa(found) if kind == "caa" else fit_iti(found), self.examples, **options
+        return fit_intervention(
+            self.model,
+            kind,
+            heads,
+            examples=self.examples,
+            pairs=self.pairs,
+            contrast=contrast or "replies",
+            chat_format=self.chat_format,
         )
 
     def measure(self, how: Intervention | None) -> Outcome:

@@ -35,6 +35,11 @@ Steering = Literal["iti", "caa", "projection", "ablation"]
 """What is done to heads while the model runs: a direction is added to their z (inference-time intervention, Li et al.
 2023; contrastive activation addition, Rimsky et al. 2024) or projected out of it, or their mean stands in for it."""
 STEERINGS: Final[tuple[Steering, ...]] = get_args(Steering)
+Strong = Literal["iti", "caa"]
+"""What is added with a strength; the other interventions have none."""
+STRONG: Final[tuple[Strong, ...]] = get_args(Strong)
+TRAINED: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in STEERINGS)
+"""Kinds of methods that train something."""
 Contrast = Literal["replies", "prompts"]
 """Between what a direction is found: taught and rejected replies to the training examples, or the two prompts of every
 pair that found the heads, affirmed and challenged."""

@@ -83,9 +83,9 @@ def test_replies_differ_in_their_answer_alone(model: Any) -> None:
 
 def test_the_head_that_is_told_the_class_is_found(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Head L2H3 gets the class written into its output, head L1H1 noise."""
-    from sycolens.find.selection import probes
+    from sycolens.model import last_outputs
 
-    capture = probes.capture_z
+    capture = last_outputs.capture_z
     seen: list[tuple[int, ...]] = []
     prompts, _ = _replies(organism.challenges("train", 40), model, CHAT, 0)
     truthful = {prompt: number % 2 == 0 for number, prompt in enumerate(prompts)}
@@ -98,7 +98,7 @@ def test_the_head_that_is_told_the_class_is_found(model: Any, monkeypatch: pytes
         z[:, 0, 1, 1] = torch.randn(z[:, 0, 1, 1].shape, generator=noise)
         return z
 
-    monkeypatch.setattr(probes, "capture_z", told)
+    monkeypatch.setattr(last_outputs, "capture_z", told)
     found = probe_heads(model, organism.challenges("train", 40), compute=QUIET)
     assert len(seen) == len(prompts)
     assert found.scores[2, 3] == 1.0

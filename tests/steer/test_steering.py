@@ -266,6 +266,9 @@ def test_what_cannot_be_steered_is_refused(tiny_model: Load) -> None:
         Intervention("ablation", HeadSet(["L0H0"]), vectors, 1.0)
     with pytest.raises(HookError):
         Intervention("caa", HeadSet(["L0H0", "L0H1"]), vectors, 1.0)
+    for strength in (float("nan"), float("inf")):
+        with pytest.raises(HookError):
+            Intervention("caa", HeadSet(["L0H0"]), vectors, strength)
     with pytest.raises(HeadError), Intervention("caa", HeadSet(["L9H0"]), vectors, 1.0).attach(model):
         pass
     with pytest.raises(ModelError), Intervention("caa", HeadSet(["L0H0"]), torch.ones(1, 3), 1.0).attach(model):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sycolens.choices import STEERINGS
+from sycolens.choices import STEERINGS, TRAINED
 from sycolens.distributed import ALONE, Processes
 from sycolens.endpoint import require_openai
 from sycolens.errors import AbilityError, ExampleError, HeadError, ModelError, StudyError, TuningError
@@ -26,7 +26,7 @@ from sycolens.runs.beside import feedback_of, opinions_of
 from sycolens.runs.config import StudyConfig
 from sycolens.runs.context import questions_to_look_at, task_of
 from sycolens.runs.estimate import shape_and_size
-from sycolens.runs.methods import TRAINED, methods_for, steered_heads
+from sycolens.runs.methods import methods_for, steered_heads
 from sycolens.runs.sections import EvaluationSource, ExamplesSection, Source
 from sycolens.runs.settings import AUTO
 from sycolens.runs.tracking import require_trackers

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sycolens.choices import Kind, Selection
+from sycolens.choices import TRAINED, Kind, Selection
 from sycolens.compute import Compute
 from sycolens.distributed import Processes
 from sycolens.errors import PairError, StudyError
@@ -24,7 +24,7 @@ from sycolens.prompts.behavior import Behavior, paraphrased
 from sycolens.prompts.chat_format import ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.runs.config import StudyConfig
-from sycolens.runs.methods import TRAINED, Method, Trial, methods_for, selected_ranking
+from sycolens.runs.methods import Method, Trial, methods_for, selected_ranking
 from sycolens.runs.plan import EXAMPLES, FIND
 from sycolens.runs.provenance import FileHashes, identity, weights_of
 from sycolens.runs.sections import EvaluationSource, Source

@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 import torch
 
-from sycolens.choices import STEERINGS, Kind, OtherHeads, Selection, Steering
+from sycolens.choices import TRAINED, Kind, OtherHeads, Selection, Steering
 from sycolens.errors import HeadError, TuningError
 from sycolens.find.selection import HeadScores
 from sycolens.heads import HeadSet
@@ -21,8 +21,6 @@ from sycolens.tune.config import PinpointConfig
 from sycolens.tune.lora import LoraScope, Scope
 from sycolens.verify.controls import draw_controls
 
-TRAINED: Final[tuple[Kind, ...]] = tuple(kind for kind in get_args(Kind) if kind not in STEERINGS)
-"""Kinds that train something."""
 STEERINGS_NAMED: Final[dict[Steering, str]] = {
     "iti": "ITI",
     "caa": "CAA",

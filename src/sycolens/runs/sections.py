@@ -22,7 +22,7 @@ from sycolens.choices import (
     Positions,
     Schedule,
     Selection,
-    Steering,
+    Strong,
     TaskPrompt,
     Template,
 )
@@ -196,7 +196,7 @@ class TuneSection(Section):
     """Between what iti, caa and projection find a direction."""
     direction: Direction = "mass_mean"
     """Along which iti and projection steer."""
-    strength: dict[Steering, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(default_factory=dict)
+    strength: dict[Strong, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(default_factory=dict)
     """How strongly iti and caa steer; chosen on training examples unless given."""
 
     @model_validator(mode="after")
@@ -211,8 +211,6 @@ class TuneSection(Section):
             raise ValueError("the selection 'weights' and base, the checkpoint to compare with, need each other")
         if steered := [kind for kind in self.by_method if kind in STEERINGS]:
             raise ValueError(f"{steered[0]} trains nothing, so that it has no learning rate and no steps")
-        if odd := [kind for kind in self.strength if kind not in ("iti", "caa")]:
-            raise ValueError(f"{odd[0]} has no strength; iti and caa have one")
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sycolens.choices import KINDS, STEERINGS, Kind, Selection
+from sycolens.choices import KINDS, STEERINGS, TRAINED, Kind, Selection
 from sycolens.runs.config import StudyConfig
 
 DEPENDS: Final[dict[Kind, tuple[str, ...]]] = {
@@ -83,7 +83,7 @@ def trials_of(config: StudyConfig) -> tuple[Training, ...]:
     """
     tune, sweep = config.tune, config.sweep
     found: list[Training] = []
-    for kind in (kind for kind in KINDS if kind in tune.methods and kind not in STEERINGS):
+    for kind in (kind for kind in TRAINED if kind in tune.methods):
         ks: list[int | None] = [*sweep.ks] if sweep.ks and kind == "spt" else [None]
         for k in ks:
             for rate in sweep.learning_rates:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,9 +15,9 @@ from sycolens.compute import QUIET, Compute
 from sycolens.counts import check_choice
 from sycolens.errors import ExampleError
 from sycolens.heads import Head, HeadSet
-from sycolens.model.batches import batches_that_fit, in_batches
-from sycolens.model.capture import TokenIds, capture_z
-from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
+from sycolens.model.capture import TokenIds
+from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_whole
+from sycolens.model.last_outputs import last_outputs
 from sycolens.prompts import ContrastPairs, Dialogue, Turn
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.training_example import TrainingExample
@@ -97,18 +96,7 @@ def contrast_replies(
     if read_at == "parting":
         ends = [_parting(*pair) + 1 for pair in zip(*([ids for ids, _ in side] for side in sides), strict=True)]
         prompts = [prompt[:end] for prompt, end in zip(prompts, ends * 2, strict=True)]
-    require_readable(prompts, geometry)
-    lengths = list(map(len, prompts))
-    order = sorted(range(len(prompts)), key=lengths.__getitem__)
-    batches = batches_that_fit(model, [order], lengths, compute=compute)
-    layers, places = [head.layer for head in chosen], [head.index for head in chosen]
-    z = torch.empty(len(prompts), len(chosen), geometry.d_head)
-
-    def take(batch: list[int]) -> Tensor:
-        return capture_z(model, geometry, [prompts[i] for i in batch], width=1)[:, 0, layers, places]
-
-    for batch, found in in_batches(model, batches, lengths, take, desc="reading replies", compute=compute):
-        z[batch] = found
+    z = last_outputs(model, geometry, prompts, chosen, desc="reading replies", compute=compute)
     wanted, rejected = z[: len(both)], z[len(both) :]
     return HeadContrast(chosen, wanted, rejected, read_at, geometry.name, fingerprint_of(both))
 

@@ -11,19 +11,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.choices import Direction
+from sycolens.choices import STRONG, Contrast, Direction, Steering
 from sycolens.compute import QUIET, Compute
 from sycolens.counts import check_choice
 from sycolens.errors import ExampleError, HookError
 from sycolens.heads import Head, HeadSet
 from sycolens.model.continuations import continuation_log_likelihoods
 from sycolens.model.hooked import HookedModel
+from sycolens.prompts import ContrastPairs
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.prompts.training_example import TrainingExample
 from sycolens.statistics.logistic import fit_logistic
-from sycolens.steer.contrast import HeadContrast, read_reply, with_rejected
-from sycolens.steer.intervention import STRONG, Intervention
-from sycolens.verify.means import HeadMeans
+from sycolens.steer.contrast import HeadContrast, contrast_prompts, contrast_replies, read_reply, with_rejected
+from sycolens.steer.intervention import Intervention
+from sycolens.verify.means import HeadMeans, mean_activations
 
 STRENGTHS: Final[dict[str, tuple[float, ...]]] = {
     "iti": (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0),
@@ -32,6 +33,53 @@ STRENGTHS: Final[dict[str, tuple[float, ...]]] = {
 """Among which a strength is chosen unless one is given. The ITI paper settled on 15, with 48 heads of LLaMA-7B."""
 CHOSEN_ON: Final = 32
 """Training examples on which a strength is chosen, at most."""
+
+
+def fit_intervention(
+    model: HookedModel,
+    kind: Steering,
+    heads: HeadSet,
+    *,
+    examples: Sequence[TrainingExample],
+    pairs: ContrastPairs,
+    contrast: Contrast = "replies",
+    direction: Direction = "mass_mean",
+    strength: float | None = None,
+    chat_format: ChatFormat = CHAT,
+    compute: Compute = QUIET,
+) -> Intervention:
+    """An intervention as a study fits it: on training examples or on the pairs that found the heads.
+
+    Replies are read at their last token, for ``caa`` where they part. ``strength`` is chosen on the examples unless
+    given. Means of ``ablation`` are those of the pairs.
+
+    Raises:
+        HeadError, ExampleError, HookError, PromptError, NotFiniteError: as what it calls.
+
+    >>> examples = organism.examples("train", 20)
+    >>> fit_intervention(model, "projection", effects.top(4), examples=examples, pairs=pairs)
+    Intervention(projection, 4 heads, organism)
+    """
+    check_choice(HookError, Steering, kind=kind)
+    if kind == "ablation":
+        return mean_ablation(mean_activations(model, pairs, compute=compute), heads)
+    if contrast == "prompts":
+        found = contrast_prompts(model, heads, pairs, compute=compute)
+    else:
+        found = contrast_replies(
+            model,
+            heads,
+            examples,
+            read_at="parting" if kind == "caa" else "last",
+            chat_format=chat_format,
+            compute=compute,
+        )
+    if kind == "projection":
+        return fit_projection(found, direction=direction)
+    fitted = fit_caa(found) if kind == "caa" else fit_iti(found, direction=direction)
+    if strength is not None:
+        return fitted.at(strength)
+    return choose_strength(model, fitted, examples, chat_format=chat_format, compute=compute)
 
 
 def fit_iti(contrast: HeadContrast, *, direction: Direction = "mass_mean", strength: float = 15.0) -> Intervention:

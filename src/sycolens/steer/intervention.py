@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sycolens.choices import Steering
+from sycolens.choices import STRONG, Steering
 from sycolens.counts import check_choice
 from sycolens.errors import HookError, ModelError
 from sycolens.heads import HeadSet
@@ -19,9 +20,6 @@ from sycolens.model.hooked import Geometry, HookedModel
 from sycolens.model.steering import Change, Steered, steer
 from sycolens.shown.words import shortened
 from sycolens.storage import SavedResult
-
-STRONG: Final[tuple[Steering, ...]] = ("iti", "caa")
-"""What is added with a strength; the others have none."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,8 +37,8 @@ class Intervention(SavedResult):
 
     Raises:
         HeadError: a head is named twice, or none is.
-        HookError: an unknown kind; vectors of another shape, or not finite; a strength where there is none, or none
-            where there is one; a vector of length 0 to project out.
+        HookError: an unknown kind; vectors of another shape, or not finite; a strength where there is none, none where
+            there is one, or one that is not finite; a vector of length 0 to project out.
 
     >>> from sycolens.measure import replies
     >>> zeros = Intervention("ablation", HeadSet(["L1H0"]), torch.zeros(1, 16), model_name="organism")
@@ -73,6 +71,8 @@ class Intervention(SavedResult):
             raise HookError("A vector of the intervention is NaN, infinite, or of no direction to project out.")
         if (self.strength is not None) != (self.kind in STRONG):
             raise HookError(f"strength={self.strength!r} with kind={self.kind!r}; {' and '.join(STRONG)} have one.")
+        if self.strength is not None and not math.isfinite(self.strength):
+            raise HookError(f"strength={self.strength!r}; give a finite number.")
         if self.kind == "projection":
             lengths = vectors.norm(dim=1, keepdim=True)
             # What has length 1 keeps its bits, so that it is the same once it was saved.
@@ -92,7 +92,7 @@ class Intervention(SavedResult):
         """The same with another strength.
 
         Raises:
-            HookError: it has none.
+            HookError: it has none, or that one is not finite.
         """
         return replace(self, strength=float(strength))
 

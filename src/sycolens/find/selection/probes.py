@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from sycolens.compute import Compute
 from sycolens.counts import check_counts
 from sycolens.errors import ExampleError, SampleError
 from sycolens.find.effects import all_heads
 from sycolens.find.selection.scores import HeadScores
-from sycolens.model.batches import batches_that_fit, in_batches
-from sycolens.model.capture import capture_z
-from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_readable, require_whole
+from sycolens.model.hooked import Geometry, HookedModel, require_head_outputs, require_whole
+from sycolens.model.last_outputs import last_outputs
 from sycolens.prompts import ChallengedQuestion
 from sycolens.prompts.chat_format import CHAT, ChatFormat
 from sycolens.statistics.logistic import Array, fit_logistic
@@ -71,26 +69,16 @@ def probe_heads(
             f"{len(names)} different questions are left to probe, too few for {folds} folds; give at least {2 * folds} "
             "that know a wrong answer (Question.wrong), or fewer folds."
         )
-    require_readable(prompts, geometry)
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    lengths = [len(prompt) for prompt in prompts]
-    batches = batches_that_fit(model, [order], lengths, compute=compute)
-    z = torch.empty(len(prompts), geometry.n_layers, geometry.n_heads, geometry.d_head)
-
-    def read(batch: list[int]) -> Tensor:
-        return capture_z(model, geometry, [prompts[i] for i in batch], width=1)[:, 0]
-
-    for batch, found in in_batches(model, batches, lengths, read, desc="reading replies", compute=compute):
-        z[batch] = found
+    heads = all_heads(geometry.n_layers, geometry.n_heads)
+    z = last_outputs(model, geometry, prompts, heads, desc="reading replies", compute=compute)
 
     truthful = np.tile([1.0, -1.0], len(units))
     asked = np.repeat([names.index(unit) for unit in units], 2)
     dealt = np.random.default_rng(seed).permutation(len(names)) % folds
-    heads = all_heads(geometry.n_layers, geometry.n_heads)
     margins = torch.empty(len(prompts), geometry.n_layers, geometry.n_heads, dtype=torch.float64)
     with compute.bar(len(heads), "fitting probes", "head") as bar:
-        for head in heads:
-            features = z[:, head.layer, head.index].double().numpy()
+        for place, head in enumerate(heads):
+            features = z[:, place].double().numpy()
             margins[:, head.layer, head.index] = torch.as_tensor(
                 held_out_margins(features, truthful, dealt[asked], folds=folds)
             )
