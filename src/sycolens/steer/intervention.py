@@ -105,7 +105,9 @@ class Intervention(SavedResult):
         Raises:
             HeadError: the model has no such head.
             ModelError: its heads are of another width.
-            HookError, CacheError: as :func:`sycolens.model.steering.steer`.
+            HookError: heads are knocked out or steered already; prompts run in pieces; or nothing ran in the block.
+            NoHeadOutputError: a layer has no ``hook_z``.
+            CacheError: another library generates inside, over a cache that does not keep what it reads.
         """
         geometry = Geometry.of(model)
         self.heads.check(geometry.n_layers, geometry.n_heads)

@@ -22,8 +22,8 @@ def compare_weights(model: Any, base: Any, *, distance: WeightDistance = "wasser
     ``distance="wasserstein"`` follows the code that the authors of ALPS released: the head's rows of W_Q, W_K and W_V
     are written one behind the other as one long vector, a softmax over all its entries makes a distribution of it, and
     the score is the Wasserstein-1 distance between both, entries standing in that order at equal steps from 0 to 1. So
-    it depends on the order in which entries are written. ``"change"`` is the plain |W - W_base| / |W_base| over the
-    same entries (Frobenius), which depends on no order.
+    it depends on the order in which entries are written. ``"change"`` is the norm of the change over that of the
+    base, of the same entries (Frobenius), which depends on no order.
 
     Differences from that code: float64, not bfloat16; where query heads share keys and values, those of the head's
     group (it takes rows that do not exist there). The paper's text was not at hand and may differ from its code.
