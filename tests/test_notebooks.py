@@ -17,7 +17,7 @@ import pytest
 from chat_llama import MORE_MERGES, make_chat_llama
 from nbclient import NotebookClient
 
-EMBEDDED = ("01_find", "04_paper_figures")
+EMBEDDED = ("04_paper_figures",)
 """Those of the model that ships with the library."""
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
