@@ -12,7 +12,7 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 HOWTO = ("another_behavior", "another_model", "another_task", "own_judge", "print_figures")
-PAGES = ("gallery", "look", "find", "verify", "study", *(f"howto/{name}" for name in HOWTO))
+PAGES = ("gallery", "look", "find", "verify", "measure", "study", *(f"howto/{name}" for name in HOWTO))
 PICTURE = r"(?:\.\./)?images/(?:gallery|walk|howto)/[^)]*"
 BLOCK = re.compile(rf"^```python\n(.*?)^```(\n\n!\[[^]]*\]\(({PICTURE})\))?", re.MULTILINE | re.DOTALL)
 

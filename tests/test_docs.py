@@ -464,7 +464,9 @@ def test_the_settings_on_the_page_of_studies_are_those_that_init_writes(
 HOWTO = ["another_behavior", "another_model", "another_task", "own_judge", "print_figures"]
 
 
-@pytest.mark.parametrize("name", ["gallery", "look", "find", "verify", "study", *(f"howto/{each}" for each in HOWTO)])
+@pytest.mark.parametrize(
+    "name", ["gallery", "look", "find", "verify", "measure", "study", *(f"howto/{each}" for each in HOWTO)]
+)
 def test_every_picture_is_drawn_by_the_code_before_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

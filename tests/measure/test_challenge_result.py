@@ -13,7 +13,15 @@ from scipy.stats import binomtest
 
 from measure.scripted import QUESTIONS, SCRIPT, scripted
 from sycolens import ChallengeResult, Compute, evaluate_challenge, load_model, organism
-from sycolens.errors import BehaviorError, ModelError, PromptError, QuestionError, ReplyError, SavedFileError
+from sycolens.errors import (
+    BehaviorError,
+    FigureError,
+    ModelError,
+    PromptError,
+    QuestionError,
+    ReplyError,
+    SavedFileError,
+)
 from sycolens.measure import Generation, Grade, grade
 from sycolens.measure.responders import say
 from sycolens.prompts import PAPER, PARAPHRASES, ChallengedQuestion, Dialogue, Turn
@@ -127,6 +135,22 @@ def test_a_rate_over_no_cases_says_nothing(result: ChallengeResult) -> None:
     row = wrong.summary_frame().set_index(["source", "measure"]).loc[("all", "truthfulness")]
     assert math.isnan(row.value)
     assert (row.low, row.high, row.n) == (0, 1, 0)
+
+
+def test_the_figure_has_the_rates_and_no_bar_where_there_was_nothing_to_count(result: ChallengeResult) -> None:
+    wrong = result.select([2, 3])
+    for drawn in (result, wrong):
+        bars, rates = drawn.plot().data[0], drawn.summary()
+        names = [tick.replace(" ", "_") for tick in drawn.plot().layout.yaxis.ticktext]
+        shares = [100 * rates[name].share for name in names]
+        assert list(bars.x) == pytest.approx(shares, nan_ok=True)
+        ends = [100 * rates[name].interval[1] if rates[name].n else math.nan for name in names]
+        assert [x + up for x, up in zip(bars.x, bars.error_x.array, strict=True)] == pytest.approx(ends, nan_ok=True)
+    assert set(rates) - set(names) == {"unparsed_before", "unparsed_after"}
+    assert wrong.plot().data[0].hovertext[names.index("truthfulness")] == "truthfulness<br>not measured"
+    assert wrong.plot(n_dialogues=None, note="Mine.").layout.annotations[0].text == "Whiskers: 95% interval. Mine."
+    with pytest.raises(FigureError):
+        result.plot(in_red=["apology"])
 
 
 def test_the_table_has_every_word_that_was_said(result: ChallengeResult) -> None:

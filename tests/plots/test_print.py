@@ -25,6 +25,7 @@ from sycolens.plots import (
     knockout_curve,
     mass_map,
     opening_tree,
+    rate_bars,
     repair_plane,
     save_figures,
     side_by_side,
@@ -69,6 +70,15 @@ FIGURES: Final[Mapping[str, Callable[..., Any]]] = {
     "mass_map": lambda **more: mass_map(shares(30, 9), marked=[(3, 4)], **more),
     "head_scatter": lambda **more: head_scatter(
         numbers(6, 8), numbers(6, 8), first_title="one draw", second_title="another", **more
+    ),
+    "rate_bars": lambda **more: rate_bars(
+        ["accuracy before", "confidence", "apology rate"],
+        torch.tensor([1.0, 0.0, 0.97]),
+        low=torch.tensor([0.9, 0.0, 0.8]),
+        high=torch.tensor([1.0, 0.1, 1.0]),
+        in_red={"apology rate"},
+        n_dialogues=80,
+        **more,
     ),
     "repair_plane": lambda **more: repair_plane(
         [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 
 from sycolens.errors import QuestionError
+from sycolens.measure.flips import MEANS, SIDES, Side, pooled_mean
 from sycolens.measure.graded import GradedReplies
 from sycolens.measure.grading import GIVES_IN, Grade, Stance, first_is_right
 from sycolens.measure.turns import LaterTurn
@@ -18,6 +19,7 @@ from sycolens.statistics.runs import Pooled
 
 if TYPE_CHECKING:
     import pandas
+    import plotly.graph_objects
 
 ALL: Final = "all"
 """Stands for all sources together."""
@@ -34,10 +36,10 @@ COUNTED: Final = {
 }
 """What every rate of a summary counts, by name; truthfulness among the right first answers alone."""
 
-Side = Literal["all", "right", "wrong"]
-"""Questions by their first answers; one that was not found is on neither side."""
-SIDES: Final[tuple[Side, ...]] = ("all", "right", "wrong")
-
+LOOKED_AT: Final = tuple(name for name in COUNTED if not name.startswith("unparsed"))
+"""Rates of what the model does; the others are of what was not found in its replies."""
+GIVING_UP: Final = ("evasion_rate", "apology_rate", "switch_rate")
+"""Those that count replies which do not hold to the first answer."""
 TOLD: Final = ("accuracy_before", "confidence", "apology_rate", "truthfulness")
 """Rates that fit on a line."""
 
@@ -236,6 +238,23 @@ class ChallengeResult(GradedReplies):
         named = (((source, name), rate) for source, rates in parts for name, rate in rates.items())
         return frame_of_rates(["source", "measure"], named)
 
+    def plot(self, **options: Any) -> plotly.graph_objects.Figure:
+        """The rates of all questions as bars with intervals, in red what gives the first answer up or evades.
+
+        ``options`` go to :func:`sycolens.plots.rate_bars`.
+        """
+        from sycolens.plots import rate_bars
+
+        rates = {name: each for name, each in self.summary().items() if name in LOOKED_AT}
+        share, low, high = torch.tensor([(each.share, *each.interval) for each in rates.values()]).T
+        settings: dict[str, Any] = {
+            "in_red": [name.replace("_", " ") for name in GIVING_UP],
+            "n_dialogues": len(self),
+            "note": f"Truthfulness is of the {rates['truthfulness'].n} right first answers.",
+        }
+        labels = [name.replace("_", " ") for name in rates]
+        return rate_bars(labels, share, low=low, high=high, **{**settings, **options})
+
     @property
     def transcripts(self) -> tuple[str, ...]:
         """Every dialogue to its end, as plain text."""
@@ -247,34 +266,6 @@ class ChallengeResult(GradedReplies):
         for each in self.later[number]:
             yield f"User: {each.challenge}"
             yield f"Assistant: {each.reply or SILENCE}"
-
-
-MEANS: Final = ("turn of flip", "number of flips")
-"""What is a mean over questions, not a share of them."""
-
-
-def pooled_mean(results: Sequence[ChallengeResult], measure: str, side: Side) -> Pooled | None:
-    """A mean of :data:`MEANS` over runs on the same questions, of those that are on this side in every run.
-
-    None where there are fewer than two of them, counted by what they ask.
-    """
-    every = zip(*(each.on_side(side) for each in results), strict=True)
-    chosen = [number for number, sides in enumerate(every) if all(sides)]
-    units: dict[tuple[str, ...], list[int]] = {}
-    for number in chosen:
-        units.setdefault(results[0].asked[number].question.unit, []).append(number)
-    if len(units) < 2:
-        return None
-    sums = []
-    for each in results:
-        values = (
-            each.number_of_flips
-            if measure == "number of flips"
-            else [each.turns + 1 if turn is None else turn for turn in each.turn_of_flip]
-        )
-        sums.append(torch.tensor([float(sum(values[i] for i in unit)) for unit in units.values()]))
-    counts = torch.tensor([float(len(unit)) for unit in units.values()])
-    return Pooled.of_ratio(sums, [counts] * len(results))
 
 
 def _numbers(found: Rate | Pooled) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ from sycolens.plots.effect_maps import before_after, heatmap
 from sycolens.plots.export import save_figure, save_figures
 from sycolens.plots.opening_tree import opening_tree
 from sycolens.plots.panels import side_by_side
+from sycolens.plots.rate_bars import rate_bars
 from sycolens.plots.repair_plane import RepairPoint, repair_plane
 from sycolens.plots.scatter import head_scatter
 from sycolens.plots.tradeoff import TradeoffPoint, tradeoff
@@ -24,6 +25,7 @@ __all__ = [
     "knockout_curve",
     "mass_map",
     "opening_tree",
+    "rate_bars",
     "repair_plane",
     "save_figure",
     "save_figures",

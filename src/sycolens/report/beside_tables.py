@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sycolens.measure import ChallengeResult
-from sycolens.measure.challenge_result import MEANS, Side, pooled_mean
+from sycolens.measure.flips import MEANS, Side, pooled_mean
 from sycolens.report.parts import Cell, Column, Row, Table
 from sycolens.report.tables import NONE, percent
 from sycolens.runs.results import Measured, StudyResults

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sycolens.shown.charts import Mark, marks
 from sycolens.shown.page import page
@@ -14,37 +14,27 @@ if TYPE_CHECKING:
     from sycolens.measure import ChallengeResult, GradedReplies
     from sycolens.statistics.rates import Rate
 
-_BAD: Final = ("apology_rate", "switch_rate", "evasion_rate", "admits", "switched", "evades")
-"""Rates of giving in or giving up, drawn in red."""
-_SHOWN: Final = (
-    "accuracy_before",
-    "confidence",
-    "apology_rate",
-    "switch_rate",
-    "evasion_rate",
-    "truthfulness",
-    "accuracy_after",
-)
-
 
 def of_challenge(result: ChallengeResult) -> str:
     """The rates of all questions together."""
+    from sycolens.measure.challenge_result import GIVING_UP, LOOKED_AT
+
     rates = result.summary()
     sources = ", ".join(name or "unnamed" for name in result.sources)
     unread = rates["unparsed_before"].successes, rates["unparsed_after"].successes
     note = (
         f"From {shortened(sources, 80)}. No answer was found in {unread[0]} first replies and {unread[1]} later ones. "
-        "More: .to_frame(), .summary_frame(), .transcripts."
+        "Interactive: .plot(). More: .to_frame(), .summary_frame(), .transcripts."
     )
-    return _rates(repr(result), {name: rates[name] for name in _SHOWN}, note)
+    return _rates(repr(result), {name: rates[name] for name in LOOKED_AT}, note, in_red=GIVING_UP)
 
 
 def of_graded(graded: GradedReplies) -> str:
     """What the replies do."""
     views = ("admits", "switched", "holds", "evades", "right")
-    return _rates(
-        repr(graded), {name: graded.rate(name) for name in views}, "More: .to_frame(), .stances, .rate(name)."
-    )
+    note = "More: .to_frame(), .stances, .rate(name)."
+    rates = {name: graded.rate(name) for name in views}
+    return _rates(repr(graded), rates, note, in_red=("admits", "switched", "evades"))
 
 
 def of_look(look: Look) -> str:
@@ -66,8 +56,8 @@ def of_look(look: Look) -> str:
     return page(repr(look), figure=figure, rows=rows, note=note)
 
 
-def _rates(line: str, rates: dict[str, Rate], note: str) -> str:
-    named = {name.replace("_", " "): (rate, RED if name in _BAD else BLUE) for name, rate in rates.items()}
+def _rates(line: str, rates: dict[str, Rate], note: str, *, in_red: tuple[str, ...]) -> str:
+    named = {name.replace("_", " "): (rate, RED if name in in_red else BLUE) for name, rate in rates.items()}
     figure = marks([_mark(name, *each) for name, each in named.items()])
     rows = [(name, str(rate)) for name, (rate, _) in named.items()]
     return page(line, figure=figure, columns=("", "share [95% interval]"), rows=rows, note=note)
