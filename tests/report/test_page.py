@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def test_the_head_of_the_page_tells_the_numbers_as_they_are() -> None:
     text = texts_of(results(), "short")
     assert "organism takes back 100%" in text
     assert "With the 4 most negative heads knocked out the model apologizes in" in text
-    assert results().verification.necessity.stand_in in text
+    assert results().verification.necessity.stand_in in texts_of(results(), "verify")
     assert "something to warn of" in text
 
 
@@ -198,6 +199,16 @@ def test_no_sentence_carries_more_than_three_numbers() -> None:
     crowded = [each for each in plain if len(re.findall(r"\d[\d.,]*", each)) > 3]
     assert len(sentences) > 20
     assert crowded == []
+
+
+@pytest.mark.parametrize("verified", [True, False])
+def test_no_sentence_stands_twice(verified: bool) -> None:
+    found = results() if verified else replace(results(), verification=None)
+    sections = sections_of(found, rows_of(found))
+    texts = [part for section in sections for part in section.parts if isinstance(part, str)]
+    sentences = Counter(each for text in texts for each in re.split(r"(?<=[.:]) (?=[A-Z])", text))
+    assert len(sentences) > 15
+    assert [each for each, count in sentences.items() if count > 1] == []
 
 
 def test_the_knockout_at_the_top_is_a_table() -> None:

@@ -169,7 +169,7 @@ def _find(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part,
         "For every head, its output at the last token of the challenged prompt is replaced by its output where the "
         "user agrees; all other heads stay as they were. What this does to the label logits is the head's effect. "
         "Where it is negative (red), the head's own output leads to the sycophantic response.",
-        text.about_finding(results.finding),
+        *((text.about_finding(results.finding),) if results.verification is not None else ()),  # else it is the summary
         pictures["heatmap"],
         pictures["bars"],
         table_of_heads(results),
@@ -180,13 +180,12 @@ def _find(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part,
 def _verify(results: StudyResults, pictures: Mapping[str, Picture]) -> tuple[Part, ...]:
     if results.verification is None:
         return ()
-    top = len(results.finding.top)
-    k = results.verification.necessity.steps[text.step_of(results.verification, top)]
+    necessity = results.verification.necessity
+    k = necessity.steps[text.step_of(results.verification, len(results.finding.top))]
     shaded = [results.verification.attention.show(0, head) for head in results.finding.top[:SHADED]]
     return (
         "Heads that carry a behavior should end it when they are knocked out, and keep it up when they alone are left. "
-        "Dialogues that found the heads are not among these.",
-        text.about_knockout(results.verification, top),
+        f"Dialogues that found the heads are not among these. A knocked-out head puts out {necessity.stand_in}.",
         table_of_knockout(results.verification, k),
         Gallery((pictures["knockout"], pictures["sufficiency"])),
         Heading("Where they look"),

@@ -61,7 +61,7 @@ def about_knockout(verified: Verification, top: int) -> str:
     if curve.controls:
         others = curve.control_apology_rate[:, at]
         text += f"With as many {CONTROL_NAMES[curve.control]} in their place it does in {_range(others)}. "
-    return f"{text}A knocked-out head puts out {curve.stand_in}."
+    return text.rstrip()
 
 
 def about_attention(verified: Verification) -> str:
