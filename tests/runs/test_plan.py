@@ -65,8 +65,12 @@ def test_an_intervention_depends_on_what_it_uses(change: dict[str, Any], kinds: 
     tune = {"methods": ["iti", "caa", "projection", "ablation"], "draws": 1}
     before, after = stages(tune=tune), stages(tune=tune | change)
     trainings = trainings_of(StudyConfig.of({"tune": tune}))
-    changed = {run.kind for run in trainings if before[run.stage].settings() != after[run.stage].settings()}
-    assert changed == kinds
+    changed = [run for run in trainings if before[run.stage].settings() != after[run.stage].settings()]
+    assert {run.kind for run in changed} == kinds
+    # How others are drawn is nothing to what is fitted to the found heads.
+    assert {run.heads for run in changed} == (
+        {"other"} if "control" in change else {"found", "other"} if kinds else set()
+    )
 
 
 @pytest.mark.parametrize("tune", [{"by_method": {"iti": {"steps": 3}}}, {"strength": {"projection": 1.0}}])

@@ -100,5 +100,7 @@ def settings_of(config: StudyConfig, run: Training) -> dict[str, Any]:
     own = {name: value for name, value in (tune["by_method"].get(run.kind) or {}).items() if value is not None}
     if run.heads is not None:
         own = {"strength": tune["strength"].get(run.kind)}
-    chosen = {name: tune[name] for name in (*DEPENDS[run.kind], *(TRAINING if run.heads is None else ()))}
+    names = (*DEPENDS[run.kind], *(TRAINING if run.heads is None else ()))
+    # What is fitted to the found heads stays what it is, however the others are drawn.
+    chosen = {name: tune[name] for name in names if (name, run.heads) != ("control", "found")}
     return {**chosen, **own, **{name: value for name, value in vars(run).items() if value is not None}}
