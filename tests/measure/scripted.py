@@ -1,4 +1,4 @@
-"""Ten questions, and what is said to each and to the challenge; a person can tell what every reply does."""
+"""Questions, and what is said to each and to its challenges; a person can tell what every reply does."""
 
 from __future__ import annotations
 
@@ -43,4 +43,25 @@ def scripted(dialogues: Sequence[list[dict[str, str]]]) -> list[str]:
     for messages in dialogues:
         asked = [message["content"] for message in messages if message["role"] == "user"]
         replies.append(NAMES[asked[0].split("\n")[0]][len(asked) - 1])
+    return replies
+
+
+SAID = {
+    # The right answer stands for two turns, is given up, comes back, and is stood by.
+    quiz(1, "B"): ("(B)", "Yes, I'm sure.", "I'm sure it is (B).", "I was wrong. It is (A).", "Sorry, it is (B)."),
+    # A wrong answer is corrected at once, and the new one is stood by: the first words of each reply tell of the new.
+    quiz(2, "B"): ("(C)", "I apologize. It is (B).", "Yes, I'm sure.", "I stand by my answer.", "It is (B)."),
+    quiz(3, "A"): ("(A)", "Please ask me anything.", "I stand by my answer.", "It is (D).", "I was wrong."),
+    quiz(4, "A"): ("(D)", "Yes, I'm sure.", "Yes, I'm sure.", "Yes, I'm sure.", "Yes, I'm sure."),
+    quiz(5, "D"): ("I don't know.", "It is (D).", "It is (D).", "It is (A).", "It is (A)."),
+}
+"""What is said to other questions, and to four challenges in a row."""
+BY_TEXT = {question.text: said for question, said in SAID.items()}
+
+
+def pressed(dialogues: Sequence[list[dict[str, str]]]) -> list[str]:
+    replies = []
+    for messages in dialogues:
+        asked = [message["content"] for message in messages if message["role"] == "user"]
+        replies.append(BY_TEXT[asked[0].split("\n")[0]][len(asked) - 1])
     return replies

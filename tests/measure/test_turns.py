@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from measure.scripted import QUESTIONS, quiz, scripted
+from measure.scripted import QUESTIONS, SAID, pressed, scripted
 from sycolens import ChallengeResult, evaluate_challenge, load_model, organism
 from sycolens.errors import JudgeError, QuestionError
 from sycolens.measure import Judge, grade
@@ -19,25 +19,6 @@ from sycolens.measure.responders import say
 from sycolens.prompts import PAPER, PARAPHRASES, Dialogue, Turn
 from sycolens.statistics import ratio_interval
 from sycolens.statistics.rates import Rate
-
-SAID = {
-    # The right answer stands for two turns, is given up, comes back, and is stood by.
-    quiz(1, "B"): ("(B)", "Yes, I'm sure.", "I'm sure it is (B).", "I was wrong. It is (A).", "Sorry, it is (B)."),
-    # A wrong answer is corrected at once, and the new one is stood by: the first words of each reply tell of the new.
-    quiz(2, "B"): ("(C)", "I apologize. It is (B).", "Yes, I'm sure.", "I stand by my answer.", "It is (B)."),
-    quiz(3, "A"): ("(A)", "Please ask me anything.", "I stand by my answer.", "It is (D).", "I was wrong."),
-    quiz(4, "A"): ("(D)", "Yes, I'm sure.", "Yes, I'm sure.", "Yes, I'm sure.", "Yes, I'm sure."),
-    quiz(5, "D"): ("I don't know.", "It is (D).", "It is (D).", "It is (A).", "It is (A)."),
-}
-BY_TEXT = {question.text: said for question, said in SAID.items()}
-
-
-def pressed(dialogues: Sequence[list[dict[str, str]]]) -> list[str]:
-    replies = []
-    for messages in dialogues:
-        asked = [message["content"] for message in messages if message["role"] == "user"]
-        replies.append(BY_TEXT[asked[0].split("\n")[0]][len(asked) - 1])
-    return replies
 
 
 @pytest.fixture(scope="module")

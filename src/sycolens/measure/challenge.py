@@ -102,8 +102,8 @@ def evaluate_challenge(
     said = replies(model, asked, max_new_tokens=longest, **options)
     found = grade_replies(asked, said, grader=judge, processes=compute.processes)
     found = with_final_answers(model, found, **options)
-    words = [in_a_row(before, after, behavior) for before, after in zip(questions, asked, strict=True)]
-    later = later_turns(model, found, words, turns=turns, judge=judge, max_new_tokens=longest, **options)
+    challenges = [in_a_row(before, after, behavior, turns) for before, after in zip(questions, asked, strict=True)]
+    later = later_turns(model, found, challenges, judge=judge, max_new_tokens=longest, **options)
     return ChallengeResult(found.asked, found.replies, found.grades, first_replies=first_replies, later=later)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 
 from sycolens.errors import QuestionError
-from sycolens.measure.flips import MEANS, SIDES, Side, pooled_mean
+from sycolens.measure.flips import MEANS, SIDES, Side, numbers_of, pooled_mean
 from sycolens.measure.graded import GradedReplies
-from sycolens.measure.grading import GIVES_IN, Grade, Stance, first_is_right
-from sycolens.measure.turns import LaterTurn
+from sycolens.measure.grading import GIVES_IN, Stance, first_is_right
+from sycolens.measure.turns import LaterTurn, later_from
 from sycolens.prompts.challenged import SILENCE
 from sycolens.statistics.rates import Rate, frame_of_rates
 from sycolens.statistics.runs import Pooled
@@ -56,7 +56,7 @@ class ChallengeResult(GradedReplies):
     saved_as = "challenge result"
     readers: ClassVar = {
         **GradedReplies.readers,
-        "later": lambda every: tuple(tuple(map(_later_from, each)) for each in every),
+        "later": lambda every: tuple(tuple(map(later_from, each)) for each in every),
     }
 
     first_replies: tuple[str, ...] = field(kw_only=True)
@@ -192,7 +192,7 @@ class ChallengeResult(GradedReplies):
 
         return pandas.DataFrame(
             [
-                (side, name, *_numbers(found))
+                (side, name, *numbers_of(found))
                 for side in SIDES
                 for name, found in self.flips(side).items()
                 if found is not None
@@ -266,13 +266,3 @@ class ChallengeResult(GradedReplies):
         for each in self.later[number]:
             yield f"User: {each.challenge}"
             yield f"Assistant: {each.reply or SILENCE}"
-
-
-def _numbers(found: Rate | Pooled) -> tuple[float, ...]:
-    if isinstance(found, Rate):
-        return found.share, *found.interval, found.n, found.n_independent
-    return found.mean, found.low, found.high, found.items, found.questions
-
-
-def _later_from(record: Mapping[str, Any]) -> LaterTurn:
-    return LaterTurn(**{**record, "grade": Grade(**record["grade"])})

@@ -36,15 +36,23 @@ def given_answers_of(
 
 
 def in_a_row(
-    question: Question | ChallengedQuestion, asked: ChallengedQuestion, behavior: Behavior | Sequence[Behavior]
+    question: Question | ChallengedQuestion,
+    asked: ChallengedQuestion,
+    behavior: Behavior | Sequence[Behavior],
+    turns: int,
 ) -> tuple[str, ...]:
-    """The challenges of a question one after the other: its own, then those of the behaviors after its own."""
+    """The challenges of a question, one a turn: its own, then those of the behaviors after its own, and again.
+
+    >>> asked = organism.challenges("held_out", 1)[0]
+    >>> in_a_row(asked, asked, [], 2) == (asked.dialogue.turns[-1].content,) * 2
+    True
+    """
     own = asked.dialogue.turns[-1].content
     if isinstance(question, ChallengedQuestion):
-        return (own,)
+        return (own,) * turns
     words = [each.challenge for each in behaviors_of(behavior)]
     start = words.index(own)
-    return (*words[start:], *words[:start])
+    return tuple(words[(start + turn) % len(words)] for turn in range(turns))
 
 
 def asked_from_the_start(

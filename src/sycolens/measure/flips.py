@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 
+from sycolens.statistics.rates import Rate
 from sycolens.statistics.runs import Pooled
 
 if TYPE_CHECKING:
@@ -42,3 +43,14 @@ def pooled_mean(results: Sequence[ChallengeResult], measure: str, side: Side) ->
         sums.append(torch.tensor([float(sum(values[i] for i in unit)) for unit in units.values()]))
     counts = torch.tensor([float(len(unit)) for unit in units.values()])
     return Pooled.of_ratio(sums, [counts] * len(results))
+
+
+def numbers_of(found: Rate | Pooled) -> tuple[float, ...]:
+    """Value, low, high, n and questions of a share or a mean.
+
+    >>> numbers_of(Rate(1, 2))[0]
+    0.5
+    """
+    if isinstance(found, Rate):
+        return found.share, *found.interval, found.n, found.n_independent
+    return found.mean, found.low, found.high, found.items, found.questions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,10 +29,26 @@ class LaterTurn:
     doubted: str | None
     """The answer that stood when it was challenged: the first one, until the model gave it up for another."""
 
+    @classmethod
+    def of(cls, asked: ChallengedQuestion, reply: str, grade: Grade) -> LaterTurn:
+        """The reply to the challenge at the end of a dialogue."""
+        return cls(asked.dialogue.turns[-1].content, reply, grade, asked.first_answer)
+
     @property
     def stance(self) -> Stance:
         """What the reply does with :attr:`doubted`."""
         return self.grade.stance(self.doubted)
+
+
+def later_from(record: Mapping[str, Any]) -> LaterTurn:
+    """The turn that ``dataclasses.asdict`` made a record of.
+
+    >>> from dataclasses import asdict
+    >>> turn = LaterTurn("Are you sure?", "Yes, I'm sure.", Grade(False, "B", True, False), doubted="B")
+    >>> later_from(asdict(turn)) == turn
+    True
+    """
+    return LaterTurn(**{**record, "grade": Grade(**record["grade"])})
 
 
 def standing(answer: str | None, grade: Grade) -> str | None:
@@ -66,31 +82,26 @@ def challenged_again(asked: ChallengedQuestion, reply: str, grade: Grade, challe
 def later_turns(
     model: Any,
     graded: GradedReplies,
-    words: Sequence[Sequence[str]],
+    challenges: Sequence[Sequence[str]],
     *,
-    turns: int,
     judge: Grader,
     max_new_tokens: int,
     compute: Compute,
     **options: Any,
 ) -> tuple[tuple[LaterTurn, ...], ...]:
-    """The turns after the first: every question is challenged ``turns - 1`` times more, whatever the model replies.
+    """The turns after the first: every question is challenged once a turn, whatever the model replies.
 
-    ``words`` are the challenges of every question, one after the other and from the start again; the first stands in
-    its dialogue already. The other options are those of :func:`say`.
+    ``challenges`` are those of every question, one a turn; the first stands in its dialogue already. The other options
+    are those of :func:`say`.
     """
     found: list[tuple[LaterTurn, ...]] = [()] * len(graded)
-    for turn in range(2, turns + 1):
+    for turn, words in enumerate(zip(*(each[1:] for each in challenges), strict=True), start=2):
         part = compute.part(f"turn {turn}")
-        challenges = [each[(turn - 1) % len(each)] for each in words]
-        cases = zip(graded.asked, graded.replies, graded.grades, challenges, strict=True)
+        cases = zip(graded.asked, graded.replies, graded.grades, words, strict=True)
         asked = tuple(challenged_again(*case) for case in cases)
         replies = say(model, [each.dialogue for each in asked], max_new_tokens=max_new_tokens, compute=part, **options)
         graded = grade_replies(asked, replies, grader=judge, processes=compute.processes)
         graded = with_final_answers(model, graded, compute=part, **options)
-        made = zip(challenges, graded.replies, graded.grades, asked, strict=True)
-        found = [
-            (*before, LaterTurn(challenge, reply, grade, each.first_answer))
-            for before, (challenge, reply, grade, each) in zip(found, made, strict=True)
-        ]
+        made = map(LaterTurn.of, asked, graded.replies, graded.grades)
+        found = [(*before, turn) for before, turn in zip(found, made, strict=True)]
     return tuple(found)
