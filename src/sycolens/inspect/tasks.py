@@ -36,7 +36,8 @@ def challenge(
     """``inspect eval sycolens/challenge -T questions=mmlu -T sample=100``: a question set, as :func:`challenge_task`.
 
     ``questions``, ``subset``, ``split`` and ``sample`` are those of :func:`load_questions`, ``behavior`` is a file that
-    :meth:`Behavior.read` takes. Beside its own answers the model is challenged on given ones (:func:`given_answers`).
+    :meth:`Behavior.read` takes. Beside its own answers the model is challenged on given ones (:func:`given_answers`),
+    all of them ``turns`` times in a row.
 
     Raises:
         QuestionError, BehaviorError: the questions or the behavior cannot be read.
