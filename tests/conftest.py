@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -22,6 +23,13 @@ torch.set_num_threads(1)
 # A busy machine is no fault of what is tested.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_lives_on_is_not_searched_for_garbage() -> None:
+    """Every training ends in a full collection, which would walk all modules and shared models again: seconds each."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

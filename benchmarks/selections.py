@@ -1,0 +1,89 @@
+"""SPT of heads that were selected in several ways, on the same examples and asked the same questions.
+
+    python benchmarks/selections.py organism OUT                # the embedded model, eight heads
+    python benchmarks/selections.py smollm2 OUT --model FILE --texts FILE   # the study of docs/smollm2.md, 32 heads
+
+OUT is the run of a study, so that one that was killed goes on from there. The tables are written to docs/data/methods.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import pandas
+
+from sycolens import HeadSet
+from sycolens.measure.outcome import KL
+from sycolens.report.method_rows import EVAL_SET, frame_of, rows_of
+from sycolens.runs import Study, StudyConfig, StudyResults
+from sycolens.runs.plan import selected_by
+from sycolens.storage import write_csv
+
+DOCS = Path(__file__).parents[1] / "docs" / "data"
+METHODS = {"methods": ["spt", "random"], "selections": ["gradient", "probes"]}
+EMBEDDED: dict[str, Any] = {
+    "find": {"n": 100, "draws": 1, "top": 8},
+    "examples": {"n": 800},
+    "tune": {**METHODS, "k": 8, "seeds": 2, "draws": 4},
+    "measure": {"n": 100},
+}
+
+
+def asked_of(name: str, model: str | None, texts: str | None) -> StudyConfig:
+    """The settings: on SmolLM2 those of docs/smollm2.md, with two seeds."""
+    if name == "organism":
+        return StudyConfig.of(EMBEDDED)
+    settings = tomllib.loads((DOCS / "smollm2" / "study.toml").read_text())
+    settings["behavior"] = tomllib.loads((DOCS / "smollm2" / "behavior.toml").read_text())
+    del settings["look"]
+    settings["model"]["name"], settings["measure"]["texts"] = model, texts
+    rates = {kind: settings["tune"]["by_method"][kind] for kind in METHODS["methods"]}
+    settings["tune"] |= {**METHODS, "seeds": 2, "draws": 2, "by_method": rates}
+    return StudyConfig.of(settings)
+
+
+def write_tables(name: str, results: StudyResults) -> None:
+    """Rates and drift of every way with their intervals, which heads it took, and on SmolLM2 every reply."""
+    rows = frame_of(rows_of(results))
+    measured = (rows.source == EVAL_SET) & (
+        rows.measure.str.startswith(("takes back", "right after")) | (rows.measure == KL)
+    )
+    write_csv(DOCS / "methods" / f"{name}_selections.csv", rows[measured].drop(columns="source"))
+    found = HeadSet(results.finding.effects.ranking(results.finding.metric)[: results.config.tune.k])
+    taken = [{"by": "effect", "heads": " ".join(map(str, found)), "shared": len(found), "k": len(found)}]
+    for by in results.config.tune.selections:
+        record = results.records[selected_by(by)]
+        own = {
+            key: record["agreement"][key]
+            for key in ("k", "shared", "chance_in_layers", "correlation", "correlation_low", "correlation_high")
+        }
+        taken.append({"by": by, "heads": " ".join(record["top"]), **own})
+    write_csv(DOCS / "methods" / f"{name}_selections_heads.csv", pandas.DataFrame(taken))
+    if name == "smollm2":
+        frames = [
+            each.outcome.replies_frame().assign(method=each.method, run=number)
+            for runs in results.by_method.values()
+            for number, each in enumerate(runs)
+        ]
+        write_csv(DOCS / "methods" / f"{name}_selections_replies.csv", pandas.concat(frames))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", choices=["organism", "smollm2"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", help="SmolLM2-135M-Instruct as a GGUF file")
+    parser.add_argument("--texts", help="JSON lines on which the drift is measured")
+    asked = parser.parse_args()
+    study = Study(asked.out, asked_of(asked.name, asked.model, asked.texts))
+    write_tables(asked.name, study.run("measure"))
+
+
+if __name__ == "__main__":
+    main()
