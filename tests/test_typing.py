@@ -27,7 +27,7 @@ examples: Any
 base: Any
 
 from sycolens import HeadAdapter, HeadSet, PinpointConfig, PinpointTrainer, evaluate_challenge, kl_drift, organism
-from sycolens.tune import EMBEDDED, Pinpoint, encode_examples
+from sycolens.tune import EMBEDDED, LoraScope, Pinpoint, Tuned, encode_examples
 
 def client(model: Any, directory: str) -> None:
     examples = encode_examples(organism.examples("train", 16), model.tokenizer)
@@ -39,7 +39,15 @@ def client(model: Any, directory: str) -> None:
             kl_drift(model, tuned, organism.texts(2)).mean + 1
         trainer.pinpoint.merge()
     PinpointTrainer(model, "all", EMBEDDED.arguments(directory), examples).pinpoint.detach()
+    lora = PinpointTrainer(model, LoraScope(rank=2), EMBEDDED.arguments(directory), examples).pinpoint
+    lora.merge()  # type: ignore[attr-defined]
+    anything: Tuned = lora
+    anything.off()
+    HeadAdapter.of(lora)  # type: ignore[arg-type]
     wrong = PinpointConfig(7)  # type: ignore[arg-type]
+
+def merge(trainer: PinpointTrainer) -> None:
+    trainer.pinpoint.merge()
 """
 
 

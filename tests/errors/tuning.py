@@ -43,6 +43,7 @@ from sycolens.tune import (
     Openings,
     Pinpoint,
     TrainingConfig,
+    WholeModel,
     attach,
     encode_examples,
     examples_from_questions,
@@ -253,6 +254,7 @@ DEEDS: list[Deed] = [
     (NotFiniteError, "an adapter with NaN", lambda room: adapter(room, torch.nan).apply(room.model("llama"))),
     (NotFiniteError, "export to a narrow type", lambda room: export(room, by=1e6, dtype="float16")),
     (TuningError, "a record that is no JSON", lambda room: adapter(room, seed=torch.tensor(3))),
+    (TuningError, "an adapter of no heads", lambda room: HeadAdapter.of(WholeModel(room.model("llama")))),  # type: ignore[arg-type]
     (SavedFileError, "an altered adapter", altered_adapter),
     (RunError, "export over other files", lambda room: export(room, to=room.checkpoint("llama"))),
     (ModelError, "export of an unknown base", lambda room: export(room, base="no/such/model")),

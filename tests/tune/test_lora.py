@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
-from sycolens import HeadSet, PinpointConfig, PinpointTrainer, load_model, pinpoint
+from sycolens import HeadAdapter, HeadSet, PinpointConfig, PinpointTrainer, load_model, pinpoint
 from sycolens.errors import ModelError, SavedFileError, TuningError
-from sycolens.tune import Lora, LoraScope, attach, pad_examples
+from sycolens.tune import Lora, LoraScope, Pinpoint, Tuned, WholeModel, attach, pad_examples
 from sycolens.tune.projections import projections_of
 
 peft = pytest.importorskip("peft")
@@ -190,21 +190,30 @@ def test_updates_of_every_head_are_among_those_of_its_projections(checkpoint: Ca
     lora.detach()
 
 
+def test_heads_alone_have_a_base_to_be_merged_into() -> None:
+    assert all(issubclass(each, Tuned) for each in (Pinpoint, Lora, WholeModel))
+    for name in ("base", "tuned", "merge", "unmerge", "slots"):
+        assert not any(hasattr(each, name) for each in (Tuned, Lora, WholeModel)), name
+
+
 def test_what_cannot_be_is_refused_and_leaves_nothing(
     checkpoint: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = plain(checkpoint("llama"))
     lora = Lora(model, SCOPE)
-    for wrong in (lora.merge, lora.unmerge, lora.base, lora.tuned):
-        with pytest.raises(TuningError, match="PEFT"):
-            wrong()
+    with pytest.raises(TuningError, match="Lora has no tuned heads"):
+        HeadAdapter.of(lora)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="another adapter"):
         attach(model, PinpointConfig(HeadSet(["L1H0"])))
     with pytest.raises(TuningError, match="adapter of PEFT"):
         Lora(model, SCOPE)
     lora.save(tmp_path / "lora", base="x")
+    state = lora.state()
     lora.detach()
     lora.detach()
+    for act in (lambda: lora.load_state(state), lambda: lora.off().__enter__()):
+        with pytest.raises(TuningError, match="detached"):
+            act()
     with pinpoint(model, PinpointConfig(HeadSet(["L1H0"]))), pytest.raises(TuningError, match="attached already"):
         Lora(model, SCOPE)
     with pytest.raises(TuningError, match="another model"):

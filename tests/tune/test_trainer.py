@@ -21,7 +21,7 @@ from hooked_models import HAND_MADE, hand_made
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
-from sycolens import HeadSet, load_model, organism
+from sycolens import HeadAdapter, HeadSet, kl_drift, load_model, organism
 from sycolens.errors import NotFiniteError, TuningError
 from sycolens.measure import grade
 from sycolens.measure.challenge import replies
@@ -154,11 +154,33 @@ class TestTraining:
             states.append(trainer.pinpoint.state())
         assert_same(*states)
 
-    def test_of_all_parameters_can_be_neither_merged_nor_switched_off(self, make: Make, tmp_path: Path) -> None:
-        whole = PinpointTrainer(make("gpt2", "plain"), "all", arguments(tmp_path), examples()).pinpoint
-        for act in (whole.merge, whole.unmerge, whole.base, lambda: whole.off().__enter__()):
+    def test_of_all_parameters_is_no_adapter_and_cannot_be_switched_off(self, make: Make, tmp_path: Path) -> None:
+        model = make("gpt2", "plain")
+        whole = PinpointTrainer(model, "all", arguments(tmp_path), examples()).pinpoint
+        with pytest.raises(TuningError, match="WholeModel has no tuned heads"):
+            HeadAdapter.of(whole)  # type: ignore[arg-type]
+        for switch_off in (lambda: whole.off().__enter__(), lambda: kl_drift(model, whole, ["w1 w2"])):
             with pytest.raises(TuningError, match="All parameters of this model"):
-                act()
+                switch_off()
+
+    def test_of_all_parameters_gives_back_what_it_found(self, make: Make, tmp_path: Path) -> None:
+        model = make("gpt2", "bridge")
+        for number, parameter in enumerate(model.parameters()):
+            parameter.requires_grad_(number % 2 == 0)
+        asked = [(name, each.requires_grad) for name, each in model.original_model.named_parameters()]
+        found = bits(model)
+        trainer = PinpointTrainer(model, "all", arguments(tmp_path, max_steps=2), examples())
+        assert all(parameter.requires_grad for parameter in model.original_model.parameters())
+        start = trainer.pinpoint.state()
+        trainer.train()
+        trainer.pinpoint.detach()
+        assert [(name, each.requires_grad) for name, each in model.original_model.named_parameters()] == asked
+        assert any(not torch.equal(value, found[name]) for name, value in bits(model).items())
+        trainer.pinpoint.load_state(start)  # it is the model's own, so also now
+        assert_same(bits(model), found)
+        with pytest.raises(TuningError, match="has shape"):
+            trainer.pinpoint.load_state({name: value[:1] for name, value in start.items()})
+        assert_same(bits(model), found)
 
     @each_model
     def test_leaves_a_model_that_has_learned(self, kind: str, backend: str, make: Make, tmp_path: Path) -> None:
@@ -384,7 +406,7 @@ class TestRefusals:
             (config, arguments(tmp_path), unlabeled, "have no labels"),
         ):
             with pytest.raises(TuningError, match=words):
-                PinpointTrainer(model, scope, settings, data)  # type: ignore[arg-type]
+                PinpointTrainer(model, scope, settings, data)  # type: ignore[call-overload]
         with pytest.raises(ValueError, match="IntervalStrategy"):  # one of the Trainer's own, when all is attached
             PinpointTrainer(model, config, arguments(tmp_path, eval_strategy="steps", eval_steps=2), examples())
         assert [(name, value.requires_grad) for name, value in model.named_parameters()] == found

@@ -18,7 +18,8 @@ from sycolens.heads import HeadSet
 from sycolens.model.hooked import Geometry
 from sycolens.runs.plan import selected_by
 from sycolens.tune.config import PinpointConfig
-from sycolens.tune.lora import LoraScope, Scope
+from sycolens.tune.lora import LoraScope
+from sycolens.tune.scope import Scope
 from sycolens.verify.controls import draw_controls
 
 STEERINGS_NAMED: Final[dict[Steering, str]] = {

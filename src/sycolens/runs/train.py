@@ -32,7 +32,8 @@ from sycolens.tasks import usual_training
 from sycolens.tune import HeadAdapter, Lora, Pinpoint, PinpointTrainer, TrainingConfig, WholeModel, encode_examples
 from sycolens.tune.checkpoints import newest_checkpoint
 from sycolens.tune.examples import OPENINGS, Openings
-from sycolens.tune.lora import Scope
+from sycolens.tune.scope import Scope
+from sycolens.tune.tuned import Tuned
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -88,7 +89,7 @@ def openings_of(asked: ExamplesSection) -> Openings:
 class Trained:
     """What a training came to, still attached to its model."""
 
-    tuned: Pinpoint
+    tuned: Tuned
     losses: tuple[float, ...]
     """Mean loss over the taught tokens of each step, in nats."""
     how: Mapping[str, Any]
@@ -162,22 +163,19 @@ def trained(
 
 
 def write_trained(
-    tuned: Pinpoint, directory: Path, *, base: str | None = None, how: Mapping[str, Any] | None = None
+    tuned: Tuned, directory: Path, *, base: str | None = None, how: Mapping[str, Any] | None = None
 ) -> int:
     """Write trained heads as an adapter, a LoRA, or all weights, into a directory; how many numbers were trained."""
     directory.mkdir(parents=True, exist_ok=True)
-    if isinstance(tuned, Lora):
+    if isinstance(tuned, Pinpoint):
+        HeadAdapter.of(tuned, base=base, training=how).save(directory / ADAPTER)
+    elif isinstance(tuned, Lora):
         tuned.save(directory / LORA, base=shape_of(tuned.model).name if base is None else base)
-        return sum(value.numel() for value in tuned.parameters.values())
-    if isinstance(tuned, WholeModel):
-        state = {name: value.cpu().contiguous() for name, value in tuned.state().items()}
+    else:
         draft = draft_beside(directory / WEIGHTS)
-        save_file(state, draft)
+        save_file({name: value.cpu().contiguous() for name, value in tuned.state().items()}, draft)
         draft.replace(directory / WEIGHTS)
-        return sum(value.numel() for value in state.values())
-    adapter = HeadAdapter.of(tuned, base=base, training=how)
-    adapter.save(directory / ADAPTER)
-    return sum(value.numel() for value in adapter.parameters.values())
+    return sum(value.numel() for value in tuned.parameters.values())
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from sycolens.tune.leaks import find_leaks, refuse_leaks
 from sycolens.tune.lora import Lora, LoraScope
 from sycolens.tune.pinpoint import Pinpoint, attach, pinpoint
 from sycolens.tune.training_config import EMBEDDED, PAPER, TrainingConfig
+from sycolens.tune.tuned import Tuned
 from sycolens.tune.whole import WholeModel
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "PinpointConfig",
     "PinpointTrainer",
     "TrainingConfig",
+    "Tuned",
     "WholeModel",
     "attach",
     "encode_examples",

@@ -48,7 +48,7 @@ class HeadAdapter:
     config: PinpointConfig
     """``matrices`` in letters; ``dtype`` is left open, since the parameters have theirs."""
     parameters: Mapping[str, Tensor]
-    """As :meth:`Pinpoint.state` has them."""
+    """As :meth:`Tuned.state` has them."""
     base: str
     """The base model's name."""
     shape: Mapping[str, int]
@@ -78,8 +78,13 @@ class HeadAdapter:
         ``base`` is the base model's name, by default the model's own; give the hub's name for a local copy.
 
         Raises:
-            TuningError: ``training`` holds something that JSON cannot.
+            TuningError: ``training`` holds something that JSON cannot, or no heads are tuned.
         """
+        if not isinstance(tuned, Pinpoint):
+            raise TuningError(
+                f"A {type(tuned).__name__} has no tuned heads to make an adapter of; save a Lora by its own save(), a "
+                "WholeModel as any model."
+            )
         shape = shape_of(tuned.model)
         try:
             record = json.loads(json.dumps(dict(training or {}), allow_nan=False))

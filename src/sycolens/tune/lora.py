@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
@@ -20,10 +20,10 @@ from sycolens.errors import ModelError, SavedFileError, TuningError
 from sycolens.model.weights import require_raw_weights, shape_of
 from sycolens.randomness import random_state_kept
 from sycolens.storage import read_json
-from sycolens.tune.config import PinpointConfig
 from sycolens.tune.peft_format import Factors, require_peft, save_lora
-from sycolens.tune.pinpoint import Pinpoint, parameters_of, require_trainable
+from sycolens.tune.pinpoint import require_trainable
 from sycolens.tune.projections import plain_of, projections_of
+from sycolens.tune.tuned import Tuned
 from sycolens.tune.whole import core_of
 
 ADAPTER: Final = "default"
@@ -59,11 +59,7 @@ class LoraScope:
         return 1.0 if self.alpha is None else self.alpha / self.rank
 
 
-Scope = PinpointConfig | LoraScope | Literal["all"]
-"""What is trained: heads, an update of every attention projection, or all parameters."""
-
-
-class Lora(Pinpoint):
+class Lora(Tuned):
     """A model with PEFT's LoRA layers around its attention projections, all else frozen.
 
     ``model`` is a TransformerBridge or a plain Hugging Face causal model. A bridge splits a fused projection in three:
@@ -81,15 +77,14 @@ class Lora(Pinpoint):
 
         require_raw_weights(model)
         require_trainable(model, shape_of(model))
-        self.model, self.scope = model, scope
-        self.slots, self.merged = {}, False
+        super().__init__(model)
+        self.scope = scope
         self.projections = projections_of(model)
         core = core_of(model)
         if hasattr(core, "peft_config"):
             raise TuningError(f"{shape_of(model).name} has an adapter of PEFT already; detach or unload that first.")
         paths = {module: path for path, module in core.named_modules()}
         self._found = {module: paths[module] for parts in self.projections.values() for module in parts}
-        self._as_found = [(*place, parameter.requires_grad) for place, parameter in parameters_of(model)]
         config = peft.LoraConfig(
             r=scope.rank, lora_alpha=scope.scale * scope.rank, target_modules=list(self._found.values())
         )
@@ -193,7 +188,7 @@ class Lora(Pinpoint):
     @contextmanager
     def off(self) -> Iterator[None]:
         """Let the model compute as its base inside, bit for bit."""
-        self._require(merged=False)
+        self._require_attached()
         on = [layer for layers in self._layers.values() for layer in layers if not layer.disable_adapters]
         for layer in on:
             layer.enable_adapters(False)
@@ -212,24 +207,8 @@ class Lora(Pinpoint):
             home, _, name = path.rpartition(".")
             setattr(core.get_submodule(home), name, module)
         vars(core).pop("peft_config", None)
-        for module, name, requires_grad in self._as_found:
-            getattr(module, name).requires_grad_(requires_grad)
+        super().detach()
         self._as_found = []
-
-    def base(self) -> dict[str, Tensor]:
-        self._refuse()
-
-    def tuned(self) -> dict[str, Tensor]:
-        self._refuse()
-
-    def merge(self) -> None:
-        self._refuse()
-
-    def unmerge(self) -> None:
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise TuningError("This is PEFT's LoRA, no tuned heads: save it, and merge what peft.PeftModel loads.")
 
 
 def require_lora(*, hooked: bool) -> None:

@@ -15,15 +15,16 @@ from sycolens.model.hooked import Geometry, all_modules
 from sycolens.model.layouts import Slot
 from sycolens.model.weights import head_slots, mlp_slots, require_raw_weights, shape_of
 from sycolens.tune.config import PinpointConfig, map_name
-from sycolens.tune.sharding import is_sharded, like, whole
+from sycolens.tune.sharding import is_sharded, whole
 from sycolens.tune.slices import Filled, LowRank, Source, Whole, base_of, register, unfilled, unregister
+from sycolens.tune.tuned import Tuned, parameters_of
 
 
-class Pinpoint:
+class Pinpoint(Tuned):
     """A model whose chosen slices are parameters of their own, all else frozen; made by :func:`attach`."""
 
     def __init__(self, model: Any, config: PinpointConfig, slots: Mapping[str, Slot], seed: int) -> None:
-        self.model = model
+        super().__init__(model)
         self.config = config
         self.slots = dict(slots)
         """Where each trained matrix belongs: "L1H0.Q", "L1G0.K" if keys are shared (group 0), "M3.in" of an MLP."""
@@ -33,8 +34,6 @@ class Pinpoint:
         self._sources = {name: self._source(slot, generator) for name, slot in self.slots.items()}
         self._written: dict[str, Tensor] = {}
         self._off = False
-        # By name, since FSDP puts others in their place and the whole ones must not be kept.
-        self._as_found = [(*place, parameter.requires_grad) for place, parameter in parameters_of(model)]
 
     def _source(self, slot: Slot, generator: torch.Generator) -> Source:
         base, config = slot.view, self.config
@@ -55,10 +54,6 @@ class Pinpoint:
             for name, source in self._sources.items()
             for part, parameter in source.named_parameters()
         }
-
-    def state(self) -> dict[str, Tensor]:
-        """A copy of the trained parameters."""
-        return {name: whole(parameter.detach()).clone() for name, parameter in self.parameters.items()}
 
     def base(self) -> dict[str, Tensor]:
         """A copy of the chosen slices as the base model has them."""
@@ -83,20 +78,10 @@ class Pinpoint:
         """Set the trained parameters.
 
         Raises:
-            TuningError: names or shapes are not those of :meth:`state`, or the slices are merged.
+            TuningError: as :meth:`Tuned.load_state`, or the slices are merged.
         """
         self._require(merged=False)
-        parameters = self.parameters
-        if odd := sorted(set(state) ^ set(parameters)):
-            raise TuningError(
-                f"The parameters are not those of this tuning: {', '.join(odd[:4])} can be found on one side only."
-            )
-        for name, parameter in parameters.items():
-            if state[name].shape != parameter.shape:
-                raise TuningError(f"{name} has shape {tuple(state[name].shape)}, but {tuple(parameter.shape)} is due.")
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(like(parameter, state[name]))
+        super().load_state(state)
 
     def merge(self) -> None:
         """Write the slices into the base's own storage, so that it runs at its usual speed with nothing attached.
@@ -158,8 +143,7 @@ class Pinpoint:
             self._written, self.merged = {}, False
         self._require_here()
         unregister(self.slots)
-        for module, name, requires_grad in self._as_found:
-            getattr(module, name).requires_grad_(requires_grad)
+        super().detach()
         self._as_found = []
 
     def _attach(self) -> None:
@@ -183,8 +167,7 @@ class Pinpoint:
             )
 
     def _require(self, *, merged: bool) -> None:
-        if not self._as_found:
-            raise TuningError("These heads were detached from the model; attach them again.")
+        self._require_attached()
         if self.merged != merged:
             raise TuningError("The heads are merged already." if self.merged else "The heads are not merged.")
 
@@ -248,16 +231,6 @@ def pinpoint(model: Any, config: PinpointConfig, *, seed: int = 0) -> Iterator[P
         yield tuned
     finally:
         tuned.detach()
-
-
-def parameters_of(model: Any) -> list[tuple[tuple[nn.Module, str], nn.Parameter]]:
-    """Every parameter once, and where it is."""
-    own = (
-        ((module, name), parameter)
-        for module in all_modules(model)
-        for name, parameter in module.named_parameters(recurse=False)
-    )
-    return list({id(parameter): (place, parameter) for place, parameter in own}.values())
 
 
 def require_trainable(model: Any, shape: Geometry) -> None:

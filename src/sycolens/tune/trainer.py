@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from torch.utils.data import RandomSampler
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import TrainOutput
+from typing_extensions import TypeVar
 
 from sycolens.errors import NotFiniteError, TuningError
 from sycolens.model.threads import enough_threads
@@ -22,8 +23,9 @@ from sycolens.tune.checkpoints import HashFiles, load_parameters, newest_checkpo
 from sycolens.tune.config import PinpointConfig
 from sycolens.tune.encoding import UNTAUGHT
 from sycolens.tune.learner import Learner, TryTaughtAlone
-from sycolens.tune.lora import Lora, LoraScope, Scope
-from sycolens.tune.pinpoint import Pinpoint, attach
+from sycolens.tune.lora import LoraScope
+from sycolens.tune.pinpoint import Pinpoint
+from sycolens.tune.scope import Scope, attached, words_of
 from sycolens.tune.sharding import (
     load_optimizer,
     require_no_deepspeed,
@@ -32,7 +34,9 @@ from sycolens.tune.sharding import (
     shard_again,
     whole,
 )
-from sycolens.tune.whole import WholeModel
+from sycolens.tune.tuned import Tuned
+
+T = TypeVar("T", bound=Tuned, default=Pinpoint)
 
 
 def pad_examples(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -52,7 +56,7 @@ def pad_examples(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     return {"input_ids": padded("input_ids", 0), "labels": padded("labels", UNTAUGHT)}
 
 
-class PinpointTrainer(OpenTrainer):
+class PinpointTrainer(OpenTrainer, Generic[T]):
     """transformers' Trainer over the chosen heads of a model, all else frozen.
 
     ``model`` is a TransformerBridge, a HookedTransformer or a plain Hugging Face causal model; it is tuned in place.
@@ -90,6 +94,32 @@ class PinpointTrainer(OpenTrainer):
     >>> trainer.pinpoint.detach()
     """
 
+    @overload
+    def __init__(
+        self: PinpointTrainer[Pinpoint],
+        model: Any,
+        scope: PinpointConfig,
+        args: TrainingArguments,
+        train_dataset: Any,
+        *,
+        eval_dataset: Any = None,
+        callbacks: Iterable[TrainerCallback] = (),
+        optimizers: tuple[Any, Any] = (None, None),
+        seed: int = 0,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: PinpointTrainer[Tuned],
+        model: Any,
+        scope: Scope,
+        args: TrainingArguments,
+        train_dataset: Any,
+        *,
+        eval_dataset: Any = None,
+        callbacks: Iterable[TrainerCallback] = (),
+        optimizers: tuple[Any, Any] = (None, None),
+        seed: int = 0,
+    ) -> None: ...
     def __init__(
         self,
         model: Any,
@@ -113,8 +143,8 @@ class PinpointTrainer(OpenTrainer):
         learner = Learner(model)
         self._own = model
         self.scope = scope
-        self.pinpoint = _attached(model, scope, seed)
-        """The trained part: its ``parameters`` and ``state()``, and ``detach()``; of heads also ``merge()``."""
+        self.pinpoint = cast(T, attached(model, scope, seed=seed))
+        """The trained part: a :class:`Pinpoint`, a :class:`Lora` or a :class:`WholeModel`, as ``scope`` says."""
         found = RandomState.now()
         try:
             super().__init__(
@@ -257,20 +287,3 @@ def _require_examples(dataset: Any) -> None:
         raise TuningError("There is nothing to learn from: the dataset is empty.")
     if missing := [name for name in ("input_ids", "labels") if name not in first]:
         raise TuningError(f"The dataset's rows have no {' and no '.join(missing)}; encode_examples gives both.")
-
-
-def _attached(model: Any, scope: Scope, seed: int) -> Pinpoint:
-    if isinstance(scope, PinpointConfig):
-        return attach(model, scope, seed=seed)
-    return Lora(model, scope, seed=seed) if isinstance(scope, LoraScope) else WholeModel(model)
-
-
-def words_of(scope: Scope) -> str:
-    """A scope as text, different for different scopes."""
-    if isinstance(scope, LoraScope):
-        return f"PEFT's LoRA of every attention projection, rank {scope.rank}, scale {scope.scale:g}"
-    if not isinstance(scope, PinpointConfig):
-        return "all parameters"
-    rank = "" if scope.rank is None else f", rank {scope.rank}, scale {scope.scale:g}"
-    mlps = "".join(f", M{layer}" for layer in scope.mlps)
-    return f"{scope.matrices} of {', '.join(map(str, scope.heads))}{mlps}{rank}"

@@ -14,7 +14,7 @@ from sycolens.runs.tracking import LOGS
 from sycolens.runs.train import hash_of_rows, trained, write_trained
 from sycolens.runs.trainings import Training
 from sycolens.storage import draft_beside, versions, write_text
-from sycolens.tune.trainer import words_of
+from sycolens.tune.scope import words_of
 
 
 def make(context: Context, training: Training) -> Made:
