@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import re
 import subprocess
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import pandas
 import pytest
 import torch
 
+from sycolens.runs.trainings import trainings_of
 from sycolens.tune import pad_examples
 
 N_LAYERS, N_HEADS, LENGTH, TAIL = 3, 4, 40, 12
@@ -490,3 +492,20 @@ def test_attribution_counts_one_token_back_and_agrees_with_the_usual_way(
     tried = 0.5  # a token for every batch of two pairs or more, to see whether the batch may grow
     assert (float(unrelated[0]), float(unrelated[1])) == pytest.approx((2 * LENGTH + 1 + tried, 1.0), abs=0.5)
     assert (float(shared[0]), float(shared[1])) == pytest.approx((LENGTH + TAIL + 1 + tried, 1.0), abs=0.5)
+
+
+def test_selections_on_a_real_model_are_the_published_study_with_two_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).parents[1]
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    selections = importlib.import_module("selections")
+    asked = selections.asked_of("smollm2", "model.gguf", "texts.jsonl")
+    published = tomllib.loads((root / "docs" / "data" / "smollm2" / "study.toml").read_text())
+    for section in ("find", "examples"):
+        made = getattr(asked, section).model_dump()
+        assert {name: made[name] for name in published[section]} == published[section]
+    assert (asked.tune.k, asked.tune.steps) == (published["tune"]["k"], published["tune"]["steps"])
+    assert [run.stage for run in trainings_of(asked)] == [
+        *(f"tune/spt{by}-seed{seed}" for by in ("", "-gradient", "-probes") for seed in (0, 1)),
+        "tune/random-draw0",
+        "tune/random-draw1",
+    ]

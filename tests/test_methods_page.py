@@ -17,6 +17,16 @@ SHOWN = {
 CALLED = {"base": "base", "iti": "ITI", "caa": "CAA", "projection": "projection", "ablation": "mean ablation"}
 
 
+WAYS = {
+    "base": "base",
+    "": "exact effect",
+    " by gradient": "gradient",
+    " by probes": "probes",
+    "layer-matched": "chance, in the same layers",
+}
+"""How the page calls what the tables name."""
+
+
 def table(name: str) -> pandas.DataFrame:
     return pandas.read_csv(DATA / f"{name}.csv", dtype={"strengths": str, "by_set": str}, keep_default_na=False)
 
@@ -68,3 +78,38 @@ def test_every_intervention_stands_beside_its_control(name: str) -> None:
     for _, part in steered.groupby(["kind", "contrast"]):
         assert set(part.heads) == {"found", "other"}
     assert set(rows.kind) >= {"base", "iti", "ablation"}
+
+
+def selected_rows(name: str) -> list[str]:
+    """The rows about heads that were selected in several ways."""
+    rows = pandas.read_csv(DATA / f"{name}_selections.csv")
+    heads = pandas.read_csv(DATA / f"{name}_selections_heads.csv").set_index("by")
+    found = []
+    for method, part in rows.groupby("method", sort=False):
+        way = WAYS[re.sub(r"^SPT, \d+ heads|, \d+ heads$", "", method)]
+        by_measure = part.set_index("measure")
+        k = heads.loc["effect", "k"]
+        shared = {"base": "", "exact effect": f"{k} of {k}", "chance, in the same layers": f"0 of {k}"}.get(way)
+        cells = [f"{heads.loc[way, 'shared']} of {k}" if shared is None else shared]
+        for measure in SHOWN[name]:
+            value, low, high = (100 * by_measure.loc[measure, each] for each in ("value", "low", "high"))
+            cells.append(f"{value:.0f} [{low:.0f}, {high:.0f}]")
+        drift = ""
+        if way != "base":
+            least, most = (by_measure.loc["KL from the base", each] for each in ("least", "most"))
+            drift = f"{least:.3f}{', ' if part.iloc[0].runs == 2 else ' to '}{most:.3f}"
+        found.append(f"| {' | '.join([way, *cells, drift])} |".replace("  ", " "))
+    return found
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_row_of_the_selections(name: str) -> None:
+    page = [line.replace("  ", " ") for line in PAGE.splitlines()]
+    assert [line for line in selected_rows(name) if line not in page] == []
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_heads_in_common_are_those_of_the_lists(name: str) -> None:
+    heads = pandas.read_csv(DATA / f"{name}_selections_heads.csv").set_index("by")
+    taken = heads.heads.str.split().map(set)
+    assert {by: len(taken[by] & taken["effect"]) for by in heads.index} == heads.shared.to_dict()
