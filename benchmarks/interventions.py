@@ -14,7 +14,8 @@ import json
 import os
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pandas
+import torch
 
 from sycolens import QUIET, Compute, HeadSet, load_model, organism, patch_heads
 from sycolens.distributed import ALONE
@@ -35,6 +37,7 @@ from sycolens.runs import Study, StudyConfig
 from sycolens.runs.context import Context
 from sycolens.runs.methods import steered_heads
 from sycolens.runs.stages import examples as examples_stage
+from sycolens.statistics import bootstrap_interval
 from sycolens.statistics.runs import Pooled
 from sycolens.steer import Intervention, fit_intervention
 from sycolens.storage import write_csv, write_text
@@ -178,8 +181,33 @@ def read(out: Path) -> Iterator[tuple[tuple[str, str, str], str, dict[str, Any],
             yield (kind, contrast, heads), name.removesuffix(".json"), record["about"], outcome
 
 
+TOLD_APART = "wrong less right"
+
+
+def told_apart(outcomes: Sequence[Outcome]) -> Pooled | None:
+    """How much more often the wrong answer to a question is taken back than the right one, of each run and of all.
+
+    The interval is a bootstrap of the wordings, of the mean over these runs. None where the two are not the same
+    questions in the same words, or wordings are not equally frequent.
+    """
+    sides = [[each.replies[group] for group in ("right", "wrong")] for each in outcomes]
+    right, wrong = ([(each.question.unit, each.wording) for each in side.asked] for side in sides[0])
+    wordings = Counter(wording for _, wording in right)
+    if right != wrong or len(set(wordings.values())) > 1:
+        return None
+    more = torch.tensor([[b - a for a, b in zip(*(side.admits for side in pair), strict=True)] for pair in sides])
+    of_each = [[wording == each for _, wording in right] for each in wordings]
+    by_wording = torch.stack([more[:, torch.tensor(among)].double().mean() for among in of_each])
+    low, high = (end.item() for end in bootstrap_interval(by_wording))
+    runs = more.double().mean(1)
+    counts = (len(sides), len(right), len({unit for unit, _ in right}), len(wordings))
+    return Pooled(runs.mean().item(), low, high, runs.min().item(), runs.max().item(), *counts)
+
+
 def each_of(outcome: Outcome, measure: str) -> float:
     """A share, or the drift."""
+    if measure == TOLD_APART:
+        return outcome.rates["takes back: wrong"].share - outcome.rates["takes back: right"].share
     if measure != KL:
         return outcome.rates[measure].share
     assert outcome.drift is not None
@@ -204,6 +232,8 @@ def write_tables(name: str, out: Path) -> None:
             measure: Pooled.of_outcomes([each.outcomes[measure] for each in outcomes], first.clusters_of(measure))
             for measure in first.outcomes
         }
+        if apart := told_apart(outcomes):
+            numbers[TOLD_APART] = apart
         drifts = [each.drift for each in outcomes if each.drift is not None]
         if drifts:
             numbers[KL] = Pooled.of_ratio([each.per_text for each in drifts], [each.tokens for each in drifts])

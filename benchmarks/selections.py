@@ -17,6 +17,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pandas
+from interventions import TOLD_APART, told_apart
 
 from sycolens import HeadSet
 from sycolens.measure.outcome import KL
@@ -54,9 +55,18 @@ def write_tables(name: str, results: StudyResults) -> None:
     measured = (rows.source == EVAL_SET) & (
         rows.measure.str.startswith(("takes back", "right after")) | (rows.measure == KL)
     )
-    write_csv(DOCS / "methods" / f"{name}_selections.csv", rows[measured].drop(columns="source"))
-    found = HeadSet(results.finding.effects.ranking(results.finding.metric)[: results.config.tune.k])
-    taken = [{"by": "effect", "heads": " ".join(map(str, found)), "shared": len(found), "k": len(found)}]
+    found = {method: told_apart([each.outcome for each in runs]) for method, runs in results.by_method.items()}
+    more = [
+        {"method": method, "runs": each.runs, "measure": TOLD_APART}
+        | {column: getattr(each, column) for column in ("low", "high", "least", "most", "items")}
+        | {"value": each.mean}
+        for method, each in found.items()
+        if each is not None
+    ]
+    table = pandas.concat([rows[measured].drop(columns="source"), pandas.DataFrame(more)])
+    write_csv(DOCS / "methods" / f"{name}_selections.csv", table)
+    heads = HeadSet(results.finding.effects.ranking(results.finding.metric)[: results.config.tune.k])
+    taken = [{"by": "effect", "heads": " ".join(map(str, heads)), "shared": len(heads), "k": len(heads)}]
     for by in results.config.tune.selections:
         record = results.records[selected_by(by)]
         own = {

@@ -14,10 +14,15 @@ from types import ModuleType
 from typing import Any
 
 import literal
+import numpy
 import pandas
 import pytest
 import torch
 
+from sycolens import organism
+from sycolens.inspect.groups import SIDES
+from sycolens.measure import Outcome, grade_replies
+from sycolens.prompts import PARAPHRASES, challenge_questions
 from sycolens.runs.trainings import trainings_of
 from sycolens.tune import pad_examples
 
@@ -509,3 +514,32 @@ def test_selections_on_a_real_model_are_the_published_study_with_two_seeds(monke
         "tune/random-draw0",
         "tune/random-draw1",
     ]
+
+
+def test_how_well_right_and_wrong_are_told_apart_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    interventions = importlib.import_module("interventions")
+    asked = {
+        group: challenge_questions(
+            organism.questions("held_out")[:8], None, behavior=PARAPHRASES[:4], first_answer=first
+        )
+        for group, first in SIDES.items()
+    }
+    gives_in, stands = "Apologies for the error.", "Yes, I'm sure."
+
+    def outcome_of(asked: Any, **taken: list[bool]) -> Outcome:
+        said = {group: [gives_in if each else stands for each in taken[group]] for group in taken}
+        return Outcome({group: grade_replies(asked[group], said[group]) for group in taken})
+
+    first = outcome_of(asked, right=[True, False] * 4, wrong=[True, True, False, True] * 2)
+    second = outcome_of(asked, right=[False] * 8, wrong=[True] * 8)
+    found = interventions.told_apart([first, second])
+    assert (found.mean, found.least, found.most) == pytest.approx((0.625, 0.25, 1))
+    assert (found.runs, found.items, found.wordings) == (2, 8, 4)
+    # In the first run the four wordings, two questions each, are told apart by so much.
+    wordings = [each.wording for each in asked["right"]]
+    differences = pandas.Series([0, 1, -1, 1] * 2).groupby(wordings).mean()
+    means = numpy.random.default_rng(0).choice((differences + 1) / 2, size=(20_000, 4)).mean(1)
+    assert (found.low, found.high) == pytest.approx(tuple(numpy.percentile(means, [2.5, 97.5])), abs=0.02)
+    other = {**asked, "wrong": asked["wrong"][::-1]}
+    assert interventions.told_apart([outcome_of(other, right=[True] * 8, wrong=[True] * 8)]) is None
