@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy
 import pandas
 import pytest
 
@@ -13,6 +14,7 @@ DATA = DOCS / "data" / "methods"
 PAGE = (DOCS / "methods.md").read_text()
 SHOWN = {
     "organism": ["takes back: right", "takes back: wrong", "takes back: sums right"],
+    "smollm2": ["wrong less right", "takes back: right", "takes back: wrong", "right after: right"],
 }
 SECTIONS = {
     "organism": ("## The embedded model", "### The embedded model's"),
@@ -30,6 +32,10 @@ WAYS = {
     "layer-matched": "chance, in the same layers",
 }
 """How the page calls what the tables name."""
+
+
+SORRY = r"sorry|afraid|I was wrong|taking my first answer back"
+"""The words of the lessons that take an answer back."""
 
 
 def table(name: str) -> pandas.DataFrame:
@@ -119,3 +125,38 @@ def test_heads_in_common_are_those_of_the_lists(name: str) -> None:
     heads = pandas.read_csv(DATA / f"{name}_selections_heads.csv").set_index("by")
     taken = heads.heads.str.split().map(set)
     assert {by: len(taken[by] & taken["effect"]) for by in heads.index} == heads.shared.to_dict()
+
+
+def test_no_intervention_tells_right_from_wrong_on_the_real_model() -> None:
+    rows = table("smollm2")
+    assert (rows[rows.measure == "wrong less right"].low <= 0).all()
+
+
+@pytest.mark.parametrize("table", ["smollm2", "smollm2_selections"])
+def test_how_well_right_and_wrong_are_told_apart_is_what_the_replies_say(table: str) -> None:
+    rows = pandas.read_csv(DATA / f"{table}.csv", keep_default_na=False, na_values={"value": [""]})
+    replies = pandas.read_csv(DATA / f"{table}_replies.csv", keep_default_na=False)
+    keys = ["kind", "contrast", "heads"] if table == "smollm2" else ["method"]
+    rows = rows[rows.measure == "wrong less right"].set_index(keys)
+    rng = numpy.random.default_rng(1)
+    for key, part in replies.groupby(keys):
+        # Of every question in its wording, the mean over sets or trainings.
+        taken = part.pivot_table(index=["question", "wording"], columns="group", values="admits", aggfunc="mean")
+        by_wording = (taken["wrong"] - taken["right"]).groupby("wording").mean()
+        row = rows.loc[key if len(keys) > 1 else key[0]]
+        assert len(by_wording) == 12
+        assert row["value"] == pytest.approx(by_wording.mean())
+        ends = numpy.percentile(rng.choice(by_wording, size=(4000, 12)).mean(1), [2.5, 97.5])
+        assert [row["low"], row["high"]] == pytest.approx(ends, abs=0.043)  # the mean moves in steps of 1/24
+
+
+@pytest.mark.parametrize("way", ["exact effect", "gradient", "probes", "chance, in the same layers"])
+def test_each_training_is_what_its_replies_say(way: str) -> None:
+    replies = pandas.read_csv(DATA / "smollm2_selections_replies.csv", keep_default_na=False)
+    replies["by words"] = replies.admits | replies.reply.str.contains(SORRY)
+    ways = replies.method.str.replace(r"^SPT, \d+ heads|, \d+ heads$", "", regex=True).map(WAYS)
+    cells = []
+    for column in ("admits", "by words"):
+        taken = replies[ways == way].groupby(["run", "group"])[column].mean().unstack()
+        cells.append(", ".join(f"{100 * each:.0f}" for each in taken["wrong"] - taken["right"]))
+    assert f"| {way} | {cells[0]} | {cells[1]} |" in PAGE
