@@ -104,14 +104,22 @@ def embedded() -> Setting:
     return Setting(model, ranking, 8, pairs, examples, EvalSet(asked, texts=whole.texts))
 
 
-def smollm2(out: Path, model: str, texts: str) -> Setting:
-    """The study of docs/smollm2.md: its heads, its examples, its 24 held-out questions."""
+def published_study(model: str | None, texts: str | None, **tune: Any) -> StudyConfig:
+    """The study of docs/smollm2.md, with other settings of tuning."""
     asked = tomllib.loads((DOCS / "smollm2" / "study.toml").read_text())
     asked["behavior"] = tomllib.loads((DOCS / "smollm2" / "behavior.toml").read_text())
     del asked["look"]
     asked["model"]["name"], asked["measure"]["texts"] = model, texts
-    asked["tune"] |= {"draws": DRAWS, "methods": ["iti", "caa", "projection", "ablation"]}
-    config, run = StudyConfig.of(asked), out / "run"
+    asked["tune"] |= tune
+    return StudyConfig.of(asked)
+
+
+def smollm2(out: Path, model: str, texts: str) -> Setting:
+    """The study of docs/smollm2.md: its heads, its examples, its 24 held-out questions."""
+    config, run = (
+        published_study(model, texts, draws=DRAWS, methods=["iti", "caa", "projection", "ablation"]),
+        out / "run",
+    )
     study = Study(run, config)
     if not (run / "find").exists():  # what the run reads again is find's own, not the examples made below
         study.run("find", progress=False)
@@ -253,12 +261,18 @@ def write_tables(name: str, out: Path) -> None:
         write_csv(folder / f"{name}_replies.csv", pandas.concat(replies))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def arguments(about: str | None) -> argparse.ArgumentParser:
+    """What both scripts ask for; ``about`` is the text at the head of the script."""
+    parser = argparse.ArgumentParser(description=(about or "").splitlines()[0])
     parser.add_argument("name", choices=["organism", "smollm2"])
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", help="SmolLM2-135M-Instruct as a GGUF file")
     parser.add_argument("--texts", help="JSON lines on which the drift is measured")
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--table", action="store_true", help="write the tables of what is there, and no more")
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -8,16 +8,13 @@ OUT is the run of a study, so that one that was killed goes on from there. The t
 
 from __future__ import annotations
 
-import argparse
 import os
-import tomllib
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pandas
-from interventions import TOLD_APART, told_apart
+from interventions import DOCS, TOLD_APART, arguments, published_study, told_apart
 
 from sycolens import HeadSet
 from sycolens.measure.outcome import KL
@@ -26,8 +23,7 @@ from sycolens.runs import Study, StudyConfig, StudyResults
 from sycolens.runs.plan import selected_by
 from sycolens.storage import write_csv
 
-DOCS = Path(__file__).parents[1] / "docs" / "data"
-METHODS = {"methods": ["spt", "random"], "selections": ["gradient", "probes"]}
+METHODS: dict[str, Any] = {"methods": ["spt", "random"], "selections": ["gradient", "probes"]}
 EMBEDDED: dict[str, Any] = {
     "find": {"n": 100, "draws": 1, "top": 8},
     "examples": {"n": 800},
@@ -40,13 +36,7 @@ def asked_of(name: str, model: str | None, texts: str | None) -> StudyConfig:
     """The settings: on SmolLM2 those of docs/smollm2.md, with two seeds."""
     if name == "organism":
         return StudyConfig.of(EMBEDDED)
-    settings = tomllib.loads((DOCS / "smollm2" / "study.toml").read_text())
-    settings["behavior"] = tomllib.loads((DOCS / "smollm2" / "behavior.toml").read_text())
-    del settings["look"]
-    settings["model"]["name"], settings["measure"]["texts"] = model, texts
-    rates = {kind: settings["tune"]["by_method"][kind] for kind in METHODS["methods"]}
-    settings["tune"] |= {**METHODS, "seeds": 2, "draws": 2, "by_method": rates}
-    return StudyConfig.of(settings)
+    return published_study(model, texts, **METHODS, seeds=2, draws=2)
 
 
 def write_tables(name: str, results: StudyResults) -> None:
@@ -85,12 +75,7 @@ def write_tables(name: str, results: StudyResults) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", choices=["organism", "smollm2"])
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--model", help="SmolLM2-135M-Instruct as a GGUF file")
-    parser.add_argument("--texts", help="JSON lines on which the drift is measured")
-    asked = parser.parse_args()
+    asked = arguments(__doc__).parse_args()
     study = Study(asked.out, asked_of(asked.name, asked.model, asked.texts))
     write_tables(asked.name, study.run("measure"))
 

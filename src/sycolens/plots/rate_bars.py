@@ -54,8 +54,6 @@ def rate_bars(
         raise FigureError(f"{', '.join(sorted(unknown))} in red; the labels are {', '.join(labels)}.")
     check_shares(share, "share")
     values, ends = scaled(share, low, high, "%", name="share")
-    if ends is not None:  # without a bar there is nothing for a whisker to stand on
-        ends = (ends[0].where(~values.isnan(), values), ends[1].where(~values.isnan(), values))
     numbers = Numbers(100.0, "%", confidence, sign="minus", what="share")
     return draw_bars(
         labels,
